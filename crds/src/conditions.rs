@@ -1,0 +1,129 @@
+//! The contract of conditions: their types, their reasons, and how `Ready` follows from the others.
+//!
+//! A condition is `True` only when that was observed; `Unknown` before. `Ready`, and those named for a good state, are
+//! well when `True`; `Progressing` and `Degraded` are well when `False`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// In use as its spec asks for: everything else is well.
+pub const READY: &str = "Ready";
+/// The operator is changing something, or waits for something it started.
+pub const PROGRESSING: &str = "Progressing";
+/// Something is wrong that does not mend by waiting, or that has lasted.
+pub const DEGRADED: &str = "Degraded";
+/// Tenant: a platform with room in the right region was found.
+pub const PLACED: &str = "Placed";
+/// Tenant: entitlements name only services and modules of the platform's release.
+pub const ENTITLEMENTS_VALID: &str = "EntitlementsValid";
+/// Tenant: role, schemas and grants are as planned; platform: the database answers and is set up.
+pub const DATABASE_READY: &str = "DatabaseReady";
+/// Tenant: the context is published for the services.
+pub const CONFIG_PUBLISHED: &str = "ConfigPublished";
+/// Platform: every service's migrations for the release have run.
+pub const MIGRATED: &str = "Migrated";
+/// Platform: every workload runs as planned.
+pub const SERVICES_AVAILABLE: &str = "ServicesAvailable";
+/// Platform: this operator would render a workload differently and waits for the next release or a request.
+pub const UPDATE_PENDING: &str = "UpdatePending";
+/// Release: the spec is consistent.
+pub const VALID: &str = "Valid";
+
+/// Reasons, one list for all resources. `docs/runbook.md` says what to do about each.
+pub mod reason {
+    /// All is as planned.
+    pub const AS_PLANNED: &str = "AsPlanned";
+    /// The tenant is suspended by its spec.
+    pub const SUSPENDED: &str = "Suspended";
+    /// Provisioning is under way.
+    pub const PROVISIONING: &str = "Provisioning";
+    /// Deletion is under way.
+    pub const DELETING: &str = "Deleting";
+    /// No platform fits the region, or each that does is full.
+    pub const NO_CAPACITY: &str = "NoCapacity";
+    /// No platform serves the region.
+    pub const NO_PLATFORM_IN_REGION: &str = "NoPlatformInRegion";
+    /// The named platform does not exist.
+    pub const PLATFORM_NOT_FOUND: &str = "PlatformNotFound";
+    /// The platform is not ready yet.
+    pub const PLATFORM_NOT_READY: &str = "PlatformNotReady";
+    /// An entitlement names a service that the release lacks.
+    pub const UNKNOWN_SERVICE: &str = "UnknownService";
+    /// An entitlement names a module that the service lacks.
+    pub const UNKNOWN_MODULE: &str = "UnknownModule";
+    /// The named instance does not exist, or its kind is not served by this operator.
+    pub const INSTANCE_NOT_FOUND: &str = "InstanceNotFound";
+    /// Data of a deleted tenant of the same name is kept.
+    pub const RETAINED_DATA: &str = "RetainedData";
+    /// Postgres refused or did not answer.
+    pub const DATABASE_UNAVAILABLE: &str = "DatabaseUnavailable";
+    /// The API server refused an object.
+    pub const APPLY_FAILED: &str = "ApplyFailed";
+    /// The named release does not exist.
+    pub const RELEASE_NOT_FOUND: &str = "ReleaseNotFound";
+    /// A referenced Secret is missing or lacks a key.
+    pub const SECRET_INVALID: &str = "SecretInvalid";
+    /// Migrations run.
+    pub const MIGRATING: &str = "Migrating";
+    /// A migration job failed.
+    pub const MIGRATION_FAILED: &str = "MigrationFailed";
+    /// Workloads are rolling out.
+    pub const ROLLING_OUT: &str = "RollingOut";
+    /// A rollout made no progress for its deadline.
+    pub const ROLLOUT_STUCK: &str = "RolloutStuck";
+    /// This operator renders a workload differently than the one that applied it.
+    pub const OPERATOR_CHANGED: &str = "OperatorChanged";
+    /// The custom resource definition itself is being deleted.
+    pub const CRD_DELETING: &str = "DefinitionDeleting";
+    /// Tenants still use it.
+    pub const IN_USE: &str = "InUse";
+}
+
+/// What a controller says of one condition; the time is added when it is merged into a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The condition's type.
+    pub type_: &'static str,
+    /// `Some(true)` and `Some(false)` were observed; `None` is unknown.
+    pub status: Option<bool>,
+    /// One of [`reason`].
+    pub reason: &'static str,
+    /// A sentence a person can act on.
+    pub message: String,
+}
+
+impl Finding {
+    /// A finding of the given status.
+    pub fn new(type_: &'static str, status: Option<bool>, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { type_, status, reason, message: message.into() }
+    }
+}
+
+/// Replaces the conditions named in `findings`, keeps the others, and moves a transition time only where the status
+/// changed. Order is that of `findings`, so equal findings give equal lists.
+#[must_use]
+pub fn merge(before: &[Condition], findings: &[Finding], generation: Option<i64>, now: &Time) -> Vec<Condition> {
+    let mut merged: Vec<Condition> = findings
+        .iter()
+        .map(|finding| {
+            let status = match finding.status {
+                Some(true) => "True",
+                Some(false) => "False",
+                None => "Unknown",
+            };
+            let since = before
+                .iter()
+                .find(|condition| condition.type_ == finding.type_ && condition.status == status)
+                .map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone());
+            Condition {
+                type_: finding.type_.to_owned(),
+                status: status.to_owned(),
+                reason: finding.reason.to_owned(),
+                message: finding.message.clone(),
+                observed_generation: generation,
+                last_transition_time: since,
+            }
+        })
+        .collect();
+    merged.extend(before.iter().filter(|old| !findings.iter().any(|new| new.type_ == old.type_)).cloned());
+    merged
+}

@@ -1,0 +1,326 @@
+//! `Tenant`: a client company, on whichever deployment model.
+
+use easycode_contract::context::Consent;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::scalars::{Duration, Storage};
+
+/// A client company of EasyCode, on the shared platform or on a dedicated instance.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "easycode.io",
+    version = "v1alpha1",
+    kind = "Tenant",
+    status = "TenantStatus",
+    derive = "PartialEq",
+    shortname = "ten",
+    category = "easycode",
+    doc = "A client company of EasyCode: which services and modules it may use, where it runs, and what becomes of its data.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "State", type_ = "string", json_path = ".spec.state"),
+    printcolumn(name = "Model", type_ = "string", json_path = ".spec.deployment.model"),
+    printcolumn(name = "Platform", type_ = "string", json_path = ".status.platform"),
+    printcolumn(name = "Services", type_ = "string", json_path = ".spec.entitlements[*].service"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    validation = Rule::new("self.metadata.name.size() <= 40").message("metadata.name: must have at most 40 characters, because the names of database roles and Kubernetes objects are derived from it; choose a shorter name"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name: must begin with a letter and consist of lowercase letters, digits and dashes, because the name of a database role is derived from it")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.deployment.model != 'Dedicated' || has(self.deployment.instance)").message("deployment.instance: name the DedicatedInstance that serves this tenant, or set deployment.model to Shared").field_path(".deployment"),
+    validation = Rule::new("has(self.region) == has(oldSelf.region) && (!has(self.region) || self.region == oldSelf.region)").message("region: can't be changed, because the tenant's data lives there; offboard the tenant and onboard it in the other region"),
+    validation = Rule::new("(self.dataUse.analytics == 'None' && self.dataUse.aiTraining == 'None') || has(self.dataUse.agreement)").message("dataUse.agreement: name the agreement by which the client consents, or set analytics and aiTraining to None").field_path(".dataUse")
+)]
+pub struct TenantSpec {
+    /// The company's name for people, shown in consoles.
+    #[schemars(length(min = 1, max = 120))]
+    pub display_name: String,
+    /// Which deployment model serves the tenant.
+    #[serde(default)]
+    pub deployment: Deployment,
+    /// Region that the tenant's data must stay in, for example `eu-central`. Only platforms of the same region are
+    /// considered. Can't be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40), schema_with = "region_schema")]
+    pub region: Option<String>,
+    /// Services, with modules of them, that EasyCode lets the tenant use. What is not named here is refused in the
+    /// API, in the config and in the database.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.all(e, self.exists_one(f, f.service == e.service))").message("entitlements: a service is named twice; merge its modules into one entry"))]
+    pub entitlements: Vec<Entitlement>,
+    /// The company's first administrators; user-service invites them. They manage their own users and settings, never
+    /// entitlements or the deployment model.
+    #[serde(default)]
+    #[schemars(length(max = 20))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.email == a.email))").message("administrators: an email is named twice; remove one of the entries"))]
+    pub administrators: Vec<Administrator>,
+    /// Bounds against noisy neighbours.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What EasyCode may do with the tenant's data. Nothing, unless an agreement says so.
+    #[serde(default)]
+    pub data_use: DataUse,
+    /// What backups must achieve.
+    #[serde(default)]
+    pub backup: BackupTerms,
+    /// `Suspended` stops all access within a second; the data stays.
+    #[serde(default)]
+    pub state: State,
+    /// What becomes of the data when the tenant is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// How long the data of a withdrawn service is kept before it is erased.
+    #[serde(default = "default_retention")]
+    pub retention: Duration,
+}
+
+fn default_retention() -> Duration {
+    Duration::from_secs(30 * 86_400)
+}
+
+pub(crate) fn region_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "string",
+        "maxLength": 40,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            "message": "region: must consist of lowercase letters, digits and dashes, such as eu-central",
+        }],
+    })
+}
+
+pub(crate) fn service_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 30,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            "message": "service: must begin with a letter and consist of lowercase letters, digits and dashes, such as crm",
+        }],
+    })
+}
+
+pub(crate) fn modules_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "items": { "type": "string", "minLength": 1, "maxLength": 30 },
+        "x-kubernetes-validations": [
+            {
+                "rule": "self.all(m, m.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$'))",
+                "message": "modules: a name must begin with a letter and consist of lowercase letters, digits and dashes, such as campaigns",
+            },
+            {
+                "rule": "self.all(m, self.exists_one(n, n == m))",
+                "message": "modules: a module is named twice; remove one of the entries",
+            },
+        ],
+    })
+}
+
+/// Where a tenant runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.model == 'Dedicated' || !has(self.instance)").message("deployment.instance: only a Dedicated tenant has an instance; remove it or set model to Dedicated"),
+    validation = Rule::new("self.model == 'Shared' || !has(self.platform)").message("deployment.platform: only a Shared tenant has a platform; remove it or set model to Shared"),
+    validation = Rule::new("self.model != oldSelf.model || !has(oldSelf.platform) || (has(self.platform) && self.platform == oldSelf.platform)").message("deployment.platform: can't be changed once set, because the tenant's data is there"),
+    validation = Rule::new("self.model != oldSelf.model || !has(oldSelf.instance) || (has(self.instance) && self.instance == oldSelf.instance)").message("deployment.instance: can't be changed once set, because the tenant's data is there")
+)]
+pub struct Deployment {
+    /// `Shared`: a schema of its own on a shared platform. `Dedicated`: a whole stack in a namespace of its own.
+    #[serde(default)]
+    pub model: Model,
+    /// Name of the `SharedPlatform`. Without it the operator places the tenant by region and free capacity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 40))]
+    pub platform: Option<String>,
+    /// Name of the `DedicatedInstance` that serves a `Dedicated` tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 40))]
+    pub instance: Option<String>,
+}
+
+/// Deployment models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Model {
+    #[default]
+    /// On a shared platform, isolated by schema and role.
+    Shared,
+    /// On an instance of its own.
+    Dedicated,
+}
+
+/// A service that the tenant may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Entitlement {
+    /// Name of a service of the platform's release, for example `crm`.
+    #[schemars(schema_with = "service_schema")]
+    #[x_kube(validation = Rule::new("self != 'tenant-service' && self != 'user-service'").message("service: every tenant has tenant-service and user-service; name only business services"))]
+    pub service: String,
+    /// Modules of the service that the tenant may use beside its core, for example `campaigns`.
+    #[serde(default)]
+    #[schemars(schema_with = "modules_schema")]
+    pub modules: Vec<String>,
+}
+
+/// A person who administers the tenant from within the client company.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Administrator {
+    /// Address the invitation goes to.
+    #[schemars(length(min = 3, max = 254))]
+    #[x_kube(validation = Rule::new("self.matches('^[^@ ]+@[^@ ]+[.][^@ ]+$')").message("email: must be an email address such as ada@example.com"))]
+    pub email: String,
+    /// The person's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 120))]
+    pub name: Option<String>,
+}
+
+/// Bounds of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// Most users the company may have.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub users: u32,
+    /// Most database connections that one replica of a service uses for the tenant at once.
+    #[schemars(range(min = 1, max = 100))]
+    pub connections: u32,
+    /// Longest database statement.
+    pub statement_timeout: Duration,
+    /// Most storage of all the tenant's schemas together.
+    pub storage: Storage,
+    /// Requests a second that one replica of a service accepts from the tenant.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub requests_per_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            users: 25,
+            connections: 5,
+            statement_timeout: Duration::from_secs(30),
+            storage: Storage::from_gib(10),
+            requests_per_second: 100,
+        }
+    }
+}
+
+/// What EasyCode may do with a tenant's data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DataUse {
+    /// For EasyCode's own analytics: `Pooled` (anonymised, with other consenting tenants), `TenantOnly` or `None`.
+    #[schemars(schema_with = "consent_schema")]
+    pub analytics: Consent,
+    /// For the training of AI models: `Pooled`, `TenantOnly` or `None`.
+    #[schemars(schema_with = "consent_schema")]
+    pub ai_training: Consent,
+    /// Reference of the agreement by which the client consents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub agreement: Option<String>,
+}
+
+fn consent_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "string", "enum": ["Pooled", "TenantOnly", "None"] })
+}
+
+/// What backups of a tenant must achieve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BackupTerms {
+    /// Recovery point objective: the most work, in time, that may be lost.
+    pub rpo: Duration,
+    /// Recovery time objective: the longest until the tenant works again.
+    pub rto: Duration,
+    /// How long backups are kept.
+    pub retention: Duration,
+}
+
+impl Default for BackupTerms {
+    fn default() -> Self {
+        Self {
+            rpo: Duration::from_secs(24 * 3600),
+            rto: Duration::from_secs(4 * 3600),
+            retention: Duration::from_secs(30 * 86_400),
+        }
+    }
+}
+
+/// Whether a tenant is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum State {
+    /// Served.
+    #[default]
+    Active,
+    /// Not served; its data stays.
+    Suspended,
+}
+
+/// What becomes of a deleted tenant's data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Access is closed, the data stays in place until someone erases or undeletes it.
+    #[default]
+    Retain,
+    /// A last dump is archived, then the data is erased from the database.
+    Archive,
+    /// The data is erased at once.
+    Delete,
+}
+
+/// What was observed of a tenant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TenantStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Progressing`, `Degraded`, `Placed`, `EntitlementsValid`, `DatabaseReady`, `ConfigPublished`.
+    #[schemars(length(max = 16))]
+    pub conditions: Vec<Condition>,
+    /// Platform that serves the tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Postgres role and schema of the tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_role: Option<String>,
+    /// Where the tenant's people reach the services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// State of the tenant's data, one entry a service.
+    #[schemars(length(max = 64))]
+    pub services: Vec<ServiceData>,
+}
+
+/// A tenant's data in one service's database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceData {
+    /// Name of the service.
+    pub service: String,
+    /// Version of the tenant's schema.
+    pub schema_version: i32,
+    /// Whether the tenant is entitled; if not, the data is kept until `retainedUntil`.
+    pub entitled: bool,
+    /// When the data of a withdrawn service is erased (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retained_until: Option<String>,
+}

@@ -1,0 +1,112 @@
+//! The tenant context: what a service must know of a tenant at run time.
+//!
+//! The operator derives it from the `Tenant` and writes it to `ConfigMap tenant-<name>` under
+//! [`crate::runtime::CONTEXT_KEY`]; tenant-service adds the tenant's own settings and serves it to the services.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+
+/// The reconciled config of one tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantContext {
+    /// Name of the tenant, as in the `Tenant` resource and in tokens.
+    pub tenant: String,
+    /// The company's name for people.
+    pub display_name: String,
+    /// Generation of the `Tenant` that this was derived from; never goes back for one tenant.
+    pub generation: i64,
+    /// Whether the tenant may be served at all.
+    pub state: TenantState,
+    /// Entitled services with the entitled modules of each.
+    pub entitlements: BTreeMap<String, BTreeSet<String>>,
+    /// Bounds that services enforce.
+    pub limits: ContextLimits,
+    /// What EasyCode may do with the tenant's data.
+    pub data_use: DataUse,
+    /// Postgres role and schema of the tenant, the same in each service's database.
+    pub database_role: String,
+    /// Version of the release the platform or instance runs.
+    pub release: String,
+    /// Settings made by the tenant's administrators, by service (`ui` holds those of no single service). The operator
+    /// leaves this empty; tenant-service fills it.
+    #[serde(default)]
+    pub settings: BTreeMap<String, serde_json::Value>,
+}
+
+impl TenantContext {
+    /// Whether the tenant may use the service now.
+    #[must_use]
+    pub fn allows(&self, service: &str) -> bool {
+        self.state == TenantState::Active && self.entitlements.contains_key(service)
+    }
+
+    /// Whether the tenant may use the module of the service now.
+    #[must_use]
+    pub fn allows_module(&self, service: &str, module: &str) -> bool {
+        self.state == TenantState::Active
+            && self.entitlements.get(service).is_some_and(|modules| modules.contains(module))
+    }
+
+    /// Strong entity tag of the document: equal documents have equal tags.
+    ///
+    /// # Panics
+    /// Never: the document always serializes.
+    #[must_use]
+    pub fn etag(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a context has only string keys");
+        let digest = Sha256::digest(json);
+        let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        format!("\"{hex}\"")
+    }
+}
+
+/// Whether a tenant is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum TenantState {
+    /// Served.
+    Active,
+    /// Not served; its data stays.
+    Suspended,
+}
+
+/// Bounds of one tenant, enforced by the services and, where it can, by Postgres.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContextLimits {
+    /// Most users the tenant may have.
+    pub users: u32,
+    /// Most database connections one replica of a service uses for the tenant at once.
+    pub connections: u32,
+    /// Longest statement, in milliseconds.
+    pub statement_timeout_ms: u64,
+    /// Most bytes of all the tenant's schemas together.
+    pub storage_bytes: u64,
+    /// Requests a second that one replica of a service accepts from the tenant.
+    pub requests_per_second: u32,
+}
+
+/// What EasyCode may do with a tenant's data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DataUse {
+    /// For EasyCode's own analytics.
+    pub analytics: Consent,
+    /// For the training of models.
+    pub ai_training: Consent,
+}
+
+/// How far a consent reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum Consent {
+    /// Anonymised and pooled with other consenting tenants.
+    Pooled,
+    /// For this tenant only.
+    TenantOnly,
+    /// Not at all.
+    #[default]
+    None,
+}

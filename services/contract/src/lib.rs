@@ -1,0 +1,9 @@
+//! What the operator and the services agree on, in one place and without any IO.
+//!
+//! * [`context`]: the reconciled tenant config, the JSON document in `ConfigMap tenant-<name>`.
+//! * [`database`]: the names of roles, schemas and databases, and the SQL installed in each of them.
+//! * [`runtime`]: the environment, the ports and the files that a service's container finds.
+
+pub mod context;
+pub mod database;
+pub mod runtime;

@@ -1,0 +1,45 @@
+//! The environment that the operator gives a service's container. Both sides take the names from here.
+
+/// Name of the service the process serves as, for example `crm`. It selects database and entitlement.
+pub const SERVICE: &str = "EASYCODE_SERVICE";
+/// Namespace the pod runs in.
+pub const NAMESPACE: &str = "EASYCODE_NAMESPACE";
+/// Issuer that a user's token must carry in `iss`.
+pub const ISSUER: &str = "EASYCODE_ISSUER";
+/// Where the keys for users' tokens are: a file path, or an `http(s)` URL of a JWKS.
+pub const JWKS: &str = "EASYCODE_JWKS";
+/// Base URL of tenant-service.
+pub const TENANT_SERVICE_URL: &str = "EASYCODE_TENANT_SERVICE_URL";
+/// Folder with the database credentials; defaults to [`DATABASE_DIR`].
+pub const DATABASE_DIR_VAR: &str = "EASYCODE_DATABASE_DIR";
+/// File with the token by which a service shows tenant-service who it is; defaults to [`IDENTITY_TOKEN_FILE`].
+pub const IDENTITY_TOKEN_VAR: &str = "EASYCODE_IDENTITY_TOKEN";
+/// Upper bound of database connections of one replica.
+pub const DATABASE_CONNECTIONS: &str = "EASYCODE_DATABASE_CONNECTIONS";
+
+/// Folder of one file per field: `host`, `port`, `dbname`, `user`, `password`, `sslmode`, optionally `ca.crt`.
+pub const DATABASE_DIR: &str = "/etc/easycode/database";
+/// Projected service account token with audience [`TENANT_SERVICE_AUDIENCE`]; rotated by the kubelet.
+pub const IDENTITY_TOKEN_FILE: &str = "/var/run/secrets/easycode/token";
+/// Mounted JWKS for users' tokens.
+pub const JWKS_FILE: &str = "/etc/easycode/identity/jwks.json";
+
+/// Audience of users' tokens.
+pub const USER_AUDIENCE: &str = "easycode";
+/// Audience of services' tokens towards tenant-service.
+pub const TENANT_SERVICE_AUDIENCE: &str = "easycode-tenant-service";
+
+/// Port of the API.
+pub const API_PORT: u16 = 8080;
+/// Port of `/livez`, `/readyz` and `/metrics`; never reachable through an ingress.
+pub const ADMIN_PORT: u16 = 9090;
+
+/// Name of the service that serves contexts and keeps tenants' settings. Every tenant is entitled to it.
+pub const TENANT_SERVICE: &str = "tenant-service";
+/// The subcommand of every service image that publishes and runs its migrations.
+pub const MIGRATE_COMMAND: &str = "migrate";
+
+/// Label on a ConfigMap that holds a tenant's context; its value is the tenant's name.
+pub const TENANT_LABEL: &str = "easycode.io/tenant";
+/// Key of the context document in the ConfigMap's data.
+pub const CONTEXT_KEY: &str = "context.json";
