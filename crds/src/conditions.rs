@@ -74,6 +74,8 @@ pub mod reason {
     pub const OPERATOR_CHANGED: &str = "OperatorChanged";
     /// The custom resource definition itself is being deleted.
     pub const CRD_DELETING: &str = "DefinitionDeleting";
+    /// The last dump of a tenant could not be archived.
+    pub const ARCHIVE_FAILED: &str = "ArchiveFailed";
     /// Tenants still use it.
     pub const IN_USE: &str = "InUse";
 }

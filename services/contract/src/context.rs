@@ -59,8 +59,8 @@ impl TenantContext {
     pub fn etag(&self) -> String {
         let json = serde_json::to_vec(self).expect("a context has only string keys");
         let digest = Sha256::digest(json);
-        let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-        format!("\"{hex}\"")
+        let prefix = u128::from_be_bytes(digest[..16].try_into().expect("a SHA-256 digest has 32 bytes"));
+        format!("\"{prefix:032x}\"")
     }
 }
 

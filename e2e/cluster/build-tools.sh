@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Builds the programs of the cluster from their published modules, once, into the cache.
+#   build-tools.sh           what the local cluster needs
+#   build-tools.sh kind      what a kind cluster needs
+set -euo pipefail
+. "$(dirname "$0")/lib/common.sh"
+
+# program, the module (a folder of tools/) it is built in, its package
+programs() {
+  case $1 in
+    kind) printf '%s\n' \
+      "kind kind sigs.k8s.io/kind" \
+      "kubectl kubernetes k8s.io/kubernetes/cmd/kubectl" \
+      "helm helm helm.sh/helm/v4/cmd/helm" ;;
+    local) printf '%s\n' \
+      "etcd etcd go.etcd.io/etcd/server/v3" \
+      "kube-apiserver kubernetes k8s.io/kubernetes/cmd/kube-apiserver" \
+      "kubectl kubernetes k8s.io/kubernetes/cmd/kubectl" \
+      "kube-controller-manager kubernetes k8s.io/kubernetes/cmd/kube-controller-manager" \
+      "kube-scheduler kubernetes k8s.io/kubernetes/cmd/kube-scheduler" \
+      "kubelet kubernetes k8s.io/kubernetes/cmd/kubelet" \
+      "kube-proxy kubernetes k8s.io/kubernetes/cmd/kube-proxy" \
+      "coredns coredns github.com/coredns/coredns" \
+      "local-path-provisioner local-path-provisioner github.com/rancher/local-path-provisioner" \
+      "helm helm helm.sh/helm/v4/cmd/helm" ;;
+    *) die "unknown set of programs: $1" ;;
+  esac
+}
+
+# Go has no version control to take Kubernetes' version from in a module, and kubelet and API server compare theirs.
+kubernetes_ldflags() {
+  local version
+  version=$(sed -n 's/.*k8s.io\/kubernetes \(v[0-9.]*\).*/\1/p' "$cluster_dir/tools/kubernetes/go.mod" | head -1)
+  local minor=${version#v1.}
+  for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+    printf -- '-X %s.gitVersion=%s -X %s.gitMajor=1 -X %s.gitMinor=%s ' \
+      "$package" "$version" "$package" "$package" "${minor%%.*}"
+  done
+}
+
+build() {
+  local name=$1 module=$2 package=$3 flags="-s -w" unfinished
+  [ "$module" = kubernetes ] && flags+=" $(kubernetes_ldflags)"
+  unfinished=$(mktemp -d "$(tools_dir)/.building.XXXXXX")
+  # Niced, since whoever waits for it goes on working; moved into place, so an interrupted build leaves no half program.
+  (cd "$cluster_dir/tools/$module" &&
+    CGO_ENABLED=0 nice -n 15 go build -mod=readonly -trimpath -ldflags "$flags" -o "$unfinished/$name" "$package") ||
+    { rm -rf "$unfinished"; die "building $name failed"; }
+  mv "$unfinished/$name" "$(tools_dir)/$name"
+  rmdir "$unfinished"
+}
+
+command -v go >/dev/null || die "Go is needed to build the cluster's programs"
+mkdir -p "$(tools_dir)"
+# Two checkouts, or two people, may ask at the same time: the second waits and then finds everything there.
+exec 9>"$(tools_dir)/.lock"
+flock 9
+
+mapfile -t wanted < <(programs "${1:-local}")
+missing=()
+for line in "${wanted[@]}"; do
+  [ -x "$(tool "${line%% *}")" ] || missing+=("$line")
+done
+begin_steps ${#missing[@]}
+for line in "${missing[@]}"; do
+  read -r name module package <<<"$line"
+  step "building $name (once; minutes on a small machine)"
+  build "$name" "$module" "$package"
+done
+log "programs: $(tools_dir)"

@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# Paths, progress and the lookup of built programs. Sourced by every script here.
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+cluster_dir=$repo/e2e/cluster
+# Programs take minutes to build, so they outlive the checkout and are shared between checkouts.
+cache=${EASYCODE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/easycode}
+# The cluster's own state: safe to delete once the cluster is down, never part of the checkout.
+# The scripts run as root (namespaces, mounts), hence a folder of the system.
+state=${EASYCODE_STATE:-/var/lib/easycode-local}
+kubeconfig=$repo/target/cluster/kubeconfig
+
+log() { printf '%s\n' "$*" >&2; }
+die() { log "error: $*"; exit 1; }
+
+# Progress: `begin_steps 5`, then `step "what"` for each: "[2/5  3s] what".
+steps_total=0 steps_done=0
+begin_steps() { steps_total=$1 steps_done=0 steps_started=$SECONDS; }
+step() {
+  steps_done=$((steps_done + 1))
+  log "[$steps_done/$steps_total $((SECONDS - steps_started))s] $*"
+}
+
+# A content hash of files and folders: names and bodies, nothing that differs between two checkouts.
+hash_of() {
+  find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sed "s#$repo/##" |
+    sha256sum | cut -c1-16
+}
+
+# The folder of built programs is keyed by what they're built from, so a changed version never meets old programs.
+tools_dir() {
+  [ -n "${tools_dir_cached:-}" ] ||
+    tools_dir_cached=$cache/tools/$(hash_of "$cluster_dir"/tools)-$(uname -m)
+  printf '%s' "$tools_dir_cached"
+}
+
+# Path of a built program. KUBEBUILDER_ASSETS wins, as with other Kubernetes test suites.
+tool() {
+  local name=$1
+  if [ -n "${KUBEBUILDER_ASSETS:-}" ] && [ -x "$KUBEBUILDER_ASSETS/$name" ]; then
+    printf '%s' "$KUBEBUILDER_ASSETS/$name"
+  else
+    printf '%s' "$(tools_dir)/$name"
+  fi
+}
+
+# kubectl against the cluster of this checkout.
+kube() { "$(tool kubectl)" --kubeconfig "$kubeconfig" "$@"; }
+
+# Retries a command until it succeeds: `wait_for 60 "API server" kube get --raw /readyz`.
+wait_for() {
+  local seconds=$1 what=$2 deadline=$((SECONDS + $1))
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$deadline" ] || die "$what: not ready after $seconds s"
+    sleep 0.3
+  done
+}

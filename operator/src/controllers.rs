@@ -1,0 +1,198 @@
+//! Wires the controllers together: which changes reconcile what, how many at once, and when all of it stops.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use easycode_crds::{Release, SharedPlatform, Tenant};
+use futures::{FutureExt, Stream, StreamExt};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    runtime::{
+        Config as ControllerConfig, Controller, Predicate, PredicateConfig, WatchStreamExt,
+        controller::Action,
+        predicates,
+        reflector::{self, ObjectRef, ReflectHandle, Store},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::{
+    kubernetes::{
+        apply::Applier,
+        cache::{Caches, Triggers},
+    },
+    platform, release,
+    runtime::{
+        backoff::Backoff,
+        context::{Context, Databases},
+        error::Error,
+        events::Events,
+        metrics::Metrics,
+        options::Options,
+    },
+    tenant::{self, placement::Placement},
+};
+
+/// Runs all controllers until `stop` is cancelled and what was under way is finished.
+pub async fn run(
+    client: Client,
+    options: Options,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let (platform_sender, platform_triggers) = mpsc::unbounded_channel();
+    let (tenant_sender, tenant_triggers) = mpsc::unbounded_channel();
+    let triggers = Triggers { platforms: platform_sender, tenants: tenant_sender };
+    let (caches, watches) = Caches::start(&client, &triggers);
+    let (tenants, tenant_changes, tenant_watch) = watch::<Tenant>(&client);
+    let (platforms, platform_changes, platform_watch) = watch::<SharedPlatform>(&client);
+    let (releases, release_changes, release_watch) = watch::<Release>(&client);
+    let context = Arc::new(Context {
+        applier: Applier::new(client.clone()),
+        events: Events::new(client.clone(), &options.pod_name),
+        placement: Placement::default(),
+        databases: Databases::default(),
+        client,
+        options: options.clone(),
+        caches,
+        metrics,
+        triggers,
+        tenants,
+        platforms,
+        releases,
+    });
+
+    let reflecting = tokio::spawn(futures::future::join3(tenant_watch, platform_watch, release_watch));
+    context.caches.wait_until_ready().await;
+    context.tenants.wait_until_ready().await?;
+    context.platforms.wait_until_ready().await?;
+    context.releases.wait_until_ready().await?;
+    info!(tenants = context.tenants.len(), platforms = context.platforms.len(), "caches are warm");
+
+    let surveys = tokio::spawn(survey(Arc::clone(&context)));
+    let dependents = Arc::clone(&context);
+    let tenant_controller = Controller::for_stream(tenant_changes, context.tenants.clone())
+        .with_config(ControllerConfig::default().concurrency(options.tenant_concurrency))
+        .reconcile_on(UnboundedReceiverStream::new(tenant_triggers));
+    let platform_controller = Controller::for_stream(platform_changes, context.platforms.clone())
+        .with_config(ControllerConfig::default().concurrency(options.platform_concurrency))
+        .reconcile_on(UnboundedReceiverStream::new(platform_triggers));
+    let release_controller = Controller::for_stream(release_changes, context.releases.clone())
+        .with_config(ControllerConfig::default().concurrency(options.platform_concurrency));
+    futures::future::join3(
+        drive(tenant_controller, tenant::reconcile, &context, stop.clone()),
+        drive(platform_controller, platform::reconcile, &context, stop.clone()),
+        drive(
+            release_controller,
+            move |release: Arc<Release>, context: Arc<Context>| {
+                // A platform may have waited for this release.
+                for platform in dependents.platforms.state_filter(|one| one.spec.release == release.name_any()) {
+                    dependents.triggers.platform(&platform.name_any());
+                }
+                release::reconcile(release, context)
+            },
+            &context,
+            stop,
+        ),
+    )
+    .await;
+    info!("controllers have stopped");
+    surveys.abort();
+    reflecting.abort();
+    watches.iter().for_each(tokio::task::JoinHandle::abort);
+    Ok(())
+}
+
+/// A store of all objects of a kind, the changes that matter to its controller, and the task that keeps both going.
+fn watch<K>(
+    client: &Client,
+) -> (Store<K>, impl Stream<Item = Result<K, watcher::Error>> + Send + 'static, impl Future<Output = ()> + Send + 'static)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
+    const BUFFER: usize = 4096;
+    let (store, writer) = reflector::store_shared(BUFFER);
+    let handle: ReflectHandle<K> = writer.subscribe().expect("a shared store has subscribers");
+    // What the operator itself writes, its status, is no news.
+    let relevant = predicates::generation
+        .combine(predicates::labels)
+        .combine(predicates::annotations)
+        .combine(predicates::finalizers);
+    let changes = handle.map(|object| Ok((*object).clone())).predicate_filter(relevant, PredicateConfig::default());
+    let watching = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect_shared(writer)
+        .for_each(|event| async move {
+            if let Err(error) = event {
+                warn!(%error, kind = %K::kind(&()), "watch interrupted, retrying");
+            }
+        });
+    (store, changes, watching)
+}
+
+async fn drive<K, R, F>(controller: Controller<K>, reconcile: R, context: &Arc<Context>, stop: CancellationToken)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    R: Fn(Arc<K>, Arc<Context>) -> F,
+    F: Future<Output = Result<Action, Error>> + Send + 'static,
+{
+    let backoff = Arc::new(Backoff::default());
+    let failed = Arc::clone(&backoff);
+    let attempt = move |object: Arc<K>, context: Arc<Context>| {
+        let (name, backoff) = (object.name_any(), Arc::clone(&backoff));
+        reconcile(object, context).inspect(move |outcome| {
+            if outcome.is_ok() {
+                backoff.succeeded(&name);
+            }
+        })
+    };
+    let retry = move |object: Arc<K>, error: &Error, _: Arc<Context>| {
+        let wait = failed.failed(&object.name_any());
+        warn!(kind = %K::kind(&()), name = object.name_any(), %error, ?wait, "not brought to plan, retrying");
+        Action::requeue(wait)
+    };
+    controller
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(attempt, retry, Arc::clone(context))
+        .for_each(|outcome| async move {
+            if let Err(error) = outcome {
+                debug!(%error, "controller");
+            }
+        })
+        .await;
+}
+
+/// Looks at every platform's Postgres from time to time, since no watch tells of a change there, and reconciles whom a
+/// change concerns.
+async fn survey(context: Arc<Context>) {
+    loop {
+        tokio::time::sleep(context.options.survey_interval()).await;
+        for (platform, database) in context.databases.all() {
+            let looked = tokio::time::timeout(Duration::from_secs(20), database.refresh()).await;
+            let looked =
+                looked.unwrap_or_else(|_| Err(crate::postgres::Error::Unavailable("no answer in 20 s".to_owned())));
+            let trouble = looked.as_ref().err().map(ToString::to_string);
+            if context.databases.looked(&platform, trouble.as_deref()) {
+                context.triggers.platform(&platform);
+                if let Some(error) = trouble {
+                    warn!(platform, error, "the platform's Postgres could not be looked at");
+                } else {
+                    info!(platform, "the platform's Postgres answers again");
+                }
+            }
+            for role in looked.unwrap_or_default() {
+                if let Some(name) = role.strip_prefix("t_").map(|name| name.replace('_', "-"))
+                    && context.tenants.get(&ObjectRef::new(&name)).is_some()
+                {
+                    info!(tenant = name, "its data in Postgres differs from what was left there");
+                    context.triggers.tenant(&name);
+                }
+            }
+        }
+    }
+}

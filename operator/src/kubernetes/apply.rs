@@ -1,0 +1,89 @@
+//! Makes planned objects so, by server-side apply, and only where something differs.
+
+use std::collections::HashMap;
+
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PropagationPolicy},
+};
+use tokio::sync::Mutex;
+use tracing::info;
+
+use super::{
+    FIELD_MANAGER,
+    cache::Caches,
+    object::{Kind, Planned},
+};
+
+/// Kind, namespace and name.
+type Key = (Kind, String, String);
+
+/// Applies planned objects. Remembers which live version already answered a plan, so that a value which the API server
+/// writes in another notation (a quantity, say) is not applied again.
+pub struct Applier {
+    client: Client,
+    answered: Mutex<HashMap<Key, (String, u64)>>,
+}
+
+impl Applier {
+    /// An applier for the client's cluster.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, answered: Mutex::default() }
+    }
+
+    /// The API of a kind in a namespace.
+    #[must_use]
+    pub fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        let resource = kind.resource();
+        if kind == Kind::Namespace {
+            Api::all_with(self.client.clone(), &resource)
+        } else {
+            Api::namespaced_with(self.client.clone(), namespace, &resource)
+        }
+    }
+
+    /// Applies the object if the cache has no such object or a different one. Returns whether it wrote.
+    pub async fn apply(&self, planned: &Planned, caches: &Caches) -> Result<bool, kube::Error> {
+        let live = caches.get(planned.kind, &planned.namespace, &planned.name);
+        let key = (planned.kind, planned.namespace.clone(), planned.name.clone());
+        let fingerprint = fingerprint(&planned.body);
+        if let Some(live) = &live {
+            if planned.is_satisfied_by(live) {
+                return Ok(false);
+            }
+            let version = live.resource_version().unwrap_or_default();
+            if self.answered.lock().await.get(&key) == Some(&(version, fingerprint)) {
+                return Ok(false);
+            }
+        }
+        info!(kind = ?planned.kind, namespace = planned.namespace, name = planned.name, existed = live.is_some(), "applying");
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let applied = self
+            .api(planned.kind, &planned.namespace)
+            .patch(&planned.name, &params, &Patch::Apply(&planned.body))
+            .await?;
+        self.answered.lock().await.insert(key, (applied.resource_version().unwrap_or_default(), fingerprint));
+        Ok(true)
+    }
+
+    /// Deletes an object with all that hangs on it; it being gone already is fine.
+    pub async fn delete(&self, kind: Kind, namespace: &str, name: &str) -> Result<(), kube::Error> {
+        info!(?kind, namespace, name, "deleting");
+        self.answered.lock().await.remove(&(kind, namespace.to_owned(), name.to_owned()));
+        let params =
+            DeleteParams { propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
+        match self.api(kind, namespace).delete(name, &params).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn fingerprint(body: &serde_json::Value) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    body.to_string().hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,9 @@
+//! What every controller needs of Kubernetes: planned objects, their labels, the caches of what lives, and applying.
+
+pub mod apply;
+pub mod cache;
+pub mod labels;
+pub mod object;
+
+/// Field manager of everything the operator writes.
+pub const FIELD_MANAGER: &str = "easycode-operator";

@@ -1,0 +1,165 @@
+//! A planned object: its kind, its place, and the fields the operator owns.
+
+use kube::{api::DynamicObject, core::ApiResource};
+use serde_json::Value;
+
+/// The kinds of objects that the operator makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// v1 Namespace; the only one without a namespace of its own.
+    Namespace,
+    /// v1 ServiceAccount.
+    ServiceAccount,
+    /// v1 Secret. Read by name, never watched: the operator has rights on Secrets only in its own namespaces.
+    Secret,
+    /// v1 ConfigMap.
+    ConfigMap,
+    /// v1 Service.
+    Service,
+    /// rbac Role.
+    Role,
+    /// rbac RoleBinding.
+    RoleBinding,
+    /// networking NetworkPolicy.
+    NetworkPolicy,
+    /// networking Ingress.
+    Ingress,
+    /// policy PodDisruptionBudget.
+    PodDisruptionBudget,
+    /// apps StatefulSet.
+    StatefulSet,
+    /// apps Deployment.
+    Deployment,
+    /// batch Job.
+    Job,
+    /// v1 PersistentVolumeClaim.
+    PersistentVolumeClaim,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 14] = [
+        Self::Namespace,
+        Self::ServiceAccount,
+        Self::Secret,
+        Self::ConfigMap,
+        Self::Service,
+        Self::Role,
+        Self::RoleBinding,
+        Self::NetworkPolicy,
+        Self::Ingress,
+        Self::PodDisruptionBudget,
+        Self::StatefulSet,
+        Self::Deployment,
+        Self::Job,
+        Self::PersistentVolumeClaim,
+    ];
+
+    /// Group, version, kind and plural, as the API server names them.
+    #[must_use]
+    pub fn resource(self) -> ApiResource {
+        let (group, plural) = match self {
+            Self::Namespace => ("", "namespaces"),
+            Self::ServiceAccount => ("", "serviceaccounts"),
+            Self::Secret => ("", "secrets"),
+            Self::ConfigMap => ("", "configmaps"),
+            Self::Service => ("", "services"),
+            Self::Role => ("rbac.authorization.k8s.io", "roles"),
+            Self::RoleBinding => ("rbac.authorization.k8s.io", "rolebindings"),
+            Self::NetworkPolicy => ("networking.k8s.io", "networkpolicies"),
+            Self::Ingress => ("networking.k8s.io", "ingresses"),
+            Self::PodDisruptionBudget => ("policy", "poddisruptionbudgets"),
+            Self::StatefulSet => ("apps", "statefulsets"),
+            Self::Deployment => ("apps", "deployments"),
+            Self::Job => ("batch", "jobs"),
+            Self::PersistentVolumeClaim => ("", "persistentvolumeclaims"),
+        };
+        let api_version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+        ApiResource {
+            group: group.to_owned(),
+            version: "v1".to_owned(),
+            api_version,
+            kind: format!("{self:?}"),
+            plural: plural.to_owned(),
+        }
+    }
+
+    /// Whether a drift of it is noticed by a watch.
+    #[must_use]
+    pub fn is_watched(self) -> bool {
+        self != Self::Secret
+    }
+}
+
+/// An object as planned: only the fields that the operator owns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace; empty for a Namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The whole object, `apiVersion` and `kind` included.
+    pub body: Value,
+}
+
+impl Planned {
+    /// Completes a body (everything but apiVersion, kind, name and namespace) with its identity.
+    #[must_use]
+    pub fn new(kind: Kind, namespace: &str, name: &str, mut body: Value) -> Self {
+        let resource = kind.resource();
+        body["apiVersion"] = resource.api_version.into();
+        body["kind"] = resource.kind.into();
+        body["metadata"]["name"] = name.into();
+        if kind != Kind::Namespace {
+            body["metadata"]["namespace"] = namespace.into();
+        }
+        Self { kind, namespace: namespace.to_owned(), name: name.to_owned(), body }
+    }
+
+    /// Whether the live object already has every planned field.
+    #[must_use]
+    pub fn is_satisfied_by(&self, live: &DynamicObject) -> bool {
+        serde_json::to_value(live).is_ok_and(|live| contains(&live, &self.body))
+    }
+}
+
+/// Whether every field of `planned` is in `live` with the same value. The API server's defaults only add fields to
+/// objects; lists keep their length and order.
+fn contains(live: &Value, planned: &Value) -> bool {
+    match (live, planned) {
+        (Value::Object(live), Value::Object(planned)) => planned.iter().all(|(key, value)| match live.get(key) {
+            Some(present) => contains(present, value),
+            // The API server drops empty maps and lists.
+            None => {
+                value.is_null()
+                    || value.as_object().is_some_and(serde_json::Map::is_empty)
+                    || value.as_array().is_some_and(Vec::is_empty)
+            }
+        }),
+        (Value::Array(live), Value::Array(planned)) => {
+            live.len() == planned.len() && live.iter().zip(planned).all(|(live, planned)| contains(live, planned))
+        }
+        (live, planned) => live == planned,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn defaults_are_no_difference_but_changes_are() {
+        let planned = json!({"spec": {"ports": [{"port": 80}], "selector": {"a": "b"}, "empty": {}}});
+        assert!(contains(
+            &json!({"spec": {"ports": [{"port": 80, "protocol": "TCP"}], "selector": {"a": "b"}, "x": 1}}),
+            &planned
+        ));
+        assert!(!contains(&json!({"spec": {"ports": [{"port": 81}], "selector": {"a": "b"}}}), &planned));
+        assert!(!contains(&json!({"spec": {"ports": [{"port": 80}, {"port": 81}], "selector": {"a": "b"}}}), &planned));
+        assert!(!contains(&json!({"spec": {"ports": [{"port": 80}]}}), &planned));
+    }
+}

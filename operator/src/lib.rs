@@ -1,0 +1,12 @@
+//! The EasyCode tenancy operator.
+//!
+//! Each controller goes `observe → plan → apply → status`: [`tenant`], [`platform`], [`release`]. A plan is pure; IO is in
+//! [`kubernetes`] and [`postgres`]; [`runtime`] is what runs beside the controllers.
+
+pub mod controllers;
+pub mod kubernetes;
+pub mod platform;
+pub mod postgres;
+pub mod release;
+pub mod runtime;
+pub mod tenant;

@@ -1,0 +1,91 @@
+//! Deletes a platform: not while tenants are on it, and never its data. What serves is removed; the namespace with Postgres,
+//! its volume and its Secrets stays until ops delete the namespace.
+
+use std::time::Duration;
+
+use easycode_crds::{
+    SharedPlatform,
+    conditions::{self, Finding, reason},
+};
+use jiff::Timestamp;
+use k8s_openapi::{
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::controller::Action,
+};
+use serde_json::json;
+
+use super::{namespace_of, observe::tenants_on, status};
+use crate::{
+    kubernetes::{labels, object::Kind},
+    runtime::{context::Context, error::Error},
+};
+
+/// Takes the next step of a deletion.
+pub async fn reconcile(platform: &SharedPlatform, context: &Context) -> Result<Action, Error> {
+    if !platform.finalizers().iter().any(|one| one == labels::FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let name = platform.name_any();
+    let definitions: Api<CustomResourceDefinition> = Api::all(context.client.clone());
+    let definition = definitions.get_metadata_opt("sharedplatforms.easycode.io").await?;
+    if definition.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some()) {
+        let message = "the definition of platforms is being deleted; nothing is torn down for that. Recreate the definition and its objects";
+        hold(platform, reason::CRD_DELETING, message, context).await?;
+        return Ok(Action::requeue(Duration::from_secs(30)));
+    }
+    let tenants = tenants_on(&name, context);
+    if !tenants.is_empty() {
+        let message = format!(
+            "{} tenants are on it, such as {}; it is deleted once they are",
+            tenants.len(),
+            tenants.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ")
+        );
+        hold(platform, reason::IN_USE, &message, context).await?;
+        return Ok(Action::requeue(Duration::from_secs(15)));
+    }
+    let namespace = namespace_of(&name);
+    for kind in [Kind::Ingress, Kind::Deployment, Kind::Job, Kind::PodDisruptionBudget] {
+        for live in context.caches.list(kind, &namespace) {
+            context.applier.delete(kind, &namespace, &live.name_any()).await?;
+        }
+    }
+    context.databases.remove(&name);
+    let note = format!(
+        "the services are removed; Postgres, its volume and its Secrets stay. To erase them, delete namespace {namespace}"
+    );
+    context.events.normal(platform, "Delete", "DataRetained", note).await;
+    release(platform, context).await?;
+    Ok(Action::await_change())
+}
+
+async fn hold(platform: &SharedPlatform, reason: &'static str, message: &str, context: &Context) -> Result<(), Error> {
+    let before = platform.status.clone().unwrap_or_default();
+    let findings = [
+        Finding::new(conditions::READY, Some(false), reason, message),
+        Finding::new(conditions::PROGRESSING, Some(true), reason, message),
+        Finding::new(conditions::DEGRADED, Some(true), reason, message),
+    ];
+    let mut after = before.clone();
+    after.conditions =
+        conditions::merge(&before.conditions, &findings, platform.metadata.generation, &Time(Timestamp::now()));
+    after.observed_generation = platform.metadata.generation;
+    status::write(platform, &after, context).await?;
+    context.events.warning(platform, "Delete", reason, message.to_owned()).await;
+    Ok(())
+}
+
+async fn release(platform: &SharedPlatform, context: &Context) -> Result<(), Error> {
+    let finalizers: Vec<_> = platform.finalizers().iter().filter(|one| *one != labels::FINALIZER).collect();
+    let patch = json!({"metadata": { "resourceVersion": platform.resource_version(), "finalizers": finalizers }});
+    let api: Api<SharedPlatform> = Api::all(context.client.clone());
+    match api.patch_metadata(&platform.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,41 @@
+//! The `SharedPlatform` controller: observe → plan → apply → status.
+//!
+//! A platform comes up in stages, each of which needs what the one before made: the namespace with Secrets and Postgres,
+//! the services' databases, their migrations, their workloads.
+
+mod apply;
+mod deletion;
+mod observe;
+pub mod plan;
+mod status;
+
+use std::{sync::Arc, time::Instant};
+
+use easycode_crds::SharedPlatform;
+use kube::runtime::controller::Action;
+
+use crate::runtime::{context::Context, error::Error};
+
+pub use plan::namespace_of;
+
+/// Brings one platform to plan.
+pub async fn reconcile(platform: Arc<SharedPlatform>, context: Arc<Context>) -> Result<Action, Error> {
+    let started = Instant::now();
+    let outcome = steps(&platform, &context).await;
+    let label = if outcome.is_ok() { "ok" } else { "error" };
+    context.metrics.reconciled("platform", label, started.elapsed());
+    outcome
+}
+
+async fn steps(platform: &SharedPlatform, context: &Arc<Context>) -> Result<Action, Error> {
+    if platform.metadata.deletion_timestamp.is_some() {
+        return deletion::reconcile(platform, context).await;
+    }
+    let observed = observe::observe(platform, context);
+    let applied = apply::apply(platform, &observed, context).await;
+    status::report(platform, &observed, &applied, context).await?;
+    match applied.fault {
+        Some(fault) => Err(fault),
+        None => Ok(Action::requeue(applied.next_look.unwrap_or_else(|| context.options.resync_interval()))),
+    }
+}

@@ -1,0 +1,128 @@
+//! Network policies: nothing may talk to anything, except what is listed here.
+
+use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
+use easycode_crds::platform::Provider;
+use serde_json::{Value, json};
+
+use super::{Blueprint, DATABASE_CLIENT, postgres};
+use crate::kubernetes::{
+    labels,
+    object::{Kind, Planned},
+};
+
+fn pods(key: &str, value: &str) -> Value {
+    json!({ "podSelector": { "matchLabels": { key: value } } })
+}
+
+fn tcp(port: impl Into<Value>) -> Value {
+    json!({ "protocol": "TCP", "port": port.into() })
+}
+
+fn any_address() -> Value {
+    json!([{ "ipBlock": { "cidr": "0.0.0.0/0" } }, { "ipBlock": { "cidr": "::/0" } }])
+}
+
+/// All policies of a platform. `database_port` is where an external Postgres listens.
+#[must_use]
+pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
+    let name_label = "app.kubernetes.io/name";
+    let service_pods = json!({ "matchLabels": { "app.kubernetes.io/component": "service" } });
+    let mut policies = vec![
+        ("default-deny", json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] })),
+        (
+            "dns",
+            json!({
+                "podSelector": {}, "policyTypes": ["Egress"],
+                "egress": [{
+                    "to": [{ "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "kube-system" } } }],
+                    "ports": [{ "protocol": "UDP", "port": 53 }, tcp(53)],
+                }],
+            }),
+        ),
+        (
+            "services-to-tenant-service",
+            json!({
+                "podSelector": service_pods, "policyTypes": ["Egress"],
+                "egress": [{ "to": [pods(name_label, TENANT_SERVICE)], "ports": [tcp(API_PORT)] }],
+            }),
+        ),
+        (
+            "tenant-service-from-services",
+            json!({
+                "podSelector": { "matchLabels": { name_label: TENANT_SERVICE } }, "policyTypes": ["Ingress"],
+                "ingress": [{ "from": [pods("app.kubernetes.io/component", "service")], "ports": [tcp(API_PORT)] }],
+            }),
+        ),
+        (
+            // The API server's address is known to no selector, its port is 443 or, behind the Service, 6443.
+            "tenant-service-to-api-server",
+            json!({
+                "podSelector": { "matchLabels": { name_label: TENANT_SERVICE } }, "policyTypes": ["Egress"],
+                "egress": [{ "to": any_address(), "ports": [tcp(443), tcp(6443)] }],
+            }),
+        ),
+    ];
+    let clients = json!({ "matchLabels": { DATABASE_CLIENT: "true" } });
+    if blueprint.spec.database.provider == Provider::Embedded {
+        policies.push((
+            "postgres-from-clients",
+            json!({
+                "podSelector": { "matchLabels": { name_label: postgres::NAME } }, "policyTypes": ["Ingress"],
+                "ingress": [{
+                    "from": [
+                        pods(DATABASE_CLIENT, "true"),
+                        {
+                            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": blueprint.operator.namespace } },
+                            "podSelector": { "matchLabels": { name_label: "easycode-operator" } },
+                        },
+                    ],
+                    "ports": [tcp(5432)],
+                }],
+            }),
+        ));
+        policies.push((
+            "clients-to-postgres",
+            json!({
+                "podSelector": clients, "policyTypes": ["Egress"],
+                "egress": [{ "to": [pods(name_label, postgres::NAME)], "ports": [tcp(5432)] }],
+            }),
+        ));
+    } else {
+        policies.push((
+            "clients-to-postgres",
+            json!({
+                "podSelector": clients, "policyTypes": ["Egress"],
+                "egress": [{ "to": any_address(), "ports": [tcp(database_port)] }],
+            }),
+        ));
+    }
+    if let Some(ingress) = &blueprint.spec.ingress {
+        policies.push((
+            "services-from-ingress-controller",
+            json!({
+                "podSelector": service_pods, "policyTypes": ["Ingress"],
+                "ingress": [{
+                    "from": [{ "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": ingress.controller_namespace } } }],
+                    "ports": [tcp(API_PORT)],
+                }],
+            }),
+        ));
+    }
+    if blueprint.spec.identity.jwks_uri.is_some() {
+        policies.push((
+            "services-to-issuer",
+            json!({
+                "podSelector": service_pods, "policyTypes": ["Egress"],
+                "egress": [{ "to": any_address(), "ports": [tcp(443), tcp(80), tcp(API_PORT)] }],
+            }),
+        ));
+    }
+    policies
+        .into_iter()
+        .map(|(name, spec)| {
+            let body =
+                json!({ "metadata": { "labels": labels::of_platform(blueprint.name, "network") }, "spec": spec });
+            Planned::new(Kind::NetworkPolicy, &blueprint.namespace(), name, body)
+        })
+        .collect()
+}

@@ -1,0 +1,91 @@
+//! The Secrets of a platform: one a login. A password is made once and kept.
+
+use std::collections::BTreeMap;
+
+use easycode_contract::database::{Identifier, InvalidName};
+use k8s_openapi::ByteString;
+use serde_json::json;
+
+use super::Blueprint;
+use crate::{
+    kubernetes::{
+        labels,
+        object::{Kind, Planned},
+    },
+    postgres::{credentials::Credentials, setup::ServiceLogins},
+};
+
+/// Secrets by name, as read.
+pub type Secrets = BTreeMap<String, BTreeMap<String, ByteString>>;
+
+/// Secret that a service's pods mount.
+#[must_use]
+pub fn service_secret(service: &str) -> String {
+    format!("database-svc-{service}")
+}
+
+/// Secret that a service's migration job mounts.
+#[must_use]
+pub fn migration_secret(service: &str) -> String {
+    format!("database-mig-{service}")
+}
+
+/// The password in a Secret, or a new one: 32 letters and digits.
+#[must_use]
+pub fn password(secrets: &Secrets, name: &str) -> String {
+    secrets
+        .get(name)
+        .and_then(|data| std::str::from_utf8(&data.get("password")?.0).ok())
+        .filter(|password| !password.is_empty())
+        .map_or_else(generate, str::to_owned)
+}
+
+fn generate() -> String {
+    use rand::{Rng, distr::Alphanumeric};
+    rand::rng().sample_iter(&Alphanumeric).take(32).map(char::from).collect()
+}
+
+/// The Secret of a login, if it differs from what is there.
+#[must_use]
+pub fn planned(blueprint: &Blueprint, name: &str, credentials: &Credentials, present: &Secrets) -> Option<Planned> {
+    let fields = credentials.to_fields();
+    let same = present.get(name).is_some_and(|data| {
+        data.len() == fields.len()
+            && fields.iter().all(|(key, value)| data.get(key).is_some_and(|one| one.0 == value.as_bytes()))
+    });
+    let body = json!({
+        "metadata": { "labels": labels::of_platform(blueprint.name, "credentials") },
+        "type": "Opaque",
+        "data": fields.into_iter().map(|(key, value)| (key, ByteString(value.into_bytes()))).collect::<BTreeMap<_, _>>(),
+    });
+    (!same).then(|| Planned::new(Kind::Secret, &blueprint.namespace(), name, body))
+}
+
+/// The logins of every service of the release with their Secrets that are to be written.
+pub fn logins(
+    blueprint: &Blueprint,
+    server: &Credentials,
+    present: &Secrets,
+) -> Result<(Vec<ServiceLogins>, Vec<Planned>), InvalidName> {
+    let mut logins = Vec::new();
+    let mut objects = Vec::new();
+    for service in blueprint.services() {
+        let database = Identifier::database(&service.name)?;
+        let (service_name, migration_name) = (service_secret(&service.name), migration_secret(&service.name));
+        let made = ServiceLogins {
+            service: service.name.clone(),
+            service_password: password(present, &service_name),
+            migration_password: password(present, &migration_name),
+        };
+        for (name, login, password) in [
+            (service_name, Identifier::service_login(&service.name)?, &made.service_password),
+            (migration_name, Identifier::migration_login(&service.name)?, &made.migration_password),
+        ] {
+            let credentials = server.with_login(login.as_str(), password, database.as_str());
+            objects.extend(planned(blueprint, &name, &credentials, present));
+        }
+        logins.push(made);
+    }
+    logins.sort_by(|a, b| a.service.cmp(&b.service));
+    Ok((logins, objects))
+}

@@ -1,0 +1,40 @@
+//! The shared Postgres of a platform: what is there (`survey`), what should be (`plan`), and making it so (`database`).
+//!
+//! `statements` has all SQL text of roles and grants; names reach it only as [`easycode_contract::database::Identifier`].
+
+pub mod credentials;
+pub mod database;
+pub mod plan;
+pub mod setup;
+pub mod statements;
+pub mod survey;
+
+pub use database::Database;
+
+/// Why the database could not be brought to plan.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Postgres could not be reached; waiting helps.
+    #[error("Postgres does not answer: {0}")]
+    Unavailable(String),
+    /// Postgres refused a statement.
+    #[error("Postgres refused: {0}")]
+    Refused(String),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => {
+                let code = error.code().unwrap_or_default().into_owned();
+                // Class 57: shutting down or starting up; 53: out of resources; 08: connection lost.
+                if ["57", "53", "08"].iter().any(|class| code.starts_with(class)) {
+                    Self::Unavailable(error.message().to_owned())
+                } else {
+                    Self::Refused(format!("{} (SQLSTATE {code})", error.message()))
+                }
+            }
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! All SQL of roles, databases and grants. Text goes in as [`Identifier`] or as an escaped literal, never otherwise.
+
+use easycode_contract::database::Identifier;
+
+/// A text as a SQL literal. `standard_conforming_strings` is on since Postgres 9.1.
+#[must_use]
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The registry of tenants in the operator's own database.
+pub const REGISTRY: &str = "
+    CREATE SCHEMA IF NOT EXISTS easycode;
+    CREATE TABLE IF NOT EXISTS easycode.tenant (
+        role       text PRIMARY KEY,
+        uid        text NOT NULL,
+        retained   timestamptz
+    );
+    CREATE TABLE IF NOT EXISTS easycode.withdrawn (
+        role    text NOT NULL REFERENCES easycode.tenant ON DELETE CASCADE,
+        service text NOT NULL,
+        until   timestamptz NOT NULL,
+        PRIMARY KEY (role, service)
+    );
+    REVOKE ALL ON SCHEMA public FROM PUBLIC;";
+
+/// Makes a login that inherits nothing. `verifier` is a SCRAM verifier, so that the password itself never reaches a log
+/// of statements.
+#[must_use]
+pub fn create_login(login: &Identifier, verifier: &str) -> String {
+    format!("CREATE ROLE {login} LOGIN NOINHERIT PASSWORD {}", literal(verifier))
+}
+
+/// Sets a login's password.
+#[must_use]
+pub fn set_password(login: &Identifier, verifier: &str) -> String {
+    format!("ALTER ROLE {login} PASSWORD {}", literal(verifier))
+}
+
+/// Lets nobody but the service and its migrations connect to the service's database.
+#[must_use]
+pub fn restrict_database(database: &Identifier, service: &Identifier, migration: &Identifier) -> String {
+    format!(
+        "REVOKE ALL ON DATABASE {database} FROM PUBLIC; GRANT CONNECT ON DATABASE {database} TO {service}; \
+         GRANT CONNECT, CREATE ON DATABASE {database} TO {migration}"
+    )
+}
+
+/// Lets the migrations use what `SERVICE_DATABASE_SQL` made.
+#[must_use]
+pub fn grant_registry(migration: &Identifier) -> String {
+    format!(
+        "GRANT USAGE ON SCHEMA easycode TO {migration}; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA easycode TO {migration}; \
+         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA easycode TO {migration}"
+    )
+}
+
+/// Makes a tenant's role, if it is not there: Postgres has no `CREATE ROLE IF NOT EXISTS`.
+#[must_use]
+pub fn create_tenant(role: &Identifier) -> String {
+    format!("DO $$ BEGIN CREATE ROLE {role} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+}
+
+/// Notes whose data a role's is, and that it is in use.
+#[must_use]
+pub fn register(role: &Identifier, uid: &str) -> String {
+    format!(
+        "INSERT INTO easycode.tenant (role, uid) VALUES ({}, {}) ON CONFLICT (role) DO UPDATE SET uid = excluded.uid, retained = NULL",
+        literal(role.as_str()),
+        literal(uid)
+    )
+}
+
+/// Notes that a deleted tenant's data is kept.
+#[must_use]
+pub fn retain(role: &Identifier) -> String {
+    format!("UPDATE easycode.tenant SET retained = now() WHERE role = {}", literal(role.as_str()))
+}
+
+/// Forgets a tenant whose data is erased.
+#[must_use]
+pub fn forget(role: &Identifier) -> String {
+    format!("DELETE FROM easycode.tenant WHERE role = {}; DROP ROLE IF EXISTS {role}", literal(role.as_str()))
+}
+
+/// Lets a login act as the tenant.
+#[must_use]
+pub fn grant(role: &Identifier, login: &Identifier) -> String {
+    format!("GRANT {role} TO {login}")
+}
+
+/// Stops a login from acting as the tenant.
+#[must_use]
+pub fn revoke(role: &Identifier, login: &Identifier) -> String {
+    format!("REVOKE {role} FROM {login}")
+}
+
+/// Notes until when the data of a withdrawn service is kept.
+#[must_use]
+pub fn withdraw(role: &Identifier, service: &str, until: &str) -> String {
+    format!(
+        "INSERT INTO easycode.withdrawn VALUES ({}, {}, {}) ON CONFLICT DO NOTHING",
+        literal(role.as_str()),
+        literal(service),
+        literal(until)
+    )
+}
+
+/// Notes that a withdrawn service is entitled again, or that its data is gone.
+#[must_use]
+pub fn end_withdrawal(role: &Identifier, service: &str) -> String {
+    format!("DELETE FROM easycode.withdrawn WHERE role = {} AND service = {}", literal(role.as_str()), literal(service))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_can_not_be_left() {
+        assert_eq!(literal("a'; DROP ROLE x; --"), "'a''; DROP ROLE x; --'");
+    }
+}

@@ -1,0 +1,42 @@
+//! The `Release` controller: says whether a release is usable and who runs it.
+
+use std::{sync::Arc, time::Instant};
+
+use easycode_crds::{
+    Release, ReleaseStatus,
+    conditions::{self, Finding, reason},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::controller::Action,
+};
+
+use crate::runtime::{context::Context, error::Error};
+
+/// Reports on one release. Its spec can't change and the definition has checked it, so there is nothing to make.
+pub async fn reconcile(release: Arc<Release>, context: Arc<Context>) -> Result<Action, Error> {
+    let started = Instant::now();
+    let users = context.platforms.state_filter(|platform| platform.spec.release == release.name_any()).len();
+    let before = release.status.clone().unwrap_or_default();
+    let findings = [Finding::new(conditions::READY, Some(true), reason::AS_PLANNED, "can be named by a platform")];
+    let after = ReleaseStatus {
+        observed_generation: release.metadata.generation,
+        conditions: conditions::merge(
+            &before.conditions,
+            &findings,
+            release.metadata.generation,
+            &Time(Timestamp::now()),
+        ),
+        platforms: i32::try_from(users).unwrap_or(i32::MAX),
+    };
+    if release.status.as_ref() != Some(&after) {
+        let api: Api<Release> = Api::all(context.client.clone());
+        let patch = serde_json::json!({ "status": after });
+        api.patch_status(&release.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    }
+    context.metrics.reconciled("release", "ok", started.elapsed());
+    Ok(Action::requeue(context.options.resync_interval()))
+}

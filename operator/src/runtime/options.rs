@@ -1,0 +1,52 @@
+//! Options of the operator, from flags or the environment.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Parser;
+
+/// The EasyCode tenancy operator.
+#[derive(Clone, Debug, Parser)]
+#[command(version, about)]
+pub struct Options {
+    /// Name of this replica, unique among them.
+    #[arg(long, env = "POD_NAME", default_value = "easycode-operator")]
+    pub pod_name: String,
+    /// Namespace of the operator: of its Lease, and of Secrets that custom resources refer to.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "easycode-system")]
+    pub namespace: String,
+    /// Service account of the operator.
+    #[arg(long, env = "EASYCODE_SERVICE_ACCOUNT", default_value = "easycode-operator")]
+    pub service_account: String,
+    /// `ClusterRole` that the operator binds itself to in each namespace it makes, for the Secrets there.
+    #[arg(long, env = "EASYCODE_NAMESPACE_ROLE", default_value = "easycode-operator-namespace")]
+    pub namespace_role: String,
+    /// Address of probes and metrics.
+    #[arg(long, env = "EASYCODE_LISTEN", default_value = "0.0.0.0:9090")]
+    pub listen: SocketAddr,
+    /// Tenants reconciled at once.
+    #[arg(long, env = "EASYCODE_TENANT_CONCURRENCY", default_value_t = 64)]
+    pub tenant_concurrency: u16,
+    /// Platforms reconciled at once.
+    #[arg(long, env = "EASYCODE_PLATFORM_CONCURRENCY", default_value_t = 4)]
+    pub platform_concurrency: u16,
+    /// Seconds between two looks at what no watch tells: each platform's Postgres.
+    #[arg(long, env = "EASYCODE_SURVEY_SECONDS", default_value_t = 30)]
+    pub survey_seconds: u64,
+    /// Seconds between two reconciles of an object of which nothing was heard.
+    #[arg(long, env = "EASYCODE_RESYNC_SECONDS", default_value_t = 600)]
+    pub resync_seconds: u64,
+}
+
+impl Options {
+    /// Time between two surveys of a Postgres.
+    #[must_use]
+    pub fn survey_interval(&self) -> Duration {
+        Duration::from_secs(self.survey_seconds.max(1))
+    }
+
+    /// Time until an object of which nothing was heard is reconciled again, spread so that not all come at once.
+    #[must_use]
+    pub fn resync_interval(&self) -> Duration {
+        Duration::from_secs(self.resync_seconds.max(1)).mul_f64(rand::random_range(0.9..1.1))
+    }
+}

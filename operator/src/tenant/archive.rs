@@ -1,0 +1,143 @@
+//! The last dump of a tenant before its data is erased: one job, one file a service, with checksums, on a volume that no
+//! deletion touches.
+
+use easycode_contract::database::Identifier;
+use easycode_crds::Tenant;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use serde_json::{Value, json};
+
+use crate::{
+    kubernetes::{
+        labels,
+        object::{Kind, Planned},
+    },
+    platform::plan::{DATABASE_CLIENT, container_security, namespace_of, pod_security, secrets::migration_secret},
+    postgres::survey::TenantData,
+    runtime::{context::Context, error::Error},
+};
+
+const VOLUME: &str = "archive";
+/// The user of the image with `pg_dump`.
+const USER: i64 = 999;
+
+/// How far the archive came.
+pub enum Progress {
+    /// The dump is on the volume.
+    Done,
+    /// The job runs.
+    Running,
+    /// The job failed; a sentence with the way out.
+    Failed(String),
+}
+
+/// Starts the job, or looks at it.
+pub async fn progress(
+    tenant: &Tenant,
+    platform: &str,
+    data: &TenantData,
+    context: &Context,
+) -> Result<Progress, Error> {
+    let namespace = namespace_of(platform);
+    let job = job(tenant, platform, data, context);
+    let Some(live) = context.caches.get(Kind::Job, &namespace, &job.name) else {
+        context.applier.apply(&volume(platform), &context.caches).await?;
+        context.applier.apply(&job, &context.caches).await?;
+        return Ok(Progress::Running);
+    };
+    let has = |type_: &str| {
+        let conditions = live.data["status"]["conditions"].as_array();
+        conditions.into_iter().flatten().any(|one| one["type"] == type_ && one["status"] == "True")
+    };
+    Ok(if has("Complete") {
+        Progress::Done
+    } else if has("Failed") {
+        let name = &job.name;
+        Progress::Failed(format!(
+            "the last dump failed, so nothing is erased: read the log of job {namespace}/{name}, mend the cause and delete the job; it is made again"
+        ))
+    } else {
+        Progress::Running
+    })
+}
+
+fn volume(platform: &str) -> Planned {
+    let body = json!({
+        "metadata": { "labels": labels::of_platform(platform, VOLUME) },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "20Gi" } } },
+    });
+    Planned::new(Kind::PersistentVolumeClaim, &namespace_of(platform), VOLUME, body)
+}
+
+fn job(tenant: &Tenant, platform: &str, data: &TenantData, context: &Context) -> Planned {
+    let uid = tenant.uid().unwrap_or_default();
+    let name = format!("archive-{}-{}", tenant.name_any(), uid.chars().take(8).collect::<String>());
+    let folder = format!("/archive/{}/{uid}", tenant.name_any());
+    let role = Identifier::tenant(&tenant.name_any()).map(|role| role.as_str().to_owned()).unwrap_or_default();
+    let image = context
+        .platforms
+        .get(&ObjectRef::new(platform))
+        .and_then(|platform| platform.spec.database.embedded.clone())
+        .unwrap_or_default()
+        .image;
+    let container = |name: &str, script: String, env: Vec<Value>| {
+        json!({
+            "name": name,
+            "image": image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["sh", "-euc", script],
+            "env": env,
+            "resources": { "requests": { "cpu": "50m", "memory": "64Mi" }, "limits": { "memory": "512Mi" } },
+            "securityContext": container_security(),
+            "volumeMounts": [{ "name": VOLUME, "mountPath": "/archive" }, { "name": "tmp", "mountPath": "/tmp" }],
+        })
+    };
+    let dumps: Vec<_> = data
+        .schemas
+        .keys()
+        .map(|service| {
+            let script = format!(
+                "mkdir -p {folder}; pg_dump --format=custom --schema={role} --role={role} --file={folder}/{service}.part; mv {folder}/{service}.part {folder}/{service}.dump"
+            );
+            let secret = migration_secret(service);
+            let env = [("PGHOST", "host"), ("PGPORT", "port"), ("PGUSER", "user"), ("PGPASSWORD", "password"), ("PGDATABASE", "dbname"), ("PGSSLMODE", "sslmode")]
+                .map(|(variable, key)| json!({ "name": variable, "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } }));
+            container(service, script, env.to_vec())
+        })
+        .collect();
+    let seal = container(
+        "seal",
+        format!(
+            "mkdir -p {folder}; cd {folder}; sha256sum -- *.dump > SHA256SUMS 2>/dev/null || : > SHA256SUMS; sync; cat SHA256SUMS"
+        ),
+        Vec::new(),
+    );
+    let object_labels = labels::of_platform(platform, VOLUME);
+    let mut job_labels = object_labels.clone();
+    job_labels[labels::TENANT] = tenant.name_any().into();
+    let mut pod_labels = job_labels.clone();
+    pod_labels[DATABASE_CLIENT] = "true".into();
+    let body = json!({
+        "metadata": { "labels": job_labels },
+        "spec": {
+            "backoffLimit": 3,
+            "activeDeadlineSeconds": 7200,
+            "ttlSecondsAfterFinished": 604_800,
+            "template": {
+                "metadata": { "labels": pod_labels },
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": false,
+                    "enableServiceLinks": false,
+                    "securityContext": pod_security(USER),
+                    "initContainers": dumps,
+                    "containers": [seal],
+                    "volumes": [
+                        { "name": VOLUME, "persistentVolumeClaim": { "claimName": VOLUME } },
+                        { "name": "tmp", "emptyDir": {} },
+                    ],
+                },
+            },
+        },
+    });
+    Planned::new(Kind::Job, &namespace_of(platform), &name, body)
+}

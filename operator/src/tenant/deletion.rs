@@ -1,0 +1,193 @@
+//! Deletes a tenant by its policy. Access is closed first; data goes only where the policy says so, only if it is this
+//! tenant's, and never while the definition of tenants itself is being deleted.
+
+use std::time::Duration;
+
+use easycode_contract::database::Identifier;
+use easycode_crds::{
+    Tenant,
+    conditions::{self, Finding, reason},
+    tenant::DeletionPolicy,
+};
+use jiff::Timestamp;
+use k8s_openapi::{
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::{controller::Action, reflector::ObjectRef},
+};
+use serde_json::json;
+
+use super::{archive, config_map_name, placement::placed_on, status};
+use crate::{
+    kubernetes::{
+        labels,
+        object::{Kind, Planned},
+    },
+    platform::namespace_of,
+    postgres::{self, plan as database_plan, survey::TenantData},
+    runtime::{context::Context, error::Error},
+};
+
+/// Takes the next step of a deletion.
+pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Error> {
+    if !tenant.finalizers().iter().any(|one| one == labels::FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    if definition_is_going(context).await? {
+        let message = "the definition of tenants is being deleted; nothing is torn down for that. Recreate the definition and its objects, or delete tenants one by one first";
+        hold(tenant, reason::CRD_DELETING, message, context).await?;
+        return Ok(Action::requeue(Duration::from_secs(30)));
+    }
+    let Some(platform) = placed_on(tenant) else {
+        release(tenant, context).await?;
+        return Ok(Action::await_change());
+    };
+    let namespace = namespace_of(platform);
+    if context.caches.get(Kind::ConfigMap, &namespace, &config_map_name(tenant)).is_some() {
+        context.applier.delete(Kind::ConfigMap, &namespace, &config_map_name(tenant)).await?;
+    }
+    let Ok(role) = Identifier::tenant(&tenant.name_any()) else {
+        release(tenant, context).await?;
+        return Ok(Action::await_change());
+    };
+    let Some(database) = context.databases.get(platform) else {
+        if context.platforms.get(&ObjectRef::new(platform)).is_none() {
+            let note = format!(
+                "SharedPlatform {platform} does not exist any more; if its database does, the data is still there"
+            );
+            context.events.warning(tenant, "Delete", reason::PLATFORM_NOT_FOUND, note).await;
+            release(tenant, context).await?;
+            return Ok(Action::await_change());
+        }
+        let message =
+            format!("the Postgres of SharedPlatform {platform} is not connected; deletion goes on when it is");
+        hold(tenant, reason::PLATFORM_NOT_READY, &message, context).await?;
+        return Ok(Action::requeue(Duration::from_secs(10)));
+    };
+    let data = database.tenant(&role);
+    if data.uid != tenant.uid() {
+        // Nothing was made for this tenant, or the data is another's: a deleted one's of the same name.
+        release(tenant, context).await?;
+        return Ok(Action::await_change());
+    }
+    match tenant.spec.deletion_policy {
+        DeletionPolicy::Retain => {
+            database.bring(&role, database_plan::retain(&data)).await?;
+            let uid = tenant.uid().unwrap_or_default();
+            let note = format!(
+                "access is closed, the data is kept as {}; a tenant of this name annotated with {}={uid} takes it over",
+                role.as_str(),
+                labels::UNDELETE
+            );
+            context.events.normal(tenant, "Delete", "DataRetained", note).await;
+        }
+        DeletionPolicy::Archive => {
+            database.bring(&role, closed(&data)).await?;
+            match archive::progress(tenant, platform, &data, context).await? {
+                archive::Progress::Done => erase(tenant, &role, &data, &namespace, &database, context).await?,
+                archive::Progress::Running => {
+                    hold(tenant, reason::DELETING, "the last dump is being archived", context).await?;
+                    return Ok(Action::requeue(Duration::from_secs(2)));
+                }
+                archive::Progress::Failed(message) => {
+                    hold(tenant, reason::ARCHIVE_FAILED, &message, context).await?;
+                    return Ok(Action::requeue(Duration::from_mins(1)));
+                }
+            }
+        }
+        DeletionPolicy::Delete => erase(tenant, &role, &data, &namespace, &database, context).await?,
+    }
+    release(tenant, context).await?;
+    Ok(Action::await_change())
+}
+
+/// The steps that close access and leave all data.
+fn closed(data: &TenantData) -> Vec<database_plan::Step> {
+    database_plan::retain(data).into_iter().filter(|step| *step != database_plan::Step::Retain).collect()
+}
+
+/// Erases, checks by a look at the database that nothing is left, and writes a receipt.
+async fn erase(
+    tenant: &Tenant,
+    role: &Identifier,
+    data: &TenantData,
+    namespace: &str,
+    database: &postgres::Database,
+    context: &Context,
+) -> Result<(), Error> {
+    database.bring(role, database_plan::erase(data)).await?;
+    database.refresh().await?;
+    let left = database.tenant(role);
+    if left != TenantData::default() {
+        return Err(postgres::Error::Refused(format!("after erasure {} still has {left:?}", role.as_str())).into());
+    }
+    let receipt = receipt(tenant, role, data, namespace);
+    context.applier.apply(&receipt, &context.caches).await?;
+    let note = format!(
+        "{} schemas of {} were erased; receipt: ConfigMap {namespace}/{}",
+        data.schemas.len(),
+        role.as_str(),
+        receipt.name
+    );
+    context.events.normal(tenant, "Delete", "DataErased", note).await;
+    Ok(())
+}
+
+fn receipt(tenant: &Tenant, role: &Identifier, data: &TenantData, namespace: &str) -> Planned {
+    let uid = tenant.uid().unwrap_or_default();
+    let platform = placed_on(tenant).unwrap_or_default();
+    let document = json!({
+        "tenant": tenant.name_any(),
+        "uid": uid,
+        "displayName": tenant.spec.display_name,
+        "policy": tenant.spec.deletion_policy,
+        "role": role.as_str(),
+        "erasedSchemas": data.schemas.keys().collect::<Vec<_>>(),
+        "requestedAt": tenant.metadata.deletion_timestamp.as_ref().map(|time| time.0.to_string()),
+        "erasedAt": Timestamp::now().to_string(),
+        "verified": "after the erasure neither role nor schema was found in any database of the platform",
+    });
+    let name = format!("receipt-{}-{}", tenant.name_any(), uid.chars().take(8).collect::<String>());
+    let body = json!({
+        "metadata": { "labels": labels::of_platform(platform, "erasure-receipt") },
+        "data": { "receipt.json": document.to_string() },
+    });
+    Planned::new(Kind::ConfigMap, namespace, &name, body)
+}
+
+async fn definition_is_going(context: &Context) -> Result<bool, Error> {
+    let definitions: Api<CustomResourceDefinition> = Api::all(context.client.clone());
+    let definition = definitions.get_metadata_opt("tenants.easycode.io").await?;
+    Ok(definition.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some()))
+}
+
+async fn hold(tenant: &Tenant, reason: &'static str, message: &str, context: &Context) -> Result<(), Error> {
+    let before = tenant.status.clone().unwrap_or_default();
+    let findings = [
+        Finding::new(conditions::READY, Some(false), reason, message),
+        Finding::new(conditions::PROGRESSING, Some(true), reason, message),
+        Finding::new(conditions::DEGRADED, Some(reason != reason::DELETING), reason, message),
+    ];
+    let mut after = before.clone();
+    after.conditions =
+        conditions::merge(&before.conditions, &findings, tenant.metadata.generation, &Time(Timestamp::now()));
+    after.observed_generation = tenant.metadata.generation;
+    status::write(tenant, &after, context).await?;
+    context.events.warning(tenant, "Delete", reason, message.to_owned()).await;
+    Ok(())
+}
+
+async fn release(tenant: &Tenant, context: &Context) -> Result<(), Error> {
+    let finalizers: Vec<_> = tenant.finalizers().iter().filter(|one| *one != labels::FINALIZER).collect();
+    let patch = json!({"metadata": { "resourceVersion": tenant.resource_version(), "finalizers": finalizers }});
+    let api: Api<Tenant> = Api::all(context.client.clone());
+    match api.patch_metadata(&tenant.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,46 @@
+//! The `Tenant` controller: observe → plan → apply → status, and deletion.
+
+mod apply;
+mod archive;
+mod deletion;
+pub mod observe;
+pub mod placement;
+pub mod plan;
+mod status;
+
+use std::{sync::Arc, time::Instant};
+
+use easycode_crds::Tenant;
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::controller::Action};
+
+use crate::runtime::{context::Context, error::Error};
+
+/// Brings one tenant to plan.
+pub async fn reconcile(tenant: Arc<Tenant>, context: Arc<Context>) -> Result<Action, Error> {
+    let started = Instant::now();
+    let outcome = steps(&tenant, &context, started).await;
+    let label = if outcome.is_ok() { "ok" } else { "error" };
+    context.metrics.reconciled("tenant", label, started.elapsed());
+    outcome
+}
+
+async fn steps(tenant: &Arc<Tenant>, context: &Context, started: Instant) -> Result<Action, Error> {
+    if tenant.metadata.deletion_timestamp.is_some() {
+        return deletion::reconcile(tenant, context).await;
+    }
+    let observed = observe::observe(tenant, context);
+    let plan = plan::plan(tenant, &observed, Timestamp::now());
+    let applied = apply::apply(tenant, &plan, context).await;
+    status::report(tenant, &plan, applied.as_ref(), context, started).await?;
+    match applied {
+        Ok(_) => Ok(Action::requeue(plan.next_look.unwrap_or_else(|| context.options.resync_interval()))),
+        Err(error) => Err(error),
+    }
+}
+
+/// The name of the ConfigMap with a tenant's context.
+#[must_use]
+pub fn config_map_name(tenant: &Tenant) -> String {
+    format!("tenant-{}", tenant.name_any())
+}

@@ -1,0 +1,275 @@
+//! Pure: from the tenant and what was observed to the steps in the database, the ConfigMap, and the findings.
+//! No IO, no clock but the one passed in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use easycode_contract::{
+    context::{ContextLimits, DataUse, TenantContext, TenantState},
+    database::Identifier,
+    runtime,
+};
+use easycode_crds::{
+    Release, SharedPlatform, Tenant,
+    conditions::{self, Finding, reason},
+    tenant::State,
+};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use serde_json::json;
+
+use super::{config_map_name, observe::Observed};
+use crate::{
+    kubernetes::{
+        labels,
+        object::{Kind, Planned},
+    },
+    platform::plan::namespace_of,
+    postgres::{
+        plan::{self as database_plan, Desired, Step},
+        survey::TenantData,
+    },
+};
+
+/// What is to be done for a tenant.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The platform; the tenant's label must name it before anything is made there.
+    pub platform: Option<String>,
+    /// Role and schema.
+    pub role: Option<Identifier>,
+    /// Steps in the platform's database.
+    pub steps: Vec<Step>,
+    /// What the database holds now.
+    pub database: TenantData,
+    /// Services that the tenant may use, `tenant-service` included, with the schema version each must have.
+    pub entitled: BTreeMap<String, i32>,
+    /// The published context.
+    pub config_map: Option<Planned>,
+    /// Where the tenant's people reach the services.
+    pub endpoint: Option<String>,
+    /// What is already known to be so or not, before anything is applied.
+    pub findings: Vec<Finding>,
+    /// When to look again although nothing changed.
+    pub next_look: Option<Duration>,
+}
+
+impl Plan {
+    fn blocked(findings: Vec<Finding>) -> Self {
+        Self {
+            platform: None,
+            role: None,
+            steps: Vec::new(),
+            database: TenantData::default(),
+            entitled: BTreeMap::new(),
+            config_map: None,
+            endpoint: None,
+            findings,
+            next_look: None,
+        }
+    }
+
+    /// Whether a finding keeps the tenant from becoming ready.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.findings.iter().any(|finding| finding.status != Some(true))
+    }
+}
+
+/// Makes the plan.
+#[must_use]
+pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
+    let platform = match &observed.platform {
+        Ok(platform) => platform,
+        Err(why) => {
+            let finding = Finding::new(conditions::PLACED, Some(false), why.reason, why.message.clone());
+            return Plan::blocked(vec![finding]);
+        }
+    };
+    let name = platform.name_any();
+    let placed = Finding::new(conditions::PLACED, Some(true), reason::AS_PLANNED, format!("on SharedPlatform {name}"));
+    let mut blocked = Plan { platform: Some(name.clone()), ..Plan::blocked(vec![placed]) };
+
+    // The CRD admits only names that are identifiers, so this speaks for objects stored before it did.
+    let Ok(role) = Identifier::tenant(&tenant.name_any()) else {
+        blocked.findings.push(Finding::new(
+            conditions::DATABASE_READY,
+            Some(false),
+            reason::DATABASE_UNAVAILABLE,
+            "metadata.name can't be the name of a database role; recreate the tenant under another name",
+        ));
+        return blocked;
+    };
+    let Some(release) = &observed.release else {
+        blocked.findings.push(Finding::new(
+            conditions::ENTITLEMENTS_VALID,
+            None,
+            reason::PLATFORM_NOT_READY,
+            format!("SharedPlatform {name} has no release yet; see its conditions"),
+        ));
+        return blocked;
+    };
+    let (entitled, complaint) = entitled(tenant, release);
+    blocked.findings.push(complaint.unwrap_or_else(|| {
+        Finding::new(conditions::ENTITLEMENTS_VALID, Some(true), reason::AS_PLANNED, "all in the platform's release")
+    }));
+    let unready = |message: String| Finding::new(conditions::DATABASE_READY, None, reason::PLATFORM_NOT_READY, message);
+    let Some(database) = &observed.database else {
+        blocked
+            .findings
+            .push(unready(format!("the Postgres of SharedPlatform {name} is not set up yet; see its conditions")));
+        return blocked;
+    };
+    let uid = tenant.uid().unwrap_or_default();
+    if let Some(finding) = foreign_data(tenant, &database.tenant, &uid) {
+        blocked.findings.push(finding);
+        return blocked;
+    }
+    let unpublished: Vec<_> = entitled
+        .iter()
+        .filter(|(service, version)| database.published.get(*service).is_none_or(|published| published < version))
+        .map(|(service, _)| service.as_str())
+        .collect();
+    if !unpublished.is_empty() {
+        blocked.findings.push(unready(format!(
+            "migrations of {} have not run on SharedPlatform {name} yet",
+            unpublished.join(", ")
+        )));
+        return blocked;
+    }
+
+    let retention = jiff::SignedDuration::try_from(tenant.spec.retention.get()).unwrap_or(jiff::SignedDuration::MAX);
+    let desired = Desired {
+        role: role.clone(),
+        uid,
+        entitled: entitled.clone(),
+        open: tenant.spec.state == State::Active,
+        retain_until: whole_seconds(now.saturating_add(retention).unwrap_or(Timestamp::MAX)),
+    };
+    let steps = database_plan::plan(&desired, &database.tenant, now);
+    let next_look = database
+        .tenant
+        .withdrawn
+        .values()
+        .filter_map(|until| Duration::try_from(until.duration_since(now)).ok())
+        .min()
+        .map(|wait| wait.clamp(Duration::from_secs(1), Duration::from_hours(1)));
+    Plan {
+        config_map: Some(config_map(tenant, platform, release, &role, &entitled)),
+        endpoint: platform.spec.ingress.as_ref().map(|ingress| {
+            let scheme = if ingress.tls_secret.is_some() { "https" } else { "http" };
+            format!("{scheme}://{}", platform.spec.domain)
+        }),
+        role: Some(role),
+        steps,
+        database: database.tenant.clone(),
+        entitled,
+        next_look,
+        ..blocked
+    }
+}
+
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// Services that are entitled and in the release, with their schema versions, and what is wrong with the others.
+fn entitled(tenant: &Tenant, release: &Release) -> (BTreeMap<String, i32>, Option<Finding>) {
+    let released: BTreeMap<_, _> =
+        release.spec.services.iter().map(|service| (service.name.as_str(), service)).collect();
+    let mut entitled = BTreeMap::new();
+    let mut complaint = None;
+    let mut complain = |reason, message| {
+        complaint.get_or_insert_with(|| Finding::new(conditions::ENTITLEMENTS_VALID, Some(false), reason, message));
+    };
+    if let Some(service) = released.get(runtime::TENANT_SERVICE) {
+        entitled.insert(service.name.clone(), service.schema_version);
+    }
+    for entitlement in &tenant.spec.entitlements {
+        let Some(service) = released.get(entitlement.service.as_str()) else {
+            let offered: Vec<_> = released.keys().filter(|name| **name != runtime::TENANT_SERVICE).copied().collect();
+            let message = format!(
+                "release {} has no service {}; it has {}",
+                release.spec.version,
+                entitlement.service,
+                offered.join(", ")
+            );
+            complain(reason::UNKNOWN_SERVICE, message);
+            continue;
+        };
+        entitled.insert(service.name.clone(), service.schema_version);
+        if let Some(unknown) = entitlement.modules.iter().find(|module| !service.modules.contains(module)) {
+            let offered = if service.modules.is_empty() { "none".to_owned() } else { service.modules.join(", ") };
+            let message = format!(
+                "service {} has no module {unknown} in release {}; it has {offered}",
+                service.name, release.spec.version
+            );
+            complain(reason::UNKNOWN_MODULE, message);
+        }
+    }
+    (entitled, complaint)
+}
+
+/// Data of another tenant of this name, unless the tenant says that it takes it over.
+fn foreign_data(tenant: &Tenant, data: &TenantData, uid: &str) -> Option<Finding> {
+    let owner = data.uid.as_deref().filter(|owner| *owner != uid)?;
+    if tenant.annotations().get(labels::UNDELETE).is_some_and(|adopted| adopted == owner) {
+        return None;
+    }
+    Some(Finding::new(
+        conditions::DATABASE_READY,
+        Some(false),
+        reason::RETAINED_DATA,
+        format!(
+            "the data of a deleted tenant of this name is kept; to take it over, annotate this tenant with {}={owner}, or choose another name",
+            labels::UNDELETE
+        ),
+    ))
+}
+
+fn config_map(
+    tenant: &Tenant,
+    platform: &SharedPlatform,
+    release: &Release,
+    role: &Identifier,
+    entitled: &BTreeMap<String, i32>,
+) -> Planned {
+    let spec = &tenant.spec;
+    let modules = |service: &str| -> BTreeSet<String> {
+        let released = release.spec.services.iter().find(|one| one.name == service);
+        let known = |module: &&String| released.is_some_and(|service| service.modules.contains(module));
+        let entitlement = spec.entitlements.iter().find(|one| one.service == service);
+        entitlement.into_iter().flat_map(|one| one.modules.iter().filter(known).cloned()).collect()
+    };
+    let context = TenantContext {
+        tenant: tenant.name_any(),
+        display_name: spec.display_name.clone(),
+        generation: tenant.metadata.generation.unwrap_or_default(),
+        state: match spec.state {
+            State::Active => TenantState::Active,
+            State::Suspended => TenantState::Suspended,
+        },
+        entitlements: entitled.keys().map(|service| (service.clone(), modules(service))).collect(),
+        limits: ContextLimits {
+            users: spec.limits.users,
+            connections: spec.limits.connections,
+            statement_timeout_ms: spec.limits.statement_timeout.millis(),
+            storage_bytes: spec.limits.storage.bytes(),
+            requests_per_second: spec.limits.requests_per_second,
+        },
+        data_use: DataUse { analytics: spec.data_use.analytics, ai_training: spec.data_use.ai_training },
+        database_role: role.as_str().to_owned(),
+        release: release.spec.version.clone(),
+        settings: BTreeMap::new(),
+    };
+    let mut object_labels = labels::of_platform(&platform.name_any(), "tenant-config");
+    object_labels[labels::TENANT] = tenant.name_any().into();
+    let document = serde_json::to_string(&context).expect("a context has only string keys");
+    let body = json!({
+        "metadata": { "labels": object_labels, "annotations": { "easycode.io/owner": format!("Tenant/{}", tenant.name_any()) } },
+        "data": { runtime::CONTEXT_KEY: document },
+    });
+    Planned::new(Kind::ConfigMap, &namespace_of(&platform.name_any()), &config_map_name(tenant), body)
+}

@@ -1,0 +1,188 @@
+//! Turns a plan and what became of it into the tenant's status and events. Writes only what changed.
+
+use std::time::Instant;
+
+use easycode_crds::{
+    Tenant, TenantStatus,
+    conditions::{self, Finding, reason},
+    tenant::{ServiceData, State},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+};
+
+use super::{apply::Applied, plan::Plan};
+use crate::{
+    postgres::survey::TenantData,
+    runtime::{context::Context, error::Error},
+};
+
+/// Reports the outcome of a reconcile.
+pub async fn report(
+    tenant: &Tenant,
+    plan: &Plan,
+    applied: Result<&Applied, &Error>,
+    context: &Context,
+    started: Instant,
+) -> Result<(), Error> {
+    let mut findings = plan.findings.clone();
+    let empty = TenantData::default();
+    let database = applied.map_or(&plan.database, |applied| &applied.database);
+    findings.extend(work_findings(plan, applied.err(), database));
+    findings.extend(summary(tenant, &findings, applied.err()));
+
+    let before = tenant.status.clone().unwrap_or_default();
+    let after = TenantStatus {
+        observed_generation: tenant.metadata.generation,
+        conditions: conditions::merge(
+            &before.conditions,
+            &findings,
+            tenant.metadata.generation,
+            &Time(Timestamp::now()),
+        ),
+        platform: plan.platform.clone().or_else(|| before.platform.clone()),
+        database_role: plan.role.as_ref().map(|role| role.as_str().to_owned()).or_else(|| before.database_role.clone()),
+        endpoint: plan.endpoint.clone().or_else(|| before.endpoint.clone()),
+        services: services(plan, if plan.role.is_some() { database } else { &empty }, &before),
+    };
+    write(tenant, &after, context).await?;
+    tell(tenant, plan, applied, &findings, context, started).await;
+    Ok(())
+}
+
+/// Writes the status if it differs.
+pub async fn write(tenant: &Tenant, after: &TenantStatus, context: &Context) -> Result<(), Error> {
+    if tenant.status.as_ref() == Some(after) {
+        return Ok(());
+    }
+    let api: Api<Tenant> = Api::all(context.client.clone());
+    let patch = serde_json::json!({ "status": after });
+    api.patch_status(&tenant.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(())
+}
+
+/// What applying showed: database and config.
+fn work_findings(plan: &Plan, error: Option<&Error>, database: &TenantData) -> Vec<Finding> {
+    let Some(role) = &plan.role else { return Vec::new() };
+    let behind: Vec<_> = plan
+        .entitled
+        .iter()
+        .filter(|(service, version)| database.schemas.get(*service).is_none_or(|present| present < version))
+        .map(|(service, _)| service.as_str())
+        .collect();
+    let in_database = match error {
+        Some(error @ Error::Postgres(_)) => {
+            Finding::new(conditions::DATABASE_READY, Some(false), error.reason(), error.to_string())
+        }
+        _ if behind.is_empty() && database.role_exists => Finding::new(
+            conditions::DATABASE_READY,
+            Some(true),
+            reason::AS_PLANNED,
+            format!("role {} with {} schemas", role.as_str(), database.schemas.len()),
+        ),
+        _ => Finding::new(
+            conditions::DATABASE_READY,
+            Some(false),
+            reason::PROVISIONING,
+            format!("schemas of {} are not at the release's version yet", behind.join(", ")),
+        ),
+    };
+    let in_config = match error {
+        Some(error) => Finding::new(
+            conditions::CONFIG_PUBLISHED,
+            None,
+            error.reason(),
+            "not attempted or refused; see the other conditions",
+        ),
+        None => {
+            Finding::new(conditions::CONFIG_PUBLISHED, Some(true), reason::AS_PLANNED, "the services have the context")
+        }
+    };
+    vec![in_database, in_config]
+}
+
+/// `Ready`, `Progressing` and `Degraded`, out of the other findings.
+fn summary(tenant: &Tenant, findings: &[Finding], error: Option<&Error>) -> Vec<Finding> {
+    // What is known to be wrong matters more than what is not known yet.
+    let trouble = findings
+        .iter()
+        .find(|finding| finding.status == Some(false))
+        .or_else(|| findings.iter().find(|finding| finding.status.is_none()));
+    match trouble {
+        None if tenant.spec.state == State::Suspended => vec![
+            Finding::new(
+                conditions::READY,
+                Some(false),
+                reason::SUSPENDED,
+                "suspended by spec.state; set it to Active to resume",
+            ),
+            Finding::new(conditions::PROGRESSING, Some(false), reason::AS_PLANNED, "nothing to do"),
+            Finding::new(conditions::DEGRADED, Some(false), reason::AS_PLANNED, "no trouble"),
+        ],
+        None => vec![
+            Finding::new(conditions::READY, Some(true), reason::AS_PLANNED, "served as specified"),
+            Finding::new(conditions::PROGRESSING, Some(false), reason::AS_PLANNED, "nothing to do"),
+            Finding::new(conditions::DEGRADED, Some(false), reason::AS_PLANNED, "no trouble"),
+        ],
+        Some(trouble) => {
+            let waits = trouble.status.is_none() || trouble.reason == reason::PROVISIONING || error.is_some();
+            let degraded = trouble.status == Some(false) && trouble.reason != reason::PROVISIONING;
+            vec![
+                Finding::new(conditions::READY, Some(false), trouble.reason, trouble.message.clone()),
+                Finding::new(
+                    conditions::PROGRESSING,
+                    Some(waits),
+                    trouble.reason,
+                    if waits { "waiting or retrying" } else { "waits for a change of the spec or the platform" },
+                ),
+                Finding::new(conditions::DEGRADED, Some(degraded), trouble.reason, trouble.message.clone()),
+            ]
+        }
+    }
+}
+
+fn services(plan: &Plan, database: &TenantData, before: &TenantStatus) -> Vec<ServiceData> {
+    if plan.role.is_none() {
+        return before.services.clone();
+    }
+    database
+        .schemas
+        .iter()
+        .map(|(service, version)| ServiceData {
+            service: service.clone(),
+            schema_version: *version,
+            entitled: plan.entitled.contains_key(service),
+            retained_until: database.withdrawn.get(service).map(ToString::to_string),
+        })
+        .collect()
+}
+
+/// Says what changed, and each new trouble, once.
+async fn tell(
+    tenant: &Tenant,
+    plan: &Plan,
+    applied: Result<&Applied, &Error>,
+    findings: &[Finding],
+    context: &Context,
+    started: Instant,
+) {
+    let Some(ready) = findings.iter().find(|finding| finding.type_ == conditions::READY) else { return };
+    let was =
+        tenant.status.as_ref().and_then(|status| status.conditions.iter().find(|one| one.type_ == conditions::READY));
+    let same = was.is_some_and(|was| was.reason == ready.reason && was.message == ready.message);
+    let in_order = ready.status == Some(true) || ready.reason == reason::SUSPENDED;
+    if !in_order && !same {
+        context.events.warning(tenant, "Reconcile", ready.reason, ready.message.clone()).await;
+    } else if in_order && applied.is_ok_and(|applied| applied.changed) {
+        let steps = plan.steps.len();
+        let what = if was.is_none() { "Provisioned" } else { "Updated" };
+        let took = started.elapsed().as_millis();
+        let note = format!("{} after {steps} steps in the database, in {took} ms", ready.message);
+        context.events.normal(tenant, "Reconcile", what, note).await;
+    } else if in_order && !same {
+        context.events.normal(tenant, "Reconcile", ready.reason, ready.message.clone()).await;
+    }
+}

@@ -1,0 +1,1 @@
+//! Serves the contexts of a platform's tenants.
