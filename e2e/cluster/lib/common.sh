@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Paths, progress and the lookup of built programs. Sourced by every script here.
 
+# A failure within $(…) is a failure.
+shopt -s inherit_errexit
+
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 cluster_dir=$repo/e2e/cluster
 # Programs take minutes to build, so they outlive the checkout and are shared between checkouts.

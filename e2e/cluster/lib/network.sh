@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# The node's own network: a namespace with one link to the machine. Addresses are of ranges reserved for documentation
+# (RFC 5737) and benchmarks (RFC 2544), so they meet nothing that exists.
+
+host_address=198.51.100.1
+node_address=198.51.100.2
+pod_range=198.18.0.0/16
+service_range=198.19.0.0/16
+api_service=198.19.0.1
+dns_service=198.19.0.10
+link=easycode0
+
+network_up() {
+  ip netns list | grep -qw "$netns" || ip netns add "$netns"
+  if ! ip link show "$link" >/dev/null 2>&1; then
+    ip link add "$link" type veth peer name eth0 netns "$netns"
+  fi
+  ip address replace "$host_address/24" dev "$link"
+  ip link set "$link" up
+  in_node ip address replace "$node_address/24" dev eth0
+  in_node ip link set eth0 up
+  in_node ip link set lo up
+  in_node ip route replace default via "$host_address"
+  in_node sysctl -qw net.ipv4.ip_forward=1
+  # Tests on the machine reach pods and Services without a proxy.
+  ip route replace "$pod_range" via "$node_address"
+  ip route replace "$service_range" via "$node_address"
+}
+
+network_down() {
+  ip link delete "$link" 2>/dev/null || true
+  ip netns delete "$netns" 2>/dev/null || true
+}

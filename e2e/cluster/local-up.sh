@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Brings the local cluster up, or what is missing of it: safe to run again after any stop, clean or not.
+set -euo pipefail
+. "$(dirname "$0")/lib/common.sh"
+. "$cluster_dir/lib/process.sh"
+. "$cluster_dir/lib/network.sh"
+. "$cluster_dir/lib/pki.sh"
+. "$cluster_dir/lib/images.sh"
+. "$cluster_dir/lib/components.sh"
+
+packages=(buildah conntrack containerd containernetworking-plugins ethtool gcc iproute2 ipset iptables libc6-dev mmdebstrap
+  nftables openssl runc)
+
+install_packages() {
+  local missing=() package
+  for package in "${packages[@]}"; do
+    dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+node_is_ready() { kube get node "$netns" 2>/dev/null | grep -qw Ready; }
+
+[ "$(id -u)" = 0 ] || die "the local cluster needs root (namespaces, mounts); or give a KUBECONFIG and EASYCODE_CLUSTER=existing"
+begin_steps 7
+step "packages of the distribution"
+install_packages
+step "programs of the cluster: $(tools_dir)"
+"$cluster_dir/build-tools.sh" local
+mkdir -p "$state"/{pki,log,run,etcd,cni,kubelet,local-path,volumes,imported,containerd/root,containerd/state}
+chmod 0755 "$state"
+step "network and certificates"
+network_up
+pki_up
+write_configurations
+step "images: pause, Postgres"
+pause_archive=$(build_pause)
+postgres_archive=$(build_postgres)
+step "control plane"
+mkdir -p "$(dirname "$kubeconfig")"
+install -m 0600 "$state/pki/admin.kubeconfig" "$kubeconfig"
+start_component etcd
+start_component kube-apiserver
+wait_for 120 "API server" kube get --raw /readyz
+start_component kube-controller-manager
+start_component kube-scheduler
+step "node"
+start_component containerd
+wait_for 30 "containerd" ctr --address "$state/run/containerd.sock" version
+import_image "$pause_archive" "$pause_image"
+import_image "$postgres_archive" "$postgres_image"
+start_component kubelet
+start_component kube-proxy
+step "DNS and storage"
+kube apply -f "$cluster_dir/base.yaml" >/dev/null
+start_component coredns
+start_component local-path-provisioner
+wait_for 120 "node" node_is_ready
+log "cluster is up: export KUBECONFIG=$kubeconfig"
