@@ -1,1 +1,74 @@
-//! What every service of the platform needs: token, context, guard, the tenant's transaction.
+//! What every EasyCode service needs, so that a service is only its own domain.
+//!
+//! A request passes [`token`] (who is it), [`guard`] (may the tenant use this service now), and works in the tenant's
+//! transaction ([`database`]). Contexts are kept fresh by [`contexts`].
+
+pub mod config;
+pub mod contexts;
+pub mod database;
+pub mod guard;
+pub mod limits;
+pub mod metrics;
+pub mod migrate;
+pub mod problem;
+mod server;
+mod stream;
+pub mod token;
+
+use std::process::ExitCode;
+
+pub use config::Config;
+pub use database::TenantTransaction;
+pub use guard::Caller;
+pub use migrate::Migration;
+pub use problem::Problem;
+pub use server::{App, serve};
+use tracing_subscriber::EnvFilter;
+use utoipa_axum::router::OpenApiRouter;
+
+/// A service: its name, its migrations, its API.
+#[derive(Clone, Copy)]
+pub struct Service {
+    /// Name that it runs under, unless the environment gives another.
+    pub name: &'static str,
+    /// First segment of its paths; its name without one.
+    pub prefix: Option<&'static str>,
+    /// All its migrations, oldest first.
+    pub migrations: &'static [Migration],
+    /// Its API, below `/{prefix}/v1`.
+    pub routes: fn() -> OpenApiRouter<App>,
+}
+
+/// `main` of a service: serves, or migrates if the first argument is `migrate`.
+#[must_use]
+pub fn main(service: &Service) -> ExitCode {
+    run(service, |config| async move {
+        let app = App::connect(config)?;
+        serve(service, app, axum::Router::new()).await
+    })
+}
+
+/// As [`main`], for a service that starts in a way of its own.
+pub fn run<F>(service: &Service, start: impl FnOnce(Config) -> F) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
+    let outcome = async {
+        let config = Config::from_environment(service)?;
+        match std::env::args().nth(1).as_deref() {
+            None => start(config).await,
+            Some(easycode_contract::runtime::MIGRATE_COMMAND) => migrate::run(&config, service.migrations).await,
+            Some(other) => anyhow::bail!("unknown command {other}; run without any to serve, or with migrate"),
+        }
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");
+    match runtime.block_on(outcome) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "ended");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Configuration, out of the environment that the operator gives.
+
+use std::{env, path::PathBuf};
+
+use anyhow::Context;
+use easycode_contract::runtime;
+
+use crate::Service;
+
+/// What a service is configured with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name it serves as: its entitlement and its database.
+    pub service: String,
+    /// First segment of its paths.
+    pub prefix: String,
+    /// Namespace it runs in.
+    pub namespace: String,
+    /// Issuer of users' tokens.
+    pub issuer: String,
+    /// File or URL of the issuer's keys.
+    pub jwks: String,
+    /// Base URL of tenant-service.
+    pub tenant_service: String,
+    /// Folder with the database credentials.
+    pub database: PathBuf,
+    /// File with its own token for tenant-service.
+    pub identity_token: PathBuf,
+    /// Most database connections.
+    pub connections: u32,
+}
+
+impl Config {
+    /// Reads the environment.
+    pub fn from_environment(service: &Service) -> anyhow::Result<Self> {
+        let required = |name: &str| env::var(name).with_context(|| format!("{name} is not set"));
+        let or = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+        let name = or(runtime::SERVICE, service.name);
+        Ok(Self {
+            prefix: service.prefix.map_or_else(|| name.clone(), str::to_owned),
+            service: name,
+            namespace: required(runtime::NAMESPACE)?,
+            issuer: required(runtime::ISSUER)?,
+            jwks: or(runtime::JWKS, runtime::JWKS_FILE),
+            tenant_service: required(runtime::TENANT_SERVICE_URL)?,
+            database: or(runtime::DATABASE_DIR_VAR, runtime::DATABASE_DIR).into(),
+            identity_token: or(runtime::IDENTITY_TOKEN_VAR, runtime::IDENTITY_TOKEN_FILE).into(),
+            connections: or(runtime::DATABASE_CONNECTIONS, "10")
+                .parse()
+                .with_context(|| format!("{} is no number", runtime::DATABASE_CONNECTIONS))?,
+        })
+    }
+}

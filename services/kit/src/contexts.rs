@@ -1,0 +1,130 @@
+//! The contexts of all tenants, as fresh as they must be: never older than a second without a sign of life from
+//! tenant-service. If the stream is broken, each request asks by itself; if that fails too, it is refused.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Duration, Instant},
+};
+
+use easycode_contract::{
+    context::TenantContext,
+    stream::{CONTEXTS_PATH, ContextEvent, FRESH_MILLIS},
+};
+
+use crate::{Config, Problem};
+
+#[derive(Default)]
+struct State {
+    contexts: HashMap<String, Arc<TenantContext>>,
+    seen: HashSet<String>,
+    synced: bool,
+    alive: Option<Instant>,
+}
+
+/// All contexts; cheap to clone.
+#[derive(Clone)]
+pub struct Contexts {
+    state: Arc<RwLock<State>>,
+    remote: Option<Arc<Remote>>,
+}
+
+/// How to ask tenant-service.
+pub(crate) struct Remote {
+    pub(crate) http: reqwest::Client,
+    pub(crate) config: Config,
+}
+
+impl Contexts {
+    /// Kept by the process itself; always fresh. For tenant-service, and for tests.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { state: Arc::default(), remote: None }
+    }
+
+    /// Kept up to date from tenant-service. Must be called within a runtime.
+    #[must_use]
+    pub fn remote(config: &Config) -> Self {
+        let remote = Arc::new(Remote { http: reqwest::Client::new(), config: config.clone() });
+        let contexts = Self { state: Arc::default(), remote: Some(Arc::clone(&remote)) };
+        tokio::spawn(crate::stream::follow(contexts.clone(), remote));
+        contexts
+    }
+
+    /// Whether all contexts were received at least once.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.remote.is_none() || self.read().synced
+    }
+
+    /// The tenant's context, `None` if there is no such tenant.
+    pub async fn get(&self, tenant: &str) -> Result<Option<Arc<TenantContext>>, Problem> {
+        {
+            let state = self.read();
+            let fresh = state.alive.is_some_and(|alive| alive.elapsed() <= Duration::from_millis(FRESH_MILLIS));
+            if self.remote.is_none() || (state.synced && fresh) {
+                return Ok(state.contexts.get(tenant).cloned());
+            }
+        }
+        let Some(remote) = &self.remote else { return Ok(None) };
+        remote.fetch(tenant).await.map_err(|error| {
+            tracing::warn!(error = format!("{error:#}"), "tenant-service can't be asked");
+            Problem::unavailable("the tenant's entitlements can't be checked right now; try again")
+        })
+    }
+
+    /// All contexts.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<TenantContext>> {
+        self.read().contexts.values().cloned().collect()
+    }
+
+    /// Takes in an event.
+    pub fn apply(&self, event: ContextEvent) {
+        let mut state = self.write();
+        state.alive = Some(Instant::now());
+        match event {
+            ContextEvent::Context { context } => {
+                state.seen.insert(context.tenant.clone());
+                state.contexts.insert(context.tenant.clone(), Arc::new(*context));
+            }
+            ContextEvent::Removed { tenant } => {
+                state.contexts.remove(&tenant);
+            }
+            ContextEvent::Synced => {
+                let State { contexts, seen, synced, .. } = &mut *state;
+                contexts.retain(|tenant, _| seen.contains(tenant));
+                *synced = true;
+            }
+            ContextEvent::Heartbeat => {}
+        }
+    }
+
+    /// A new stream begins: nothing counts as fresh until it was received once.
+    pub(crate) fn begin(&self) {
+        let mut state = self.write();
+        state.seen.clear();
+        state.alive = None;
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Remote {
+    async fn fetch(&self, tenant: &str) -> anyhow::Result<Option<Arc<TenantContext>>> {
+        let token = tokio::fs::read_to_string(&self.config.identity_token).await?;
+        let url = format!("{}{CONTEXTS_PATH}/{tenant}", self.config.tenant_service);
+        let request = self.http.get(url).bearer_auth(token.trim()).timeout(Duration::from_millis(500));
+        let response = request.send().await?;
+        if response.status() == reqwest::StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(response.error_for_status()?.json().await?)))
+    }
+}

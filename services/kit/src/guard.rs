@@ -1,0 +1,89 @@
+//! The guard: a handler that takes a [`Caller`] runs only for a known user of a tenant that may use the service now.
+
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{header, request::Parts},
+};
+use easycode_contract::{
+    context::{TenantContext, TenantState},
+    runtime::TENANT_SERVICE,
+};
+
+use crate::{
+    App, Problem, TenantTransaction,
+    token::{Claims, Rejected},
+};
+
+/// Who asks, for which tenant.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The tenant.
+    pub tenant: String,
+    /// The user.
+    pub subject: String,
+    /// What the user may do for the tenant.
+    pub roles: BTreeSet<String>,
+    /// The tenant's context at the time of the request.
+    pub context: Arc<TenantContext>,
+}
+
+impl Caller {
+    /// Refuses unless the tenant is entitled to the module of the service.
+    pub fn require_module(&self, service: &str, module: &str) -> Result<(), Problem> {
+        if self.context.allows_module(service, module) {
+            return Ok(());
+        }
+        Err(Problem::forbidden("module-not-entitled", format!("the tenant is not entitled to module {module} of {service}")))
+    }
+
+    /// Refuses unless the user has the role.
+    pub fn require_role(&self, role: &str) -> Result<(), Problem> {
+        if self.roles.contains(role) {
+            return Ok(());
+        }
+        Err(Problem::forbidden("role-required", format!("this needs the role {role}")))
+    }
+
+    /// Begins the tenant's transaction.
+    pub async fn begin(&self, app: &App) -> Result<TenantTransaction, Problem> {
+        TenantTransaction::begin(&app.pool, &self.context, &app.limits).await
+    }
+}
+
+/// Whether a tenant of this context may use the service.
+pub fn admit(context: Option<&TenantContext>, service: &str) -> Result<(), Problem> {
+    let Some(context) = context else {
+        return Err(Problem::forbidden("unknown-tenant", "the token's tenant does not exist on this platform"));
+    };
+    if context.state == TenantState::Suspended {
+        return Err(Problem::forbidden("tenant-suspended", "the tenant is suspended; its data is kept"));
+    }
+    if service != TENANT_SERVICE && !context.allows(service) {
+        return Err(Problem::forbidden("not-entitled", format!("the tenant is not entitled to {service}")));
+    }
+    Ok(())
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let token = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+            .ok_or_else(|| Problem::unauthorized("send a token as Authorization: Bearer …"))?;
+        let claims: Claims = app.verifier.verify(token).await.map_err(|rejected| match rejected {
+            Rejected::Invalid(_) => Problem::unauthorized(rejected.to_string()),
+            Rejected::NoKeys => Problem::unavailable(rejected.to_string()),
+        })?;
+        let context = app.contexts.get(&claims.tenant).await?;
+        admit(context.as_deref(), &app.config.service)?;
+        let context = context.ok_or_else(Problem::internal)?;
+        app.limits.request(&context, Instant::now())?;
+        tracing::Span::current().record("tenant", claims.tenant.as_str());
+        Ok(Self { tenant: claims.tenant, subject: claims.sub, roles: claims.roles, context })
+    }
+}

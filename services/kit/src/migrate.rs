@@ -1,0 +1,106 @@
+//! Publishes a service's migrations and brings every tenant's schema up to date: in parallel, a transaction each,
+//! resumable, so that a run that was cut off is simply run again.
+
+use anyhow::{Context, bail};
+use futures::StreamExt;
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+use tracing::{error, info, warn};
+
+use crate::{Config, database};
+
+/// One migration of the tenants' schemas.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    /// Its number, from 1 without gaps.
+    pub version: i32,
+    /// What it does.
+    pub name: &'static str,
+    /// Its statements, run as the tenant in the tenant's schema.
+    pub script: &'static str,
+}
+
+/// Schemas migrated at once.
+const PARALLEL: usize = 4;
+const ATTEMPTS: u32 = 4;
+
+/// Runs all of it with the credentials of the environment.
+pub async fn run(config: &Config, migrations: &[Migration]) -> anyhow::Result<()> {
+    let pool = database::pool(database::options(&config.database)?, u32::try_from(PARALLEL)?);
+    let newest = publish(&pool, migrations).await?;
+    let behind: Vec<String> = sqlx::query_scalar("SELECT name FROM easycode.tenant_schema WHERE version < $1 ORDER BY name")
+        .bind(newest)
+        .fetch_all(&pool)
+        .await?;
+    let outcomes: Vec<_> = futures::stream::iter(&behind)
+        .map(|schema| migrate(&pool, schema))
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await;
+    let failed = outcomes.iter().filter(|succeeded| !**succeeded).count();
+    info!(service = config.service, version = newest, schemas = behind.len(), failed, "migrated");
+    if failed > 0 {
+        bail!("{failed} of {} schemas were not migrated; each is logged above with its reason", behind.len());
+    }
+    Ok(())
+}
+
+/// Publishes the migrations and returns the newest version. Refuses one that was published with another text.
+pub async fn publish(pool: &PgPool, migrations: &[Migration]) -> anyhow::Result<i32> {
+    let mut transaction = pool.begin().await.context("connecting")?;
+    for migration in migrations {
+        let digest = Sha256::digest(migration.script);
+        let checksum = format!("{:032x}", u128::from_be_bytes(digest[..16].try_into()?));
+        let present: Option<String> = sqlx::query_scalar("SELECT checksum FROM easycode.migration WHERE version = $1")
+            .bind(migration.version)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        match present {
+            None => {
+                sqlx::query("INSERT INTO easycode.migration (version, name, script, checksum) VALUES ($1, $2, $3, $4)")
+                    .bind(migration.version)
+                    .bind(migration.name)
+                    .bind(migration.script)
+                    .bind(&checksum)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            Some(present) if present == checksum => {}
+            Some(_) => bail!(
+                "migration {} ({}) was published with another text; a published migration can't be changed, add a new one",
+                migration.version,
+                migration.name
+            ),
+        }
+    }
+    transaction.commit().await?;
+    Ok(migrations.iter().map(|migration| migration.version).max().unwrap_or_default())
+}
+
+async fn migrate(pool: &PgPool, schema: &str) -> bool {
+    for attempt in 1..=ATTEMPTS {
+        let outcome = sqlx::query("SELECT easycode.migrate($1)").bind(schema).execute(pool).await;
+        match outcome {
+            Ok(_) => return true,
+            Err(error) if attempt < ATTEMPTS && is_transient(&error) => {
+                warn!(schema, %error, "not migrated, trying again");
+                tokio::time::sleep(std::time::Duration::from_millis(200 << attempt)).await;
+            }
+            Err(error) => {
+                error!(schema, %error, "not migrated");
+                return false;
+            }
+        }
+    }
+    false
+}
+
+fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            ["40001", "40P01", "55P03"].contains(&code.as_ref()) || ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+        }),
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        _ => false,
+    }
+}

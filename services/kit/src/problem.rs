@@ -1,0 +1,141 @@
+//! Errors as RFC 9457 problem documents. What went wrong inside is logged, never sent.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tracing::{error, warn};
+use utoipa::ToSchema;
+
+/// A problem document.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// `urn:easycode:problem:` and the code.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// The status in words.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What a person can do about it.
+    pub detail: String,
+    /// For programs, such as `not-entitled`.
+    pub code: &'static str,
+    #[serde(skip)]
+    retry_after: Option<u32>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            type_: format!("urn:easycode:problem:{code}"),
+            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code,
+            retry_after: None,
+        }
+    }
+
+    /// 401: no token, or none that counts.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    /// 403: known, and not allowed.
+    pub fn forbidden(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, detail)
+    }
+
+    /// 404: there is no such thing for this tenant.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    /// 409: it contradicts what is there.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// 412: it was changed meanwhile.
+    pub fn changed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "changed-meanwhile", detail)
+    }
+
+    /// 422: the input is not acceptable; name the field.
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
+    }
+
+    /// 429: the tenant's limit of requests.
+    #[must_use]
+    pub fn too_many() -> Self {
+        let detail = "the tenant's limit of requests a second is reached; slow down";
+        Self { retry_after: Some(1), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail) }
+    }
+
+    /// 503: try again soon.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
+    }
+
+    /// 500: a fault of ours.
+    #[must_use]
+    pub fn internal() -> Self {
+        let detail = "an unexpected fault; it was logged with the request's id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        let sqlx::Error::Database(database) = &error else {
+            if matches!(error, sqlx::Error::RowNotFound) {
+                return Self::not_found("there is no such record");
+            }
+            warn!(%error, "database");
+            return Self::unavailable("the database does not answer; try again");
+        };
+        match database.code().as_deref() {
+            Some("23505") => Self::conflict(format!(
+                "another record has the same value ({})",
+                database.constraint().unwrap_or("unique")
+            )),
+            Some("23503") => Self::conflict(format!(
+                "it refers to a record that does not exist, or is referred to ({})",
+                database.constraint().unwrap_or("reference")
+            )),
+            Some("23514" | "23502" | "22001" | "22003" | "22P02" | "22007" | "22008" | "22021" | "22P05") => {
+                Self::invalid(format!("a value is not acceptable ({})", database.constraint().unwrap_or(database.message())))
+            }
+            // The role may not be taken: the operator has revoked it.
+            Some("42501") => Self::forbidden("not-entitled", "the tenant's access to this service was withdrawn"),
+            Some("57014") => Self::unavailable("the query took longer than the tenant's limit; ask for less"),
+            Some("55P03" | "40001" | "40P01") => Self::unavailable("someone else changes the same record; try again"),
+            Some(code) if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => {
+                warn!(%error, "database");
+                Self::unavailable("the database does not answer; try again")
+            }
+            _ => {
+                error!(%error, "database");
+                Self::internal()
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The API for services: contexts, and the stream of their changes. A service gets every tenant, so that it can tell an
+//! unknown tenant from one that is not entitled, but of the settings only its own and those of the user interface.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{FromRequestParts, Path},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use easycode_contract::{
+    context::TenantContext,
+    stream::{CONTEXTS_PATH, ContextEvent, HEARTBEAT_MILLIS, STREAM_PATH},
+};
+use easycode_kit::{App, Problem};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::{publisher::Publisher, services::ServiceVerifier};
+
+/// The service that asks.
+struct Asking(String);
+
+impl FromRequestParts<App> for Asking {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let verifier = parts.extensions.get::<ServiceVerifier>().cloned().ok_or_else(Problem::internal)?;
+        let token = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+            .ok_or_else(|| Problem::unauthorized("send the service account's token as Authorization: Bearer …"))?;
+        Ok(Self(verifier.service(token).await?))
+    }
+}
+
+/// The routes.
+pub fn router(publisher: Publisher, verifier: ServiceVerifier) -> Router<App> {
+    let (list, one, stream) = (publisher.clone(), publisher.clone(), publisher);
+    Router::new()
+        .route(
+            CONTEXTS_PATH,
+            get(move |Asking(service): Asking| async move {
+                let (all, _) = list.subscribe().await;
+                Json(all.into_iter().map(|context| visible(context, &service)).collect::<Vec<_>>())
+            }),
+        )
+        .route(
+            &format!("{CONTEXTS_PATH}/{{tenant}}"),
+            get(move |Asking(service): Asking, Path(tenant): Path<String>, headers: HeaderMap| async move {
+                let context = one.get(&tenant).ok_or_else(|| Problem::not_found("there is no such tenant"))?;
+                Ok::<_, Problem>(tagged(&headers, &visible(context, &service)))
+            }),
+        )
+        .route(
+            STREAM_PATH,
+            get(move |Asking(service): Asking| async move {
+                let (all, events) = stream.subscribe().await;
+                let headers = [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")];
+                (headers, Body::from_stream(lines(service, all, events)))
+            }),
+        )
+        .layer(axum::Extension(verifier))
+}
+
+/// The document, or 304 if the asker has it already.
+pub(crate) fn tagged(headers: &HeaderMap, context: &TenantContext) -> Response {
+    let etag = context.etag();
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == etag.as_bytes());
+    if known {
+        (StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response()
+    } else {
+        ([(header::ETAG, etag)], Json(context)).into_response()
+    }
+}
+
+fn visible(mut context: TenantContext, service: &str) -> TenantContext {
+    context.settings.retain(|name, _| name == service || name == "ui");
+    context
+}
+
+fn lines(
+    service: String,
+    all: Vec<TenantContext>,
+    mut events: Receiver<ContextEvent>,
+) -> impl futures::Stream<Item = Result<String, std::io::Error>> {
+    let line = move |event: ContextEvent| {
+        let event = match event {
+            ContextEvent::Context { context } => ContextEvent::Context { context: Box::new(visible(*context, &service)) },
+            other => other,
+        };
+        serde_json::to_string(&event).map(|text| text + "\n").map_err(std::io::Error::other)
+    };
+    async_stream::stream! {
+        for context in all {
+            yield line(ContextEvent::Context { context: Box::new(context) });
+        }
+        yield line(ContextEvent::Synced);
+        let mut beat = tokio::time::interval(Duration::from_millis(HEARTBEAT_MILLIS));
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                event = events.recv() => match event {
+                    Ok(event) => yield line(event),
+                    // Too slow to keep up: ending the stream makes the follower start over with everything.
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+                },
+                _ = beat.tick() => yield line(ContextEvent::Heartbeat),
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The settings that a tenant's administrators make, one JSON object a service, in the tenant's own schema.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use easycode_contract::context::TenantContext;
+use easycode_kit::{App, Caller, Problem, TenantTransaction};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::postgres::PgListener;
+use tracing::warn;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    internal::tagged,
+    publisher::{Publisher, Settings},
+};
+
+/// Role of a tenant's administrators.
+const ADMINISTRATOR: &str = "tenant-admin";
+/// Channel on which replicas tell each other whose settings changed.
+const CHANNEL: &str = "settings";
+
+/// Settings of one service with their version.
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+struct Setting {
+    /// The service, or `ui`.
+    service: String,
+    /// What was set.
+    value: Value,
+    /// Grows with each change; send it as `If-Match`.
+    version: i32,
+}
+
+/// The API for users.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(context)).routes(routes!(list)).routes(routes!(put, delete))
+}
+
+/// The caller's own tenant: state, entitlements, limits, settings.
+#[utoipa::path(get, path = "/context", responses((status = 200, body = TenantContext), (status = 304)))]
+async fn context(caller: Caller, headers: HeaderMap) -> Response {
+    tagged(&headers, &caller.context)
+}
+
+/// All settings of the caller's tenant.
+#[utoipa::path(get, path = "/settings", responses((status = 200, body = Vec<Setting>)))]
+async fn list(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Setting>>, Problem> {
+    let mut transaction = caller.begin(&app).await?;
+    let settings = sqlx::query_as("SELECT service, value, version FROM setting ORDER BY service").fetch_all(&mut *transaction).await?;
+    Ok(Json(settings))
+}
+
+/// Sets the settings of a service that the tenant is entitled to, or of the user interface (`ui`).
+#[utoipa::path(put, path = "/settings/{service}", request_body = Object, responses((status = 200, body = Setting), (status = 412)))]
+async fn put(
+    caller: Caller,
+    State(app): State<App>,
+    Path(service): Path<String>,
+    headers: HeaderMap,
+    Json(value): Json<Value>,
+) -> Result<Response, Problem> {
+    caller.require_role(ADMINISTRATOR)?;
+    if service != "ui" && !caller.context.allows(&service) {
+        return Err(Problem::forbidden("not-entitled", format!("the tenant is not entitled to {service}")));
+    }
+    if !value.is_object() {
+        return Err(Problem::invalid("the body must be a JSON object"));
+    }
+    let mut transaction = caller.begin(&app).await?;
+    check_version(&headers, &service, &mut transaction).await?;
+    let setting: Setting = sqlx::query_as(
+        "INSERT INTO setting (service, value, updated_by) VALUES ($1, $2, $3)
+         ON CONFLICT (service) DO UPDATE SET value = excluded.value, version = setting.version + 1, updated_at = now(), updated_by = excluded.updated_by
+         RETURNING service, value, version",
+    )
+    .bind(&service)
+    .bind(&value)
+    .bind(&caller.subject)
+    .fetch_one(&mut *transaction)
+    .await?;
+    announce(&caller, transaction).await?;
+    Ok(([(header::ETAG, format!("\"{}\"", setting.version))], Json(setting)).into_response())
+}
+
+/// Takes the settings of a service back to its defaults.
+#[utoipa::path(delete, path = "/settings/{service}", responses((status = 204), (status = 412)))]
+async fn delete(
+    caller: Caller,
+    State(app): State<App>,
+    Path(service): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    caller.require_role(ADMINISTRATOR)?;
+    let mut transaction = caller.begin(&app).await?;
+    check_version(&headers, &service, &mut transaction).await?;
+    sqlx::query("DELETE FROM setting WHERE service = $1").bind(&service).execute(&mut *transaction).await?;
+    announce(&caller, transaction).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// With `If-Match`, only the version that the caller has seen is changed.
+async fn check_version(headers: &HeaderMap, service: &str, transaction: &mut TenantTransaction) -> Result<(), Problem> {
+    let Some(expected) = headers.get(header::IF_MATCH) else { return Ok(()) };
+    let present: Option<i32> = sqlx::query_scalar("SELECT version FROM setting WHERE service = $1 FOR UPDATE")
+        .bind(service)
+        .fetch_optional(&mut **transaction)
+        .await?;
+    if present.is_some_and(|version| expected.as_bytes() == format!("\"{version}\"").as_bytes()) {
+        return Ok(());
+    }
+    Err(Problem::changed("the settings were changed meanwhile; read them and try again"))
+}
+
+async fn announce(caller: &Caller, mut transaction: TenantTransaction) -> Result<(), Problem> {
+    sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(&caller.tenant).execute(&mut *transaction).await?;
+    transaction.commit().await
+}
+
+/// Keeps the published settings as they are in the database, whichever replica changed them.
+pub async fn follow(app: App, publisher: Publisher) {
+    loop {
+        if let Err(error) = listen(&app, &publisher).await {
+            warn!(error = format!("{error:#}"), "settings can't be followed, trying again");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn listen(app: &App, publisher: &Publisher) -> anyhow::Result<()> {
+    let mut listener = PgListener::connect_with(&app.pool).await?;
+    listener.listen(CHANNEL).await?;
+    let mut unloaded = publisher.unloaded();
+    loop {
+        unloaded.borrow_and_update();
+        let mut failed = false;
+        for context in publisher.without_settings() {
+            failed |= !load(app, publisher, &context).await;
+        }
+        tokio::select! {
+            notification = listener.try_recv() => {
+                // `None` is a lost connection: what was announced meanwhile is unknown, so all of it is read again.
+                let Some(notification) = notification? else { return reload(app, publisher).await };
+                if let Some(context) = publisher.get(notification.payload()) {
+                    load(app, publisher, &context).await;
+                }
+            }
+            changed = unloaded.changed() => changed?,
+            () = tokio::time::sleep(Duration::from_secs(5)), if failed => {}
+        }
+    }
+}
+
+async fn reload(app: &App, publisher: &Publisher) -> anyhow::Result<()> {
+    for context in app.contexts.all() {
+        load(app, publisher, &context).await;
+    }
+    Ok(())
+}
+
+/// Reads a tenant's settings as the tenant. Its schema may not be there yet; then it is tried again.
+async fn load(app: &App, publisher: &Publisher, context: &TenantContext) -> bool {
+    match read(app, context).await {
+        Ok(settings) => {
+            publisher.set(&context.tenant, settings);
+            true
+        }
+        Err(problem) => {
+            warn!(tenant = context.tenant, detail = problem.detail, "its settings can't be read");
+            false
+        }
+    }
+}
+
+async fn read(app: &App, context: &TenantContext) -> Result<Settings, Problem> {
+    let mut transaction = TenantTransaction::begin(&app.pool, context, &app.limits).await?;
+    let rows: Vec<(String, Value)> = sqlx::query_as("SELECT service, value FROM setting").fetch_all(&mut *transaction).await?;
+    Ok(rows.into_iter().collect())
+}
