@@ -1,1 +1,33 @@
-//! The customer relationship service.
+//! Customer relationship management: companies, contacts, deals, search over them, and the module `campaigns`.
+
+pub mod campaigns;
+pub mod companies;
+pub mod contacts;
+pub mod deals;
+pub mod page;
+pub mod record;
+pub mod search;
+
+use easycode_kit::{App, Migration, Service};
+use utoipa_axum::router::OpenApiRouter;
+
+/// The service.
+pub const SERVICE: Service = Service {
+    name: "crm",
+    prefix: None,
+    migrations: &[Migration {
+        version: 1,
+        name: "customers and deals",
+        script: include_str!("../migrations/0001_customers_and_deals.sql"),
+    }],
+    routes,
+};
+
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .nest("/companies", companies::routes())
+        .nest("/contacts", contacts::routes())
+        .nest("/deals", deals::routes())
+        .nest("/campaigns", campaigns::routes())
+        .merge(search::routes())
+}

@@ -21,7 +21,9 @@ use crate::{Problem, limits::Limits};
 pub fn options(folder: &Path) -> anyhow::Result<PgConnectOptions> {
     let field = |name: &str| {
         let path = folder.join(name);
-        fs::read_to_string(&path).map(|text| text.trim().to_owned()).with_context(|| format!("reading {}", path.display()))
+        fs::read_to_string(&path)
+            .map(|text| text.trim().to_owned())
+            .with_context(|| format!("reading {}", path.display()))
     };
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&field("host")?)
@@ -56,7 +58,8 @@ impl TenantTransaction {
     /// Begins, in one round trip. Fails with a 403 if the database does not let the service act as the tenant.
     pub async fn begin(pool: &PgPool, context: &TenantContext, limits: &Limits) -> Result<Self, Problem> {
         // Derived anew rather than taken from the document: this is the name that reaches SQL.
-        let role = Identifier::tenant(&context.tenant).map_err(|error| Problem::forbidden("unknown-tenant", error.to_string()))?;
+        let role = Identifier::tenant(&context.tenant)
+            .map_err(|error| Problem::forbidden("unknown-tenant", error.to_string()))?;
         let permit = limits.connection(context).await?;
         let begin = format!(
             "BEGIN; SET LOCAL ROLE {role}; SET LOCAL search_path = {role}; SET LOCAL statement_timeout = {}; \

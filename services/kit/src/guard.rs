@@ -35,7 +35,10 @@ impl Caller {
         if self.context.allows_module(service, module) {
             return Ok(());
         }
-        Err(Problem::forbidden("module-not-entitled", format!("the tenant is not entitled to module {module} of {service}")))
+        Err(Problem::forbidden(
+            "module-not-entitled",
+            format!("the tenant is not entitled to module {module} of {service}"),
+        ))
     }
 
     /// Refuses unless the user has the role.

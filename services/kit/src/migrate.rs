@@ -28,15 +28,13 @@ const ATTEMPTS: u32 = 4;
 pub async fn run(config: &Config, migrations: &[Migration]) -> anyhow::Result<()> {
     let pool = database::pool(database::options(&config.database)?, u32::try_from(PARALLEL)?);
     let newest = publish(&pool, migrations).await?;
-    let behind: Vec<String> = sqlx::query_scalar("SELECT name FROM easycode.tenant_schema WHERE version < $1 ORDER BY name")
-        .bind(newest)
-        .fetch_all(&pool)
-        .await?;
-    let outcomes: Vec<_> = futures::stream::iter(&behind)
-        .map(|schema| migrate(&pool, schema))
-        .buffer_unordered(PARALLEL)
-        .collect()
-        .await;
+    let behind: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM easycode.tenant_schema WHERE version < $1 ORDER BY name")
+            .bind(newest)
+            .fetch_all(&pool)
+            .await?;
+    let outcomes: Vec<_> =
+        futures::stream::iter(&behind).map(|schema| migrate(&pool, schema)).buffer_unordered(PARALLEL).collect().await;
     let failed = outcomes.iter().filter(|succeeded| !**succeeded).count();
     info!(service = config.service, version = newest, schemas = behind.len(), failed, "migrated");
     if failed > 0 {
@@ -98,7 +96,8 @@ async fn migrate(pool: &PgPool, schema: &str) -> bool {
 fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            ["40001", "40P01", "55P03"].contains(&code.as_ref()) || ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+            ["40001", "40P01", "55P03"].contains(&code.as_ref())
+                || ["08", "53", "57"].iter().any(|class| code.starts_with(class))
         }),
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
         _ => false,

@@ -122,7 +122,10 @@ impl From<sqlx::Error> for Problem {
                 database.constraint().unwrap_or("reference")
             )),
             Some("23514" | "23502" | "22001" | "22003" | "22P02" | "22007" | "22008" | "22021" | "22P05") => {
-                Self::invalid(format!("a value is not acceptable ({})", database.constraint().unwrap_or(database.message())))
+                Self::invalid(format!(
+                    "a value is not acceptable ({})",
+                    database.constraint().unwrap_or(database.message())
+                ))
             }
             // The role may not be taken: the operator has revoked it.
             Some("42501") => Self::forbidden("not-entitled", "the tenant's access to this service was withdrawn"),

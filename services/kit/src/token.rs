@@ -136,7 +136,12 @@ impl<S: KeySource> Verifier<S> {
             return Ok(key);
         }
         let stamp = self.source.stamp();
-        let recent = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref().is_some_and(|known| known.stamp == stamp && known.looked.elapsed() < LOOK_AGAIN);
+        let recent = self
+            .known
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .as_ref()
+            .is_some_and(|known| known.stamp == stamp && known.looked.elapsed() < LOOK_AGAIN);
         if !recent {
             match self.source.read().await {
                 Ok(keys) => {

@@ -89,7 +89,9 @@ fn lines(
 ) -> impl futures::Stream<Item = Result<String, std::io::Error>> {
     let line = move |event: ContextEvent| {
         let event = match event {
-            ContextEvent::Context { context } => ContextEvent::Context { context: Box::new(visible(*context, &service)) },
+            ContextEvent::Context { context } => {
+                ContextEvent::Context { context: Box::new(visible(*context, &service)) }
+            }
             other => other,
         };
         serde_json::to_string(&event).map(|text| text + "\n").map_err(std::io::Error::other)

@@ -13,10 +13,6 @@ use easycode_kit::{Migration, Service};
 pub const SERVICE: Service = Service {
     name: easycode_contract::runtime::TENANT_SERVICE,
     prefix: Some("tenant"),
-    migrations: &[Migration {
-        version: 1,
-        name: "setting",
-        script: include_str!("../migrations/0001_setting.sql"),
-    }],
+    migrations: &[Migration { version: 1, name: "setting", script: include_str!("../migrations/0001_setting.sql") }],
     routes: settings::routes,
 };

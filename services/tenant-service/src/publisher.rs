@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use easycode_contract::{context::TenantContext, stream::ContextEvent};
+use easycode_contract::{
+    context::{TenantContext, TenantState},
+    stream::ContextEvent,
+};
 use easycode_kit::contexts::Contexts;
 use tokio::sync::{broadcast, watch};
 
@@ -92,7 +95,11 @@ impl Publisher {
     #[must_use]
     pub fn without_settings(&self) -> Vec<TenantContext> {
         let state = self.lock();
-        state.config.values().filter(|context| !state.settings.contains_key(&context.tenant)).cloned().collect()
+        let wanted = |context: &&TenantContext| {
+            // Nobody may read a suspended tenant's schema, and nobody needs to.
+            context.state == TenantState::Active && !state.settings.contains_key(&context.tenant)
+        };
+        state.config.values().filter(wanted).cloned().collect()
     }
 
     /// Resolves when there may be tenants whose settings were not read yet.

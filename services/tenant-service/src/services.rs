@@ -55,7 +55,8 @@ impl ServiceVerifier {
     /// For the services of the configured namespace.
     pub fn new(client: Client, config: &Config) -> anyhow::Result<Self> {
         // Its own token comes from the same issuer, and from the kubelet, so it need not be checked.
-        let own = std::fs::read_to_string(&config.identity_token).context("reading the token of tenant-service itself")?;
+        let own =
+            std::fs::read_to_string(&config.identity_token).context("reading the token of tenant-service itself")?;
         let payload = own.split('.').nth(1).context("the token of tenant-service itself is no JWT")?;
         let issued: Issued = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload)?)?;
         Ok(Self {

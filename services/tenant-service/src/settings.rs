@@ -53,7 +53,9 @@ async fn context(caller: Caller, headers: HeaderMap) -> Response {
 #[utoipa::path(get, path = "/settings", responses((status = 200, body = Vec<Setting>)))]
 async fn list(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Setting>>, Problem> {
     let mut transaction = caller.begin(&app).await?;
-    let settings = sqlx::query_as("SELECT service, value, version FROM setting ORDER BY service").fetch_all(&mut *transaction).await?;
+    let settings = sqlx::query_as("SELECT service, value, version FROM setting ORDER BY service")
+        .fetch_all(&mut *transaction)
+        .await?;
     Ok(Json(settings))
 }
 
@@ -180,6 +182,7 @@ async fn load(app: &App, publisher: &Publisher, context: &TenantContext) -> bool
 
 async fn read(app: &App, context: &TenantContext) -> Result<Settings, Problem> {
     let mut transaction = TenantTransaction::begin(&app.pool, context, &app.limits).await?;
-    let rows: Vec<(String, Value)> = sqlx::query_as("SELECT service, value FROM setting").fetch_all(&mut *transaction).await?;
+    let rows: Vec<(String, Value)> =
+        sqlx::query_as("SELECT service, value FROM setting").fetch_all(&mut *transaction).await?;
     Ok(rows.into_iter().collect())
 }

@@ -1,0 +1,28 @@
+//! What all records have in common: how a change names the version it was made for.
+
+use axum::http::{HeaderMap, header};
+use easycode_kit::Problem;
+use serde_json::Value;
+
+/// The version in `If-Match`, if there is one.
+pub fn expected_version(headers: &HeaderMap) -> Result<Option<i32>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let version = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
+    version.map(Some).ok_or_else(|| Problem::invalid("If-Match: must be a record's version in double quotes"))
+}
+
+/// Why a change hit no record: it is gone, or has another version.
+#[must_use]
+pub fn untouched(exists: bool, kind: &str) -> Problem {
+    if exists {
+        Problem::changed(format!("the {kind} was changed meanwhile; read it and try again"))
+    } else {
+        Problem::not_found(format!("there is no such {kind}"))
+    }
+}
+
+/// Custom fields, empty without any.
+#[must_use]
+pub fn custom(value: Option<Value>) -> Value {
+    value.unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+}
