@@ -3,6 +3,7 @@
 //! Each controller goes `observe → plan → apply → status`: [`tenant`], [`platform`], [`release`]. A plan is pure; IO is in
 //! [`kubernetes`] and [`postgres`]; [`runtime`] is what runs beside the controllers.
 
+pub mod cli;
 pub mod controllers;
 pub mod kubernetes;
 pub mod platform;

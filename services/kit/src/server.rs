@@ -74,7 +74,7 @@ impl App {
 pub fn router(service: &Service, app: &App, internal: Router<App>) -> Router {
     let base = format!("/{}/v1", app.config.prefix);
     let (api, mut document) = (service.routes)().split_for_parts();
-    document.info.title = app.config.service.clone();
+    document.info.title.clone_from(&app.config.service);
     let api = api.route("/openapi.json", get(move || std::future::ready(Json(document.clone()))));
     Router::new()
         .nest(&base, api)

@@ -1,0 +1,37 @@
+//! The command line for ops, also as the kubectl plugin `kubectl easycode`.
+
+pub mod plan;
+pub mod status;
+pub mod token;
+
+use clap::{Parser, Subcommand};
+
+/// See and try what the EasyCode tenancy operator does.
+#[derive(Parser)]
+#[command(name = "easycode", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print what the operator would make of the objects in files, and what of it would change.
+    Plan(plan::Arguments),
+    /// Print tenants as trees: conditions, objects, schema versions.
+    Status(status::Arguments),
+    /// Make keys and sign tokens for tests, until a login service does.
+    #[command(subcommand)]
+    Token(token::Command),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Plan(arguments) => plan::run(&arguments).await,
+            Command::Status(arguments) => status::run(&arguments).await,
+            Command::Token(command) => token::run(&command),
+        }
+    }
+}
