@@ -1,19 +1,58 @@
-# `make help` lists the targets.
+# `make help` lists the targets. All set-up is in `make demo` and `make test`.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 
-.PHONY: help lint test crds
+TENANTS ?= 500
+# Programs that the targets need are built once into a cache outside the checkout.
+TOOLS := e2e/tools.sh
+
+.PHONY: help demo test unit e2e bench lint deny cluster images deploy down crds snapshots
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 14
 
-lint: ## Format, clippy and docs, without warnings
+demo: ## A cluster, images, the chart and the examples; tenants Ready; what to try next
+	e2e/demo.sh
+
+test: unit e2e ## All tests, those on the real cluster included
+
+unit: ## Tests that need no cluster
+	$(TOOLS) nextest helm
+	HELM=$$($(TOOLS) --path helm) $$($(TOOLS) --path cargo-nextest) nextest run --workspace --exclude easycode-e2e --locked
+	cargo test --doc --workspace --locked --quiet
+
+e2e: deploy ## Tests on the real cluster
+	$(TOOLS) nextest
+	e2e/example.sh
+	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e --locked
+
+bench: deploy ## Benchmark of the shared model: TENANTS=500 of them; writes target/bench/shared.json
+	cargo run --locked --release --package easycode-e2e --bin bench-shared -- --tenants $(TENANTS)
+
+lint: deny ## Format, clippy, docs and dependencies, without warnings
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-test: ## All tests
-	cargo test --workspace --locked
+deny: ## Licenses, sources and bans of dependencies
+	$(TOOLS) deny
+	$$($(TOOLS) --path cargo-deny) --locked check bans licenses sources
+
+cluster: ## A cluster: kind where a Docker engine answers, else a local one; or the one of KUBECONFIG
+	e2e/cluster/up.sh
+
+images: ## One image a program, and the command line
+	e2e/images/build.sh
+
+deploy: cluster images ## The operator by its chart, with the images of this checkout
+	e2e/deploy.sh
+
+down: ## End the cluster and leave nothing behind
+	e2e/cluster/down.sh
 
 crds: ## Write the CRDs' YAML from the types
-	cargo run --locked --package easycode-crds --bin crdgen
+	cargo run --locked --package easycode-crds --bin crdgen crds/yaml
+
+snapshots: ## Accept changed snapshots of plans and chart, to be read in the diff
+	HELM=$$($(TOOLS) --path helm) INSTA_UPDATE=always cargo test --locked --package easycode-operator

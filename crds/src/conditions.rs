@@ -25,8 +25,6 @@ pub const MIGRATED: &str = "Migrated";
 pub const SERVICES_AVAILABLE: &str = "ServicesAvailable";
 /// Platform: this operator would render a workload differently and waits for the next release or a request.
 pub const UPDATE_PENDING: &str = "UpdatePending";
-/// Release: the spec is consistent.
-pub const VALID: &str = "Valid";
 
 /// Reasons, one list for all resources. `docs/runbook.md` says what to do about each.
 pub mod reason {
@@ -54,6 +52,8 @@ pub mod reason {
     pub const INSTANCE_NOT_FOUND: &str = "InstanceNotFound";
     /// Data of a deleted tenant of the same name is kept.
     pub const RETAINED_DATA: &str = "RetainedData";
+    /// A schema that was there is gone, and not by the operator's doing.
+    pub const DATA_MISSING: &str = "DataMissing";
     /// Postgres refused or did not answer.
     pub const DATABASE_UNAVAILABLE: &str = "DatabaseUnavailable";
     /// The API server refused an object.

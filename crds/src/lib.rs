@@ -4,8 +4,10 @@
 //! `crds/yaml`, and a test proves the two in sync. What a bad object violates is told by the rules beside each field.
 
 pub mod conditions;
+mod names;
 pub mod platform;
 pub mod release;
+mod resources;
 pub mod scalars;
 pub mod tenant;
 

@@ -6,10 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    scalars::Storage,
-    tenant::{region_schema, service_schema},
-};
+use crate::{names, resources, scalars::Storage};
 
 /// One shared multi-tenant installation: services, one Postgres, one ingress domain.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -44,7 +41,7 @@ use crate::{
 )]
 pub struct SharedPlatformSpec {
     /// Region the platform is in, for example `eu-central`. Can't be changed.
-    #[schemars(schema_with = "region_schema")]
+    #[schemars(schema_with = "names::region")]
     pub region: String,
     /// Domain the services are reached at, for example `erp.example.com`.
     #[schemars(length(min = 1, max = 200))]
@@ -54,7 +51,7 @@ pub struct SharedPlatformSpec {
     #[serde(default)]
     pub capacity: Capacity,
     /// Name of the `Release` that the platform runs.
-    #[schemars(length(min = 1, max = 40))]
+    #[schemars(schema_with = "names::resource")]
     pub release: String,
     /// The platform's Postgres.
     #[serde(default)]
@@ -107,6 +104,15 @@ impl Default for Capacity {
         "rule": "self.provider == 'Embedded' || !has(self.embedded)",
         "message": "database.embedded: only provider Embedded has it; remove it or set provider to Embedded",
     },
+    // Here and not beside the fields, where nothing would see that `embedded` comes or goes.
+    {
+        "rule": "self.provider != oldSelf.provider || (has(self.embedded) ? self.embedded.size : '20Gi') == (has(oldSelf.embedded) ? oldSelf.embedded.size : '20Gi')",
+        "message": "database.embedded.size: can't be changed here, because a StatefulSet's volume claims are fixed; expand the claim data-postgres-0 instead",
+    },
+    {
+        "rule": "self.provider != oldSelf.provider || (has(self.embedded) && has(self.embedded.storageClass) ? self.embedded.storageClass : '') == (has(oldSelf.embedded) && has(oldSelf.embedded.storageClass) ? oldSelf.embedded.storageClass : '')",
+        "message": "database.embedded.storageClass: can't be changed, because a StatefulSet's volume claims are fixed; make another platform",
+    },
 ]))]
 pub struct Database {
     /// `Embedded`: the operator runs Postgres in the platform's namespace. `External`: any Postgres, by Secret.
@@ -140,32 +146,21 @@ pub enum Provider {
 #[serde(rename_all = "camelCase", default)]
 pub struct EmbeddedDatabase {
     /// Image with the programs of Postgres 15 or later on its PATH and the user 999.
-    #[schemars(length(min = 1, max = 300))]
+    #[schemars(schema_with = "names::image")]
     pub image: String,
-    /// Size of the volume.
-    #[schemars(schema_with = "embedded_size_schema")]
+    /// Size of the volume. Can't be changed.
     pub size: Storage,
-    /// Storage class of the volume; the cluster's default without it.
+    /// Storage class of the volume; the cluster's default without it. Can't be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(schema_with = "names::object")]
     pub storage_class: Option<String>,
     /// Most connections that Postgres accepts.
     #[schemars(range(min = 50, max = 5_000))]
     pub max_connections: u32,
     /// CPU and memory. Postgres' buffers are tuned to the memory limit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "resources::schema")]
     pub resources: Option<ResourceRequirements>,
-}
-
-fn embedded_size_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    let mut schema = Storage::json_schema(generator);
-    if let Some(serde_json::Value::Array(rules)) = schema.get_mut("x-kubernetes-validations") {
-        rules.push(serde_json::json!({
-            "rule": "self == oldSelf",
-            "message": "database.embedded.size: can't be changed here, because a StatefulSet's volume claims are fixed; expand the claim data-postgres-0 instead",
-        }));
-    }
-    schema
 }
 
 impl Default for EmbeddedDatabase {
@@ -194,10 +189,10 @@ pub struct ExternalDatabase {
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
     /// Namespace of the Secret; the operator reads Secrets only in its own namespace and in those it made.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(schema_with = "names::namespace")]
     pub namespace: String,
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(schema_with = "names::object")]
     pub name: String,
 }
 
@@ -206,14 +201,14 @@ pub struct SecretRef {
 #[serde(rename_all = "camelCase")]
 pub struct Ingress {
     /// Name of the IngressClass.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(schema_with = "names::object")]
     pub class_name: String,
     /// Namespace of the ingress controller; only it may open connections to the services from outside.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(schema_with = "names::namespace")]
     pub controller_namespace: String,
     /// Secret with the certificate of the domain, in the platform's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(schema_with = "names::object")]
     pub tls_secret: Option<String>,
 }
 
@@ -228,12 +223,15 @@ pub struct Identity {
     /// The issuer's public keys as a JSON Web Key Set (RFC 7517). Never a private key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20_000))]
-    #[x_kube(validation = Rule::new("self.startsWith('{') && self.contains('\"keys\"') && !self.contains('\"d\"')").message("jwks: must be a JSON Web Key Set of public keys, such as {\"keys\": [...]}; it must not contain a private key"))]
+    #[x_kube(
+        validation = Rule::new("self.startsWith('{') && self.matches('\"keys\"[[:space:]]*:')").message("jwks: must be a JSON Web Key Set, such as {\"keys\": [...]}"),
+        validation = Rule::new("!self.matches('\"(d|k)\"[[:space:]]*:')").message("jwks: contains a private or symmetric key; give the public keys only, and replace that key, because it was exposed")
+    )]
     pub jwks: Option<String>,
     /// Where the issuer publishes its keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 300))]
-    #[x_kube(validation = Rule::new("self.startsWith('https://') || self.matches('^http://[a-z0-9.-]+[.]svc(:[0-9]+)?/')").message("jwksUri: must be https, or http of a Service within the cluster"))]
+    #[x_kube(validation = Rule::new("self.matches('^(https://[^/[:space:]]+|http://[a-z0-9.-]+[.]svc([.]cluster[.]local)?(:[0-9]+)?/)[^[:space:]]*$')").message("jwksUri: must be https, or http of a Service within the cluster, such as https://login.example.com/jwks.json"))]
     pub jwks_uri: Option<String>,
 }
 
@@ -242,7 +240,7 @@ pub struct Identity {
 #[serde(rename_all = "camelCase")]
 pub struct ServiceSize {
     /// Name of the service.
-    #[schemars(schema_with = "service_schema")]
+    #[schemars(schema_with = "names::service")]
     pub name: String,
     /// Number of pods.
     #[serde(default = "one")]
@@ -250,6 +248,7 @@ pub struct ServiceSize {
     pub replicas: i32,
     /// CPU and memory of each pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "resources::schema")]
     pub resources: Option<ResourceRequirements>,
     /// Database connections of each pod.
     #[serde(default = "ten")]

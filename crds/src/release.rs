@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::tenant::{modules_schema, service_schema};
+use crate::names;
 
 /// An immutable release of the ERP's services.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -25,11 +25,12 @@ use crate::tenant::{modules_schema, service_schema};
     validation = Rule::new("self.metadata.name.size() <= 40").message("metadata.name: must have at most 40 characters; choose a shorter name")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self == oldSelf").message("a release can't be changed; make a new Release with another version and point the platform at it"))]
+#[x_kube(validation = Rule::new("self == oldSelf").message("spec: a release can't be changed; make a new Release with another version and point the platform at it"))]
 pub struct ReleaseSpec {
     /// Version of the release, for example `2026.11.0`.
     #[schemars(length(min = 1, max = 40))]
-    #[x_kube(validation = Rule::new("self.matches('^[0-9]+[.][0-9]+[.][0-9]+([-+][0-9A-Za-z.-]+)?$')").message("version: must be a version of three numbers such as 2026.11.0"))]
+    // It becomes a label, which admits no plus sign and no dash or dot at its end.
+    #[x_kube(validation = Rule::new("self.matches('^[0-9]+[.][0-9]+[.][0-9]+(-[0-9A-Za-z.-]*[0-9A-Za-z])?$')").message("version: must be three numbers and optionally a dash and a suffix, such as 2026.11.0 or 2026.11.0-rc.1"))]
     pub version: String,
     /// The services of the release; `tenant-service` must be among them.
     #[schemars(length(min = 1, max = 32))]
@@ -45,15 +46,16 @@ pub struct ReleaseSpec {
 #[serde(rename_all = "camelCase")]
 pub struct ReleasedService {
     /// Name of the service, for example `crm`.
-    #[schemars(schema_with = "service_schema")]
+    #[schemars(schema_with = "names::service")]
+    // Names that objects and databases of the platform itself have.
+    #[x_kube(validation = Rule::new("!(self in ['default', 'easycode', 'postgres', 'template0', 'template1', 'tenant'])").message("name: is used by the platform itself; choose another name for the service"))]
     pub name: String,
     /// Image of the service. A tag that never moves, or a digest.
-    #[schemars(length(min = 1, max = 300))]
-    #[x_kube(validation = Rule::new("self.matches('^[^ :@]+(:[0-9]+/[^ :@]+)?(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$') && (self.contains('@sha256:') || (self.matches(':[A-Za-z0-9_][A-Za-z0-9_.-]*$') && !self.endsWith(':latest')))").message("image: must name a tag other than latest, or a digest, such as registry.example.com/easycode/crm:2026.11.0"))]
+    #[schemars(schema_with = "names::image")]
     pub image: String,
     /// Modules of the service that can be entitled separately.
     #[serde(default)]
-    #[schemars(schema_with = "modules_schema")]
+    #[schemars(schema_with = "names::modules")]
     pub modules: Vec<String>,
     /// Version that the service's migrations bring a schema to.
     #[schemars(range(min = 1, max = 1_000_000))]

@@ -5,12 +5,12 @@ use std::{borrow::Cow, fmt, str::FromStr, time};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// A length of time: a whole number and a unit, one of `ms`, `s`, `m`, `h`, `d`.
+/// A length of time: a whole number of at most nine digits and a unit, one of `ms`, `s`, `m`, `h`, `d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Duration(time::Duration);
 
-/// An amount of storage: a whole number and a unit, one of `Mi`, `Gi`, `Ti`.
+/// An amount of storage: a whole number of at most six digits and a unit, one of `Mi`, `Gi`, `Ti`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Storage(u64);
@@ -60,11 +60,11 @@ impl Storage {
     }
 }
 
-/// Splits a text into a positive number of at most nine digits and its unit, and returns number times unit.
-fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+/// Splits a text into a positive number of at most so many digits and its unit, and returns number times unit.
+fn parse(text: &str, longest: usize, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
-    if number.len() > 9 || number.starts_with('0') {
+    if number.len() > longest || number.starts_with('0') {
         return None;
     }
     let (_, size) = units.iter().find(|(name, _)| *name == unit)?;
@@ -81,7 +81,7 @@ impl FromStr for Duration {
     type Err = InvalidScalar;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text, &DURATION_UNITS)
+        parse(text, 9, &DURATION_UNITS)
             .map(|millis| Self(time::Duration::from_millis(millis)))
             .ok_or_else(|| InvalidScalar { text: text.to_owned(), expected: "a duration such as 90s, 15m, 4h or 30d" })
     }
@@ -91,7 +91,7 @@ impl FromStr for Storage {
     type Err = InvalidScalar;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text, &STORAGE_UNITS).map(Self).ok_or_else(|| InvalidScalar {
+        parse(text, 6, &STORAGE_UNITS).map(Self).ok_or_else(|| InvalidScalar {
             text: text.to_owned(),
             expected: "an amount of storage such as 512Mi or 10Gi",
         })
@@ -135,7 +135,8 @@ macro_rules! scalar {
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
                 json_schema!({
                     "type": "string",
-                    "maxLength": 11,
+                    // Longer than whatever is admitted, so that what is too long is told what it should be.
+                    "maxLength": 40,
                     "description": $description,
                     "x-kubernetes-validations": [{
                         "rule": concat!("self.matches('", $pattern, "')"),
@@ -150,12 +151,12 @@ macro_rules! scalar {
 scalar!(
     Duration,
     "^[1-9][0-9]{0,8}(ms|s|m|h|d)$",
-    "a duration: a whole number and ms, s, m, h or d, such as 90s, 15m, 4h or 30d"
+    "a duration: a whole number of at most nine digits and ms, s, m, h or d, such as 90s, 15m, 4h or 30d"
 );
 scalar!(
     Storage,
-    "^[1-9][0-9]{0,8}(Mi|Gi|Ti)$",
-    "an amount of storage: a whole number and Mi, Gi or Ti, such as 512Mi or 10Gi"
+    "^[1-9][0-9]{0,5}(Mi|Gi|Ti)$",
+    "an amount of storage: a whole number of at most six digits and Mi, Gi or Ti, such as 512Mi or 10Gi"
 );
 
 #[cfg(test)]
@@ -173,14 +174,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_storage() {
-        for bad in ["", "10", "10G", "0Gi", "1.5Gi", "10gi"] {
+        for bad in ["", "10", "10G", "0Gi", "1.5Gi", "10gi", "1000000Ti"] {
             assert!(bad.parse::<Storage>().is_err(), "{bad:?} passed");
         }
     }
 
     proptest! {
         #[test]
-        fn durations_survive_printing(text in "[1-9][0-9]{0,5}(ms|s|m|h|d)") {
+        fn durations_survive_printing(text in "[1-9][0-9]{0,8}(ms|s|m|h|d)") {
             let duration: Duration = text.parse().unwrap();
             prop_assert_eq!(duration.to_string().parse::<Duration>().unwrap(), duration);
         }

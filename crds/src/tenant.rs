@@ -6,7 +6,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::scalars::{Duration, Storage};
+use crate::{
+    names,
+    scalars::{Duration, Storage},
+};
 
 /// A client company of EasyCode, on the shared platform or on a dedicated instance.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -44,6 +47,7 @@ use crate::scalars::{Duration, Storage};
 pub struct TenantSpec {
     /// The company's name for people, shown in consoles.
     #[schemars(length(min = 1, max = 120))]
+    #[x_kube(validation = Rule::new("self.matches('[^[:space:]]')").message("displayName: must not be blank; give the company's name, such as Aurora Textiles Ltd"))]
     pub display_name: String,
     /// Which deployment model serves the tenant.
     #[serde(default)]
@@ -51,7 +55,7 @@ pub struct TenantSpec {
     /// Region that the tenant's data must stay in, for example `eu-central`. Only platforms of the same region are
     /// considered. Can't be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40), schema_with = "region_schema")]
+    #[schemars(schema_with = "names::region")]
     pub region: Option<String>,
     /// Services, with modules of them, that EasyCode lets the tenant use. What is not named here is refused in the
     /// API, in the config and in the database.
@@ -63,7 +67,7 @@ pub struct TenantSpec {
     /// entitlements or the deployment model.
     #[serde(default)]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.email == a.email))").message("administrators: an email is named twice; remove one of the entries"))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.email.lowerAscii() == a.email.lowerAscii()))").message("administrators: an email is named twice; remove one of the entries"))]
     pub administrators: Vec<Administrator>,
     /// Bounds against noisy neighbours.
     #[serde(default)]
@@ -89,55 +93,14 @@ fn default_retention() -> Duration {
     Duration::from_secs(30 * 86_400)
 }
 
-pub(crate) fn region_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({
-        "type": "string",
-        "maxLength": 40,
-        "x-kubernetes-validations": [{
-            "rule": "self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-            "message": "region: must consist of lowercase letters, digits and dashes, such as eu-central",
-        }],
-    })
-}
-
-pub(crate) fn service_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({
-        "type": "string",
-        "minLength": 1,
-        "maxLength": 30,
-        "x-kubernetes-validations": [{
-            "rule": "self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-            "message": "service: must begin with a letter and consist of lowercase letters, digits and dashes, such as crm",
-        }],
-    })
-}
-
-pub(crate) fn modules_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({
-        "type": "array",
-        "maxItems": 32,
-        "items": { "type": "string", "minLength": 1, "maxLength": 30 },
-        "x-kubernetes-validations": [
-            {
-                "rule": "self.all(m, m.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$'))",
-                "message": "modules: a name must begin with a letter and consist of lowercase letters, digits and dashes, such as campaigns",
-            },
-            {
-                "rule": "self.all(m, self.exists_one(n, n == m))",
-                "message": "modules: a module is named twice; remove one of the entries",
-            },
-        ],
-    })
-}
-
 /// Where a tenant runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.model == 'Dedicated' || !has(self.instance)").message("deployment.instance: only a Dedicated tenant has an instance; remove it or set model to Dedicated"),
     validation = Rule::new("self.model == 'Shared' || !has(self.platform)").message("deployment.platform: only a Shared tenant has a platform; remove it or set model to Shared"),
-    validation = Rule::new("self.model != oldSelf.model || !has(oldSelf.platform) || (has(self.platform) && self.platform == oldSelf.platform)").message("deployment.platform: can't be changed once set, because the tenant's data is there"),
-    validation = Rule::new("self.model != oldSelf.model || !has(oldSelf.instance) || (has(self.instance) && self.instance == oldSelf.instance)").message("deployment.instance: can't be changed once set, because the tenant's data is there")
+    validation = Rule::new("self.model != oldSelf.model || !has(oldSelf.platform) || (has(self.platform) && self.platform == oldSelf.platform)").message("deployment.platform: can't be changed once set, because the tenant's data is there; name the same platform, or onboard the company as a new tenant on the other"),
+    validation = Rule::new("self.model != oldSelf.model || !has(oldSelf.instance) || (has(self.instance) && self.instance == oldSelf.instance)").message("deployment.instance: can't be changed once set, because the tenant's data is there; name the same instance, or onboard the company as a new tenant on the other")
 )]
 pub struct Deployment {
     /// `Shared`: a schema of its own on a shared platform. `Dedicated`: a whole stack in a namespace of its own.
@@ -145,11 +108,11 @@ pub struct Deployment {
     pub model: Model,
     /// Name of the `SharedPlatform`. Without it the operator places the tenant by region and free capacity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 40))]
+    #[schemars(schema_with = "names::resource")]
     pub platform: Option<String>,
     /// Name of the `DedicatedInstance` that serves a `Dedicated` tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 40))]
+    #[schemars(schema_with = "names::resource")]
     pub instance: Option<String>,
 }
 
@@ -168,12 +131,12 @@ pub enum Model {
 #[serde(rename_all = "camelCase")]
 pub struct Entitlement {
     /// Name of a service of the platform's release, for example `crm`.
-    #[schemars(schema_with = "service_schema")]
+    #[schemars(schema_with = "names::service")]
     #[x_kube(validation = Rule::new("self != 'tenant-service' && self != 'user-service'").message("service: every tenant has tenant-service and user-service; name only business services"))]
     pub service: String,
     /// Modules of the service that the tenant may use beside its core, for example `campaigns`.
     #[serde(default)]
-    #[schemars(schema_with = "modules_schema")]
+    #[schemars(schema_with = "names::modules")]
     pub modules: Vec<String>,
 }
 
@@ -183,7 +146,7 @@ pub struct Entitlement {
 pub struct Administrator {
     /// Address the invitation goes to.
     #[schemars(length(min = 3, max = 254))]
-    #[x_kube(validation = Rule::new("self.matches('^[^@ ]+@[^@ ]+[.][^@ ]+$')").message("email: must be an email address such as ada@example.com"))]
+    #[x_kube(validation = Rule::new("self.matches('^[^@,;<>[:space:]]+@[^@,;<>[:space:]]+[.][^@,;<>[:space:]]+$')").message("email: must be an email address such as ada@example.com"))]
     pub email: String,
     /// The person's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,13 +164,26 @@ pub struct Limits {
     /// Most database connections that one replica of a service uses for the tenant at once.
     #[schemars(range(min = 1, max = 100))]
     pub connections: u32,
-    /// Longest database statement.
+    /// Longest database statement, at most `24h`.
+    #[schemars(schema_with = "statement_timeout_schema")]
     pub statement_timeout: Duration,
     /// Most storage of all the tenant's schemas together.
     pub storage: Storage,
     /// Requests a second that one replica of a service accepts from the tenant.
     #[schemars(range(min = 1, max = 100_000))]
     pub requests_per_second: u32,
+}
+
+/// Postgres counts milliseconds in 32 bits, and would refuse every request of a tenant with a limit beyond that.
+fn statement_timeout_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let mut schema = Duration::json_schema(generator);
+    if let Some(serde_json::Value::Array(rules)) = schema.get_mut("x-kubernetes-validations") {
+        rules.push(serde_json::json!({
+            "rule": "self.matches('^([0-9]{1,8}ms|[0-9]{1,5}s|[0-9]{1,4}m|[0-9]{1,2}h|1d)$') && (self == '1d' || duration(self) <= duration('24h'))",
+            "message": "limits.statementTimeout: must be at most 24h; choose a shorter time such as 30s",
+        }));
+    }
+    schema
 }
 
 impl Default for Limits {

@@ -2,12 +2,16 @@
 # Builds the programs of the cluster from their published modules, once, into the cache.
 #   build-tools.sh           what the local cluster needs
 #   build-tools.sh kind      what a kind cluster needs
+#   build-tools.sh existing  what is needed to work on any cluster
+#   build-tools.sh only helm one program alone
 set -euo pipefail
 . "$(dirname "$0")/lib/common.sh"
 
 # program, the module (a folder of tools/) it is built in, its package
 programs() {
   case $1 in
+    only) programs local | grep "^$2 " || die "unknown program: $2" ;;
+    existing) programs kind | grep -v '^kind ' ;;
     kind) printf '%s\n' \
       "kind kind sigs.k8s.io/kind" \
       "kubectl kubernetes k8s.io/kubernetes/cmd/kubectl" \
@@ -56,7 +60,7 @@ mkdir -p "$(tools_dir)"
 exec 9>"$(tools_dir)/.lock"
 flock 9
 
-mapfile -t wanted < <(programs "${1:-local}")
+mapfile -t wanted < <(programs "${1:-local}" "${2:-}")
 missing=()
 for line in "${wanted[@]}"; do
   [ -x "$(tool "${line%% *}")" ] || missing+=("$line")

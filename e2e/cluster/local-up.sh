@@ -11,25 +11,15 @@ set -euo pipefail
 packages=(buildah conntrack containerd containernetworking-plugins ethtool gcc iproute2 ipset iptables libc6-dev mmdebstrap
   nftables openssl runc)
 
-install_packages() {
-  local missing=() package
-  for package in "${packages[@]}"; do
-    dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  apt-get update -qq >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-}
-
 node_is_ready() { kube get node "$netns" 2>/dev/null | grep -qw Ready; }
 
 [ "$(id -u)" = 0 ] || die "the local cluster needs root (namespaces, mounts); or give a KUBECONFIG and EASYCODE_CLUSTER=existing"
 begin_steps 7
 step "packages of the distribution"
-install_packages
+install_packages "${packages[@]}"
 step "programs of the cluster: $(tools_dir)"
 "$cluster_dir/build-tools.sh" local
-mkdir -p "$state"/{pki,log,run,etcd,cni,kubelet,local-path,volumes,imported,containerd/root,containerd/state}
+mkdir -p "$state"/{pki,log,run,etcd,cni,kubelet,local-path,volumes,containerd/root,containerd/state}
 chmod 0755 "$state"
 step "network and certificates"
 network_up

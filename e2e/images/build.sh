@@ -1,45 +1,48 @@
 #!/usr/bin/env bash
-# Builds one image a program, and leaves each as an archive below target/images/archives.
+# Builds one image a program out of one Containerfile, with Docker where its engine answers and buildah otherwise, and
+# leaves each as an archive below target/images/archives. Also builds the command line, which runs outside.
 set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
-
-images=$repo/target/images
-programs=(easycode-operator tenant-service crm)
-packages=(easycode-operator easycode-tenant-service easycode-crm)
-
-has_engine() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
+. "$repo/e2e/images/lib.sh"
 
 build_image() {
-  local program=$1 name=localhost/easycode/$1:dev archive=$images/archives/$1.tar
-  # The archive is as old as the program it was made from, or it is made again.
-  [ "$archive" -nt "$images/context/$program" ] && return
+  local program=$1 name archive
+  name=$(image_of "$program")
+  archive=$images/archives/$program.tar
+  [ "$(cat "$archive.name" 2>/dev/null)" != "$name" ] || [ ! -f "$archive" ] || return 0
+  rm -f "$archive" "$archive.part"
   if has_engine; then
     docker build --quiet --file "$repo/e2e/images/Containerfile" --build-arg "PROGRAM=$program" --tag "$name" \
       "$images/context" >/dev/null
     docker save --output "$archive.part" "$name"
   else
-    local store=(buildah --storage-driver vfs --root "$images/store" --runroot "$images/run")
-    rm -f "$archive.part"
-    "${store[@]}" bud --quiet --isolation chroot --file "$repo/e2e/images/Containerfile" \
+    buildah_here bud --quiet --isolation chroot --file "$repo/e2e/images/Containerfile" \
       --build-arg "PROGRAM=$program" --tag "$name" "$images/context" >/dev/null
-    "${store[@]}" push --quiet "$name" "docker-archive:$archive.part:$name"
-    "${store[@]}" rmi --all --force >/dev/null
+    buildah_here push --quiet "$name" "docker-archive:$archive.part:$name"
+    buildah_here rmi --all --force >/dev/null
   fi
   mv "$archive.part" "$archive"
+  printf '%s' "$name" >"$archive.name"
 }
 
-host=$(rustc -vV | sed -n 's/^host: //p')
-mkdir -p "$images/context" "$images/archives"
-begin_steps $((${#programs[@]} + 1))
+mkdir -p "$images/context" "$images/archives" "$repo/target/bin"
+begin_steps $((${#programs[@]} + 2))
+if ! has_engine; then
+  step "buildah"
+  command -v buildah >/dev/null || install_packages buildah
+else
+  step "Docker answers"
+fi
 step "static programs (minutes the first time)"
-arguments=()
-for package in "${packages[@]}"; do arguments+=(--package "$package"); done
 # With a target given, the flag is for the programs alone and not for the compiler's own plugins.
-(cd "$repo" && RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR=$images \
-  cargo build --locked --release --target "$host" "${arguments[@]}")
+(cd "$repo" && RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR=$images cargo build --locked --release \
+  --target "$host" --package easycode-operator --package easycode-tenant-service --package easycode-crm)
 for program in "${programs[@]}"; do
-  step "image localhost/easycode/$program:dev"
   cmp --silent "$images/$host/release/$program" "$images/context/$program" ||
     cp "$images/$host/release/$program" "$images/context/$program"
+  step "image $(image_of "$program")"
   build_image "$program"
 done
+# On the PATH by the second name, it is the plugin `kubectl easycode`.
+ln -sf "$images/$host/release/easycode" "$repo/target/bin/easycode"
+ln -sf "$images/$host/release/easycode" "$repo/target/bin/kubectl-easycode"

@@ -1,22 +1,26 @@
 #!/usr/bin/env bash
-# Loads the built images into the cluster: the local one, or kind.
+# Brings the built images into the cluster: imported into the local one, loaded into kind, pushed to EASYCODE_REGISTRY for
+# any other.
 set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
 . "$cluster_dir/lib/process.sh"
 . "$cluster_dir/lib/images.sh"
+. "$repo/e2e/images/lib.sh"
 
-for archive in "$repo"/target/images/archives/*.tar; do
-  name=localhost/easycode/$(basename "$archive" .tar):dev
-  if [ -d "$state" ]; then
-    mark=$state/imported/$(basename "$archive")
-    [ "$mark" -nt "$archive" ] && continue
-    log "loading $name"
-    in_node ctr --address "$state/run/containerd.sock" --namespace k8s.io images import --digests=false "$archive" >/dev/null
-    touch "$mark"
-  elif command -v kind >/dev/null || [ -x "$(tool kind)" ]; then
-    log "loading $name"
-    "$(tool kind)" load image-archive --name easycode "$archive"
-  else
-    die "no cluster of this project; push $name to a registry that your cluster pulls from"
-  fi
+for program in "${programs[@]}"; do
+  archive=$images/archives/$program.tar
+  name=$(image_of "$program")
+  case $(cluster_kind) in
+    local) import_image "$archive" "$name" ;;
+    kind) "$(tool kind)" load image-archive --name "$kind_cluster" "$archive" ;;
+    existing)
+      [ -n "${EASYCODE_REGISTRY:-}" ] || die "set EASYCODE_REGISTRY to a registry that your cluster pulls from"
+      if has_engine; then
+        docker push --quiet "$name"
+      else
+        buildah_here pull --quiet "docker-archive:$archive" >/dev/null
+        buildah_here push --quiet "$name"
+      fi
+      ;;
+  esac
 done

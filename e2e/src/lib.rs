@@ -1,1 +1,17 @@
-//! Tests on a real cluster, and the benchmark.
+//! What the tests on a real cluster and the benchmark share. They work on any cluster that `make deploy` has prepared, and
+//! don't know which it is.
+
+pub mod bench;
+pub mod block;
+pub mod cluster;
+pub mod faults;
+pub mod holdings;
+pub mod operator;
+pub mod own_platform;
+pub mod platform;
+pub mod reach;
+pub mod signals;
+pub mod tenant;
+pub mod tokens;
+pub mod traffic;
+pub mod wait;

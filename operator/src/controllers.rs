@@ -25,7 +25,9 @@ use crate::{
         apply::Applier,
         cache::{Caches, Triggers},
     },
-    platform, release,
+    platform,
+    postgres::Database,
+    release,
     runtime::{
         backoff::Backoff,
         context::{Context, Databases},
@@ -172,27 +174,31 @@ where
 async fn survey(context: Arc<Context>) {
     loop {
         tokio::time::sleep(context.options.survey_interval()).await;
-        for (platform, database) in context.databases.all() {
-            let looked = tokio::time::timeout(Duration::from_secs(20), database.refresh()).await;
-            let looked =
-                looked.unwrap_or_else(|_| Err(crate::postgres::Error::Unavailable("no answer in 20 s".to_owned())));
-            let trouble = looked.as_ref().err().map(ToString::to_string);
-            if context.databases.looked(&platform, trouble.as_deref()) {
-                context.triggers.platform(&platform);
-                if let Some(error) = trouble {
-                    warn!(platform, error, "the platform's Postgres could not be looked at");
-                } else {
-                    info!(platform, "the platform's Postgres answers again");
-                }
-            }
-            for role in looked.unwrap_or_default() {
-                if let Some(name) = role.strip_prefix("t_").map(|name| name.replace('_', "-"))
-                    && context.tenants.get(&ObjectRef::new(&name)).is_some()
-                {
-                    info!(tenant = name, "its data in Postgres differs from what was left there");
-                    context.triggers.tenant(&name);
-                }
-            }
+        let looks = context.databases.all().into_iter().map(|(platform, database)| look(&context, platform, database));
+        futures::future::join_all(looks).await;
+    }
+}
+
+/// Looks at one platform's Postgres and at its Secrets, which no watch tells of either.
+async fn look(context: &Context, platform: String, database: Arc<Database>) {
+    context.triggers.platform(&platform);
+    let looked = tokio::time::timeout(Duration::from_secs(20), database.refresh()).await;
+    let looked = looked.unwrap_or_else(|_| Err(crate::postgres::Error::Unavailable("no answer in 20 s".to_owned())));
+    let trouble = looked.as_ref().err().map(ToString::to_string);
+    if context.databases.looked(&platform, trouble.as_deref()) {
+        context.triggers.platform(&platform);
+        if let Some(error) = trouble {
+            warn!(platform, error, "the platform's Postgres could not be looked at");
+        } else {
+            info!(platform, "the platform's Postgres answers again");
+        }
+    }
+    for role in looked.unwrap_or_default() {
+        if let Some(name) = role.strip_prefix("t_").map(|name| name.replace('_', "-"))
+            && context.tenants.get(&ObjectRef::new(&name)).is_some()
+        {
+            info!(tenant = name, "its data in Postgres differs from what was left there");
+            context.triggers.tenant(&name);
         }
     }
 }

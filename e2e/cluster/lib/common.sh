@@ -11,7 +11,30 @@ cache=${EASYCODE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/easycode}
 # The cluster's own state: safe to delete once the cluster is down, never part of the checkout.
 # The scripts run as root (namespaces, mounts), hence a folder of the system.
 state=${EASYCODE_STATE:-/var/lib/easycode-local}
-kubeconfig=$repo/target/cluster/kubeconfig
+kind_cluster=easycode
+# Name of the Postgres image in clusters of this project, and of the image it is elsewhere.
+postgres_image=localhost/easycode/postgres:15
+official_postgres=postgres:15
+
+# Which cluster to work on: existing (a KUBECONFIG was given), kind or local.
+cluster_kind() {
+  if [ -n "${EASYCODE_CLUSTER:-}" ]; then
+    printf '%s' "$EASYCODE_CLUSTER"
+  elif [ -n "${KUBECONFIG:-}" ]; then
+    printf existing
+  # The engine must answer: a client alone is no Docker.
+  elif command -v docker >/dev/null && docker info >/dev/null 2>&1; then
+    printf kind
+  else
+    printf local
+  fi
+}
+
+if [ "$(cluster_kind)" = existing ]; then
+  kubeconfig=${KUBECONFIG:?EASYCODE_CLUSTER=existing needs KUBECONFIG}
+else
+  kubeconfig=$repo/target/cluster/kubeconfig
+fi
 
 log() { printf '%s\n' "$*" >&2; }
 die() { log "error: $*"; exit 1; }
@@ -58,4 +81,16 @@ wait_for() {
     [ "$SECONDS" -lt "$deadline" ] || die "$what: not ready after $seconds s"
     sleep 0.3
   done
+}
+
+# Installs what is missing of the distribution's packages.
+install_packages() {
+  local missing=() package
+  for package in "$@"; do
+    dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  [ "$(id -u)" = 0 ] || die "please install ${missing[*]}"
+  apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }

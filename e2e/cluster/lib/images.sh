@@ -2,8 +2,7 @@
 # Images that the local cluster itself needs, built from packages and sources here, kept in the cache as archives.
 
 pause_image=localhost/easycode/pause:1
-# Has Postgres, and the shell that the storage provisioner's helper pods need.
-postgres_image=localhost/easycode/postgres:15
+# It has the shell that the storage provisioner's helper pods need, too.
 helper_image=$postgres_image
 
 bud() { buildah --storage-driver vfs --root "$cache/buildah" --runroot "$state/buildah" "$@"; }
@@ -56,13 +55,11 @@ build_postgres() {
   printf '%s' "$archive"
 }
 
-# Imports an archive into the node unless it has the image already.
+# Imports an archive into the node unless it has the image already; a name stands for its content.
 import_image() {
   local archive=$1 name=$2
   local ctr=(ctr --address "$state/run/containerd.sock" --namespace k8s.io)
-  local mark="$state/imported/$(basename "$archive")"
-  if [ ! -f "$mark" ] || [ -z "$("${ctr[@]}" images list -q "name==$name")" ]; then
-    in_node "${ctr[@]}" images import --digests=false "$archive" >/dev/null
-    touch "$mark"
-  fi
+  [ -z "$("${ctr[@]}" images list -q "name==$name")" ] || return 0
+  log "loading $name"
+  in_node "${ctr[@]}" images import --digests=false "$archive" >/dev/null
 }

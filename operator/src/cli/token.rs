@@ -92,7 +92,8 @@ fn keygen(path: &Path) -> anyhow::Result<()> {
     Ok(file.write_all(pem.as_bytes())?)
 }
 
-fn read(path: &Path) -> anyhow::Result<EncodingKey> {
+/// Reads a private key.
+pub fn read(path: &Path) -> anyhow::Result<EncodingKey> {
     let pem =
         fs::read(path).with_context(|| format!("reading {}; make it with easycode token keygen", path.display()))?;
     EncodingKey::from_ec_pem(&pem).with_context(|| format!("{} is no P-256 private key", path.display()))
@@ -105,7 +106,8 @@ fn public(key: &EncodingKey) -> anyhow::Result<Jwk> {
     Ok(jwk)
 }
 
-fn sign(
+/// Signs a token of the user for the tenant, which counts from now for the lifetime.
+pub fn sign(
     key: &EncodingKey,
     issuer: &str,
     tenant: &str,

@@ -16,6 +16,8 @@ pub const FINALIZER: &str = "easycode.io/operator";
 pub const CONFIRM_DELETE: &str = "easycode.io/confirm-delete";
 /// Annotation: adopts the retained data of a deleted tenant; its value is that tenant's uid.
 pub const UNDELETE: &str = "easycode.io/undelete";
+/// Annotation: begins anew with an empty schema for services whose data is gone; its value names them, with commas.
+pub const RECREATE_DATA: &str = "easycode.io/recreate-data";
 /// Annotation of a platform: asks that a pending rendering be applied now; its value is free, say a ticket.
 pub const APPLY_PENDING: &str = "easycode.io/apply-pending";
 /// Annotation of a workload: hash of what its plan was made from.

@@ -123,6 +123,14 @@ impl Planned {
     pub fn is_satisfied_by(&self, live: &DynamicObject) -> bool {
         serde_json::to_value(live).is_ok_and(|live| contains(&live, &self.body))
     }
+
+    /// Paths of the planned fields that the live object lacks or has otherwise; none if it satisfies the plan.
+    #[must_use]
+    pub fn differences(&self, live: &DynamicObject) -> Vec<String> {
+        let mut paths = Vec::new();
+        collect_differences(&serde_json::to_value(live).unwrap_or_default(), &self.body, "", &mut paths);
+        paths
+    }
 }
 
 /// Whether every field of `planned` is in `live` with the same value. The API server's defaults only add fields to
@@ -145,11 +153,90 @@ fn contains(live: &Value, planned: &Value) -> bool {
     }
 }
 
+/// Adds the paths where [`contains`] finds that `live` falls short of `planned`. A list of another length is one
+/// difference, since its items can't be told apart.
+fn collect_differences(live: &Value, planned: &Value, path: &str, paths: &mut Vec<String>) {
+    match (live, planned) {
+        (Value::Object(_), Value::Object(fields)) => {
+            for (key, value) in fields {
+                let path = field_path(path, key);
+                match live.get(key) {
+                    Some(present) => collect_differences(present, value, &path, paths),
+                    None if contains(&Value::Object(serde_json::Map::new()), &serde_json::json!({ key: value })) => {}
+                    None => paths.push(path),
+                }
+            }
+        }
+        (Value::Array(items), Value::Array(wanted)) if items.len() == wanted.len() => {
+            for (at, (item, wanted)) in items.iter().zip(wanted).enumerate() {
+                collect_differences(item, wanted, &format!("{path}[{at}]"), paths);
+            }
+        }
+        (live, planned) if live == planned => {}
+        _ => paths.push(path.to_owned()),
+    }
+}
+
+/// The path of a field, as `kubectl` takes it in a JSONPath: keys of labels and annotations stand in brackets.
+fn field_path(parent: &str, key: &str) -> String {
+    let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    match (parent.is_empty(), plain) {
+        (_, false) => format!("{parent}['{key}']"),
+        (true, true) => key.to_owned(),
+        (false, true) => format!("{parent}.{key}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    fn differences(live: &Value, planned: &Value) -> Vec<String> {
+        let mut paths = Vec::new();
+        collect_differences(live, planned, "", &mut paths);
+        paths
+    }
+
+    #[test]
+    fn differences_are_named_by_their_paths() {
+        let live = json!({
+            "metadata": { "labels": { "easycode.io/tenant": "a" } },
+            "spec": { "replicas": 1, "paused": false, "ports": [{ "port": 80 }, { "port": 81 }], "args": ["a"] },
+        });
+        let planned = json!({
+            "metadata": { "labels": { "easycode.io/tenant": "b" }, "annotations": {} },
+            "spec": { "replicas": 2, "ports": [{ "port": 80 }, { "port": 82 }], "args": ["a", "b"], "selector": {"a": "b"} },
+        });
+        let expected = [
+            "metadata.labels['easycode.io/tenant']",
+            "spec.args",
+            "spec.ports[1].port",
+            "spec.replicas",
+            "spec.selector",
+        ];
+        assert_eq!(differences(&live, &planned), expected);
+        assert_eq!(differences(&live, &live), [""; 0]);
+    }
+
+    fn documents() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), (0..3).prop_map(Value::from)];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                proptest::collection::btree_map("[ab/]", inner, 0..3).prop_map(|fields| json!(fields)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn there_is_a_difference_exactly_where_the_plan_is_not_satisfied(live in documents(), planned in documents()) {
+            prop_assert_eq!(contains(&live, &planned), differences(&live, &planned).is_empty());
+        }
+    }
 
     #[test]
     fn defaults_are_no_difference_but_changes_are() {

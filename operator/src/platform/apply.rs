@@ -39,6 +39,8 @@ pub struct Applied {
     pub running: Option<String>,
     /// Whether anything was written.
     pub changed: bool,
+    /// Whether the database was connected just now.
+    pub connected: bool,
     /// A fault outside that ended the work early.
     pub fault: Option<Error>,
     /// When to look again, if sooner than usual.
@@ -192,9 +194,8 @@ async fn connect(
     context: &Context,
     applied: &mut Applied,
 ) -> Result<Arc<Database>, Stop> {
-    let services: Vec<_> = logins.iter().map(|login| login.service.clone()).collect();
     if let Some(database) = context.databases.get(blueprint.name)
-        && database.serves(&server, &services)
+        && database.serves(&server, logins)
     {
         applied.findings.push(match context.databases.trouble(blueprint.name) {
             None => Finding::new(conditions::DATABASE_READY, Some(true), reason::AS_PLANNED, "Postgres answers"),
@@ -216,7 +217,7 @@ async fn connect(
     match Database::connect(server, logins, Arc::clone(&context.metrics)).await {
         Ok(database) => {
             context.databases.insert(blueprint.name, Arc::clone(&database));
-            applied.changed = true;
+            (applied.changed, applied.connected) = (true, true);
             applied.findings.push(Finding::new(
                 conditions::DATABASE_READY,
                 Some(true),

@@ -48,8 +48,12 @@ pub async fn report(
     let moved = |status: &SharedPlatformStatus| {
         (status.release.clone(), published(status), is_true(status, conditions::DATABASE_READY))
     };
-    if moved(&before) != moved(&after) {
+    let first = context.databases.visit(&platform.name_any());
+    if first || applied.connected || moved(&before) != moved(&after) {
         trigger_tenants(&platform.name_any(), context);
+    } else if before.observed_generation != after.observed_generation || before.tenants > after.tenants {
+        // There may be room now.
+        trigger_unplaced(context);
     }
     Ok(())
 }
@@ -67,6 +71,11 @@ pub fn trigger_tenants(platform: &str, context: &Context) {
     for name in observe::tenants_on(platform, context) {
         context.triggers.tenant(&name);
     }
+    trigger_unplaced(context);
+}
+
+/// Reconciles all tenants that wait for a platform.
+pub fn trigger_unplaced(context: &Context) {
     for tenant in context.tenants.state_filter(|tenant| crate::tenant::placement::placed_on(tenant).is_none()) {
         context.triggers.tenant(&tenant.name_any());
     }

@@ -96,6 +96,8 @@ impl Credentials {
             .password(&self.password)
             .database(&self.dbname)
             .application_name("easycode-operator")
+            // One tenant's locked or slow tables must not hold up the others of its batch.
+            .options([("lock_timeout", "3s"), ("statement_timeout", "60s")])
             .ssl_mode(self.sslmode.parse().unwrap_or(PgSslMode::Prefer));
         match &self.ca {
             Some(ca) => options.ssl_root_cert_from_pem(ca.clone().into_bytes()),

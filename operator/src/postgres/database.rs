@@ -31,6 +31,7 @@ const BATCH: usize = 32;
 /// A platform's Postgres.
 pub struct Database {
     server: Credentials,
+    logins: Vec<ServiceLogins>,
     admin: PgPool,
     services: BTreeMap<String, PgPool>,
     survey: RwLock<Survey>,
@@ -74,6 +75,7 @@ impl Database {
         let (queue, requests) = mpsc::channel(1024);
         let database = Arc::new(Self {
             server,
+            logins: logins.to_vec(),
             admin,
             services,
             survey: RwLock::default(),
@@ -86,10 +88,10 @@ impl Database {
         Ok(database)
     }
 
-    /// Whether this connection is to the given server and has the given services.
+    /// Whether this connection is to the given server and has set up the given logins.
     #[must_use]
-    pub fn serves(&self, server: &Credentials, services: &[String]) -> bool {
-        self.server == *server && self.services.keys().eq(services.iter())
+    pub fn serves(&self, server: &Credentials, logins: &[ServiceLogins]) -> bool {
+        self.server == *server && self.logins == logins
     }
 
     /// What the tenant has, as last seen or made.
@@ -144,6 +146,7 @@ impl Database {
                 members: row.get::<Vec<String>, _>("members").into_iter().collect(),
                 schemas: BTreeMap::new(),
                 uid: row.get("uid"),
+                display_name: row.get("display_name"),
                 retained: retained.and_then(|text| text.parse().ok()),
                 withdrawn,
             };

@@ -17,6 +17,8 @@ pub struct Desired {
     pub role: Identifier,
     /// Uid of the `Tenant`.
     pub uid: String,
+    /// The company's name.
+    pub display_name: String,
     /// Services that may act as the tenant now, with the version their schema must have at least.
     pub entitled: BTreeMap<String, i32>,
     /// Whether services may act as the tenant at all (not so while it is suspended or deleted).
@@ -34,6 +36,8 @@ pub enum Step {
     Register {
         /// Uid of the `Tenant`.
         uid: String,
+        /// The company's name.
+        display_name: String,
     },
     /// Let a login act as the tenant.
     Grant {
@@ -97,7 +101,7 @@ impl Step {
         let login = |name: &str| login_identifier(name);
         Some(match self {
             Self::CreateRole => statements::create_tenant(role),
-            Self::Register { uid } => statements::register(role, uid),
+            Self::Register { uid, display_name } => statements::register(role, uid, display_name),
             Self::Grant { login: name } => statements::grant(role, &login(name)?),
             Self::Revoke { login: name } => statements::revoke(role, &login(name)?),
             Self::Withdraw { service, until } => statements::withdraw(role, service, &until.to_string()),
@@ -142,8 +146,11 @@ pub fn plan(desired: &Desired, present: &TenantData, now: Timestamp) -> Vec<Step
     if !present.role_exists {
         steps.push(Step::CreateRole);
     }
-    if present.uid.as_ref() != Some(&desired.uid) || present.retained.is_some() {
-        steps.push(Step::Register { uid: desired.uid.clone() });
+    let registered = present.uid.as_ref() == Some(&desired.uid)
+        && present.display_name.as_ref() == Some(&desired.display_name)
+        && present.retained.is_none();
+    if !registered {
+        steps.push(Step::Register { uid: desired.uid.clone(), display_name: desired.display_name.clone() });
     }
     steps.extend(members.difference(&present.members).map(|login| Step::Grant { login: login.clone() }));
 
@@ -162,6 +169,12 @@ pub fn plan(desired: &Desired, present: &TenantData, now: Timestamp) -> Vec<Step
             None => steps.push(Step::Withdraw { service: service.clone(), until: desired.retain_until }),
         }
     }
+    // Only once the data is seen to be gone: noted before, a crash would begin the retention anew.
+    let erased =
+        |service: &&String| !present.schemas.contains_key(*service) && !desired.entitled.contains_key(*service);
+    steps.extend(
+        present.withdrawn.keys().filter(erased).map(|service| Step::EndWithdrawal { service: service.clone() }),
+    );
     steps
 }
 
@@ -180,7 +193,7 @@ pub fn retain(present: &TenantData) -> Vec<Step> {
     steps
 }
 
-/// The steps that erase all of a tenant.
+/// The steps that close access and erase all of a tenant's data.
 #[must_use]
 pub fn erase(present: &TenantData) -> Vec<Step> {
     let mut steps: Vec<_> = present
@@ -192,10 +205,13 @@ pub fn erase(present: &TenantData) -> Vec<Step> {
     let missing = logins(present.schemas.keys(), Identifier::migration_login);
     steps.extend(missing.difference(&present.members).map(|login| Step::Grant { login: login.clone() }));
     steps.extend(present.schemas.keys().map(|service| Step::Erase { service: service.clone() }));
-    if present.role_exists || present.uid.is_some() {
-        steps.push(Step::Forget);
-    }
     steps
+}
+
+/// The step that drops the role and the entry of a tenant whose data is erased.
+#[must_use]
+pub fn forget(present: &TenantData) -> Vec<Step> {
+    if present.role_exists || present.uid.is_some() { vec![Step::Forget] } else { Vec::new() }
 }
 
 /// What the database holds after the steps, given that each schema is migrated to the published version.
@@ -205,8 +221,9 @@ pub fn outcome(present: &TenantData, steps: &[Step], published: &BTreeMap<String
     for step in steps {
         match step {
             Step::CreateRole => after.role_exists = true,
-            Step::Register { uid } => {
+            Step::Register { uid, display_name } => {
                 after.uid = Some(uid.clone());
+                after.display_name = Some(display_name.clone());
                 after.retained = None;
             }
             Step::Grant { login } => {
@@ -226,7 +243,6 @@ pub fn outcome(present: &TenantData, steps: &[Step], published: &BTreeMap<String
             }
             Step::Erase { service } => {
                 after.schemas.remove(service);
-                after.withdrawn.remove(service);
             }
             Step::Retain => after.retained = Some(now),
             Step::Forget => after = TenantData::default(),
@@ -247,6 +263,7 @@ mod tests {
         Desired {
             role: Identifier::tenant("acme").unwrap(),
             uid: "u1".into(),
+            display_name: "Acme".into(),
             entitled: services.iter().map(|service| ((*service).to_owned(), 1)).collect(),
             open,
             retain_until: Timestamp::from_second(100).unwrap(),

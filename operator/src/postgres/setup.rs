@@ -8,6 +8,7 @@ use tracing::info;
 use super::{Error, credentials::Credentials, statements};
 
 /// The logins of one service.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServiceLogins {
     /// Name of the service.
     pub service: String,

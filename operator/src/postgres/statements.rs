@@ -12,9 +12,10 @@ pub fn literal(text: &str) -> String {
 pub const REGISTRY: &str = "
     CREATE SCHEMA IF NOT EXISTS easycode;
     CREATE TABLE IF NOT EXISTS easycode.tenant (
-        role       text PRIMARY KEY,
-        uid        text NOT NULL,
-        retained   timestamptz
+        role         text PRIMARY KEY,
+        uid          text NOT NULL,
+        display_name text NOT NULL,
+        retained     timestamptz
     );
     CREATE TABLE IF NOT EXISTS easycode.withdrawn (
         role    text NOT NULL REFERENCES easycode.tenant ON DELETE CASCADE,
@@ -64,11 +65,13 @@ pub fn create_tenant(role: &Identifier) -> String {
 
 /// Notes whose data a role's is, and that it is in use.
 #[must_use]
-pub fn register(role: &Identifier, uid: &str) -> String {
+pub fn register(role: &Identifier, uid: &str, display_name: &str) -> String {
     format!(
-        "INSERT INTO easycode.tenant (role, uid) VALUES ({}, {}) ON CONFLICT (role) DO UPDATE SET uid = excluded.uid, retained = NULL",
+        "INSERT INTO easycode.tenant (role, uid, display_name) VALUES ({}, {}, {}) \
+         ON CONFLICT (role) DO UPDATE SET uid = excluded.uid, display_name = excluded.display_name, retained = NULL",
         literal(role.as_str()),
-        literal(uid)
+        literal(uid),
+        literal(display_name)
     )
 }
 

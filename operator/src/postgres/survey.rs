@@ -15,6 +15,8 @@ pub struct TenantData {
     pub schemas: BTreeMap<String, i32>,
     /// Uid of the `Tenant` whose data it is.
     pub uid: Option<String>,
+    /// The company's name, as the `Tenant` last gave it.
+    pub display_name: Option<String>,
     /// Since when the data is kept for a deleted tenant.
     pub retained: Option<Timestamp>,
     /// Services that were withdrawn, with the time until when their data is kept.
@@ -65,7 +67,7 @@ pub const ROLES: &str = r#"
     SELECT coalesce(r.rolname, t.role)::text AS role, r.rolname IS NOT NULL AS role_exists,
            coalesce((SELECT array_agg(m.rolname::text) FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
                      WHERE a.roleid = r.oid AND m.rolname ~ '^(svc|mig)_'), '{}') AS members,
-           t.uid, t.retained::text AS retained,
+           t.uid, t.display_name, t.retained::text AS retained,
            coalesce((SELECT jsonb_object_agg(w.service, to_char(w.until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
                      FROM easycode.withdrawn w WHERE w.role = t.role), '{}')::text AS withdrawn
     FROM (SELECT oid, rolname FROM pg_roles WHERE rolname LIKE 't\_%') r

@@ -1,7 +1,7 @@
 //! What the controllers share.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -50,7 +50,10 @@ type Connections = HashMap<String, (Arc<Database>, Option<String>)>;
 
 /// The platforms' Postgres by name of the platform, each with what was wrong at the last look.
 #[derive(Default)]
-pub struct Databases(RwLock<Connections>);
+pub struct Databases {
+    connections: RwLock<Connections>,
+    visited: RwLock<HashSet<String>>,
+}
 
 impl Databases {
     /// The platform's Postgres, if connected.
@@ -84,16 +87,27 @@ impl Databases {
         }
     }
 
+    /// Notes that the platform was reconciled by this process. Returns whether for the first time.
+    pub fn visit(&self, platform: &str) -> bool {
+        self.visited.write().unwrap_or_else(PoisonError::into_inner).insert(platform.to_owned())
+    }
+
+    /// Whether the platform was reconciled by this process.
+    #[must_use]
+    pub fn was_visited(&self, platform: &str) -> bool {
+        self.visited.read().unwrap_or_else(PoisonError::into_inner).contains(platform)
+    }
+
     /// Forgets a platform's connection.
     pub fn remove(&self, platform: &str) {
         self.write().remove(platform);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Connections> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.connections.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Connections> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.connections.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,10 +1,16 @@
-//! The operator's metrics.
+//! The operator's metrics, and what its process uses of the machine.
 
-use std::time::Duration;
+use std::{fmt, fs, time::Duration};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+    },
     registry::Registry,
 };
 
@@ -52,7 +58,9 @@ fn seconds() -> Histogram {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("easycode_operator");
+        let mut root = Registry::default();
+        root.register_collector(Box::new(Process));
+        let registry = root.sub_registry_with_prefix("easycode_operator");
         let reconciles = Family::default();
         let reconcile_seconds = Family::new_with_constructor(seconds as fn() -> Histogram);
         let api_requests = Family::default();
@@ -65,7 +73,7 @@ impl Default for Metrics {
         registry.register("sql_statements", "Statements to Postgres, read or write", sql_statements.clone());
         registry.register("tenants", "Tenants placed on a platform", tenants.clone());
         registry.register("leader", "1 while this replica leads", leader.clone());
-        Self { registry, reconciles, reconcile_seconds, api_requests, sql_statements, tenants, leader }
+        Self { registry: root, reconciles, reconcile_seconds, api_requests, sql_statements, tenants, leader }
     }
 }
 
@@ -109,5 +117,72 @@ impl Metrics {
         // Writing to a String can't fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+/// What the process uses, read from Linux at each scrape, by the names that every Prometheus dashboard knows.
+#[derive(Debug)]
+struct Process;
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        for (name, help, field) in [
+            ("process_resident_memory_bytes", "Resident memory", "VmRSS:"),
+            ("process_resident_memory_peak_bytes", "Most resident memory so far", "VmHWM:"),
+        ] {
+            if let Some(bytes) = bytes(&status, field) {
+                let gauge = ConstGauge::new(bytes);
+                gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+            }
+        }
+        if let Some(seconds) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds) {
+            let counter = ConstCounter::new(seconds);
+            let name = "process_cpu_seconds";
+            counter.encode(encoder.encode_descriptor(name, "Time on CPUs", None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A field of `/proc/self/status`, which counts in units of 1,024 bytes.
+fn bytes(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// User and system time out of `/proc/self/stat`, which Linux counts in hundredths of a second on every architecture.
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    // The program's name stands in parentheses and may contain anything, so fields are counted after it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut hundredths = || fields.next()?.parse::<u32>().ok();
+    Some((f64::from(hundredths()?) + f64::from(hundredths()?)) / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_memory_and_time_as_linux_writes_them() {
+        assert_eq!(bytes("Name:\tx\nVmHWM:\t    4096 kB\nVmRSS:\t    2048 kB\n", "VmRSS:"), Some(2_097_152));
+        let stat = "7 (a ) b) S 1 7 7 0 -1 4194560 90 0 0 0 150 25 0 0 20 0 1 0 5 0 0";
+        assert_eq!(cpu_seconds(stat), Some(1.75));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn tells_of_the_process_beside_the_operator() {
+        let metrics = Metrics::default();
+        metrics.api_request("PATCH", "tenants/status");
+        let text = metrics.encode();
+        for line in [
+            "process_resident_memory_bytes ",
+            "process_resident_memory_peak_bytes ",
+            "process_cpu_seconds_total ",
+            "easycode_operator_api_requests_total{method=\"PATCH\",resource=\"tenants/status\"} 1",
+        ] {
+            assert!(text.lines().any(|one| one.starts_with(line)), "{line} is missing in:\n{text}");
+        }
     }
 }

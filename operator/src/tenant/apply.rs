@@ -27,14 +27,16 @@ pub struct Applied {
 /// Applies the plan.
 pub async fn apply(tenant: &Tenant, plan: &Plan, context: &Context) -> Result<Applied, Error> {
     let mut applied = Applied { database: plan.database.clone(), changed: false };
-    let (Some(platform), Some(role)) = (&plan.platform, &plan.role) else { return Ok(applied) };
+    let Some(platform) = plan.platform.as_ref().filter(|_| plan.role.is_some() || plan.config_map.is_some()) else {
+        return Ok(applied);
+    };
     claim(tenant, platform, context).await?;
 
     let closing = plan.steps.iter().any(postgres::plan::Step::closes_access);
     if closing {
         applied.changed |= publish(plan, context).await?;
     }
-    if !plan.steps.is_empty() {
+    if let Some(role) = plan.role.as_ref().filter(|_| !plan.steps.is_empty()) {
         let database = context
             .databases
             .get(platform)

@@ -8,7 +8,10 @@ pub mod placement;
 pub mod plan;
 mod status;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use easycode_crds::Tenant;
 use jiff::Timestamp;
@@ -30,6 +33,12 @@ async fn steps(tenant: &Arc<Tenant>, context: &Context, started: Instant) -> Res
         return deletion::reconcile(tenant, context).await;
     }
     let observed = observe::observe(tenant, context);
+    if let Ok(platform) = &observed.platform
+        && !context.databases.was_visited(&platform.name_any())
+    {
+        // After a start of the operator: nothing can be said until the platform was looked at, which calls its tenants.
+        return Ok(Action::requeue(Duration::from_secs(10)));
+    }
     let plan = plan::plan(tenant, &observed, Timestamp::now());
     let applied = apply::apply(tenant, &plan, context).await;
     status::report(tenant, &plan, applied.as_ref(), context, started).await?;

@@ -18,6 +18,8 @@ pub struct Observed {
     pub release: Option<Arc<Release>>,
     /// What the platform's database holds; `None` while it is not connected.
     pub database: Option<DatabaseView>,
+    /// What was wrong with the platform's database at the last look.
+    pub trouble: Option<String>,
 }
 
 /// What the plan needs to know of the platform's database.
@@ -40,7 +42,7 @@ pub fn observe(tenant: &Tenant, context: &Context) -> Observed {
         Arc::clone(found.expect("placement names only platforms it was given"))
     });
     let Ok(live) = &platform else {
-        return Observed { platform, release: None, database: None };
+        return Observed { platform, release: None, database: None, trouble: None };
     };
     let running = live.status.as_ref().and_then(|status| status.release.as_deref());
     let release = context.releases.get(&ObjectRef::new(running.unwrap_or(&live.spec.release)));
@@ -48,5 +50,6 @@ pub fn observe(tenant: &Tenant, context: &Context) -> Observed {
         let database = context.databases.get(&live.name_any())?;
         Some(DatabaseView { tenant: database.tenant(&role), published: database.published() })
     });
-    Observed { platform, release, database }
+    let trouble = context.databases.trouble(&live.name_any());
+    Observed { platform, release, database, trouble }
 }

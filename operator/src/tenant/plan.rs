@@ -14,13 +14,16 @@ use easycode_contract::{
 use easycode_crds::{
     Release, SharedPlatform, Tenant,
     conditions::{self, Finding, reason},
-    tenant::State,
+    tenant::{ServiceData, State},
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::{config_map_name, observe::Observed};
+use super::{
+    config_map_name,
+    observe::{DatabaseView, Observed},
+};
 use crate::{
     kubernetes::{
         labels,
@@ -52,6 +55,8 @@ pub struct Plan {
     pub endpoint: Option<String>,
     /// What is already known to be so or not, before anything is applied.
     pub findings: Vec<Finding>,
+    /// Uid of the `Tenant` of this name whose data is taken over.
+    pub adopted: Option<String>,
     /// When to look again although nothing changed.
     pub next_look: Option<Duration>,
 }
@@ -67,6 +72,7 @@ impl Plan {
             config_map: None,
             endpoint: None,
             findings,
+            adopted: None,
             next_look: None,
         }
     }
@@ -116,10 +122,18 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         Finding::new(conditions::ENTITLEMENTS_VALID, Some(true), reason::AS_PLANNED, "all in the platform's release")
     }));
     let unready = |message: String| Finding::new(conditions::DATABASE_READY, None, reason::PLATFORM_NOT_READY, message);
-    let Some(database) = &observed.database else {
-        blocked
-            .findings
-            .push(unready(format!("the Postgres of SharedPlatform {name} is not set up yet; see its conditions")));
+    let Some(database) = observed.database.as_ref().filter(|_| observed.trouble.is_none()) else {
+        blocked.findings.push(match &observed.trouble {
+            Some(trouble) => {
+                Finding::new(conditions::DATABASE_READY, Some(false), reason::DATABASE_UNAVAILABLE, trouble.clone())
+            }
+            None => unready(format!("the Postgres of SharedPlatform {name} is not set up yet; see its conditions")),
+        });
+        // What takes access away must not wait for the database; what gives it must.
+        let mut provisioned = entitled;
+        provisioned.retain(|service, _| had(tenant, service).is_some_and(|data| data.entitled));
+        blocked.config_map =
+            (!provisioned.is_empty()).then(|| config_map(tenant, platform, release, &role, &provisioned));
         return blocked;
     };
     let uid = tenant.uid().unwrap_or_default();
@@ -141,18 +155,41 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
     }
 
     let retention = jiff::SignedDuration::try_from(tenant.spec.retention.get()).unwrap_or(jiff::SignedDuration::MAX);
+    let adopted = database.tenant.uid.clone().filter(|owner| *owner != uid);
     let desired = Desired {
         role: role.clone(),
         uid,
+        display_name: tenant.spec.display_name.clone(),
         entitled: entitled.clone(),
         open: tenant.spec.state == State::Active,
         retain_until: whole_seconds(now.saturating_add(retention).unwrap_or(Timestamp::MAX)),
     };
-    let steps = database_plan::plan(&desired, &database.tenant, now);
+    let missing = missing(tenant, database, &entitled);
+    let mut steps = database_plan::plan(&desired, &database.tenant, now);
+    if !missing.is_empty() {
+        // An empty schema in its place would hide that data is lost.
+        steps.retain(|step| !matches!(step, Step::Provision { service } if missing.contains(service)));
+        blocked.findings.push(Finding::new(
+            conditions::DATABASE_READY,
+            Some(false),
+            reason::DATA_MISSING,
+            format!(
+                "the schema of {} is gone from Postgres, and the operator did not erase it: restore it, or annotate the tenant with {}={} to begin with an empty one",
+                missing.join(", "),
+                labels::RECREATE_DATA,
+                missing.join(",")
+            ),
+        ));
+    }
+    let planned = steps.iter().filter_map(|step| match step {
+        Step::Withdraw { until, .. } => Some(until),
+        _ => None,
+    });
     let next_look = database
         .tenant
         .withdrawn
         .values()
+        .chain(planned)
         .filter_map(|until| Duration::try_from(until.duration_since(now)).ok())
         .min()
         .map(|wait| wait.clamp(Duration::from_secs(1), Duration::from_hours(1)));
@@ -166,9 +203,27 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         steps,
         database: database.tenant.clone(),
         entitled,
+        adopted,
         next_look,
         ..blocked
     }
+}
+
+/// What the tenant was last seen to have of a service.
+fn had<'a>(tenant: &'a Tenant, service: &str) -> Option<&'a ServiceData> {
+    tenant.status.as_ref()?.services.iter().find(|data| data.service == service)
+}
+
+/// Entitled services whose schema was there and is gone, unless the tenant says to begin anew.
+fn missing(tenant: &Tenant, database: &DatabaseView, entitled: &BTreeMap<String, i32>) -> Vec<String> {
+    let recreate = tenant.annotations().get(labels::RECREATE_DATA).map(String::as_str).unwrap_or_default();
+    let lost = |service: &&String| {
+        !database.tenant.schemas.contains_key(*service)
+            // Data of a withdrawn service may have been erased after its retention.
+            && had(tenant, service).is_some_and(|data| data.retained_until.is_none())
+            && !recreate.split(',').any(|one| one.trim() == *service)
+    };
+    entitled.keys().filter(lost).cloned().collect()
 }
 
 fn whole_seconds(time: Timestamp) -> Timestamp {
@@ -212,9 +267,13 @@ fn entitled(tenant: &Tenant, release: &Release) -> (BTreeMap<String, i32>, Optio
     (entitled, complaint)
 }
 
-/// Data of another tenant of this name, unless the tenant says that it takes it over.
+/// Data of another tenant of this name, unless the tenant says that it takes it over. A tenant that never was deleted by the
+/// operator comes back with another uid when its objects are restored (from Git, from a backup of the cluster): it is the same.
 fn foreign_data(tenant: &Tenant, data: &TenantData, uid: &str) -> Option<Finding> {
     let owner = data.uid.as_deref().filter(|owner| *owner != uid)?;
+    if data.retained.is_none() && data.display_name.as_ref() == Some(&tenant.spec.display_name) {
+        return None;
+    }
     if tenant.annotations().get(labels::UNDELETE).is_some_and(|adopted| adopted == owner) {
         return None;
     }
@@ -223,7 +282,8 @@ fn foreign_data(tenant: &Tenant, data: &TenantData, uid: &str) -> Option<Finding
         Some(false),
         reason::RETAINED_DATA,
         format!(
-            "the data of a deleted tenant of this name is kept; to take it over, annotate this tenant with {}={owner}, or choose another name",
+            "the data of another tenant of this name, {}, is kept; to take it over, annotate this tenant with {}={owner}, or choose another name",
+            data.display_name.as_deref().unwrap_or("unnamed"),
             labels::UNDELETE
         ),
     ))

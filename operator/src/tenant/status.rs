@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use easycode_contract::database::Identifier;
 use easycode_crds::{
     Tenant, TenantStatus,
     conditions::{self, Finding, reason},
@@ -66,14 +67,39 @@ pub async fn write(tenant: &Tenant, after: &TenantStatus, context: &Context) -> 
 
 /// What applying showed: database and config.
 fn work_findings(plan: &Plan, error: Option<&Error>, database: &TenantData) -> Vec<Finding> {
-    let Some(role) = &plan.role else { return Vec::new() };
+    let mut findings = Vec::new();
+    if let Some(role) = &plan.role
+        && !plan.findings.iter().any(|finding| finding.type_ == conditions::DATABASE_READY)
+    {
+        findings.push(database_finding(plan, role, error, database));
+    }
+    if plan.config_map.is_some() {
+        findings.push(match error {
+            Some(error) => Finding::new(
+                conditions::CONFIG_PUBLISHED,
+                None,
+                error.reason(),
+                "not attempted or refused; see the other conditions",
+            ),
+            None => Finding::new(
+                conditions::CONFIG_PUBLISHED,
+                Some(true),
+                reason::AS_PLANNED,
+                "the services have the context",
+            ),
+        });
+    }
+    findings
+}
+
+fn database_finding(plan: &Plan, role: &Identifier, error: Option<&Error>, database: &TenantData) -> Finding {
     let behind: Vec<_> = plan
         .entitled
         .iter()
         .filter(|(service, version)| database.schemas.get(*service).is_none_or(|present| present < version))
         .map(|(service, _)| service.as_str())
         .collect();
-    let in_database = match error {
+    match error {
         Some(error @ Error::Postgres(_)) => {
             Finding::new(conditions::DATABASE_READY, Some(false), error.reason(), error.to_string())
         }
@@ -89,19 +115,7 @@ fn work_findings(plan: &Plan, error: Option<&Error>, database: &TenantData) -> V
             reason::PROVISIONING,
             format!("schemas of {} are not at the release's version yet", behind.join(", ")),
         ),
-    };
-    let in_config = match error {
-        Some(error) => Finding::new(
-            conditions::CONFIG_PUBLISHED,
-            None,
-            error.reason(),
-            "not attempted or refused; see the other conditions",
-        ),
-        None => {
-            Finding::new(conditions::CONFIG_PUBLISHED, Some(true), reason::AS_PLANNED, "the services have the context")
-        }
-    };
-    vec![in_database, in_config]
+    }
 }
 
 /// `Ready`, `Progressing` and `Degraded`, out of the other findings.
@@ -170,6 +184,10 @@ async fn tell(
     started: Instant,
 ) {
     let Some(ready) = findings.iter().find(|finding| finding.type_ == conditions::READY) else { return };
+    if let (Some(owner), Ok(_)) = (&plan.adopted, applied) {
+        let note = format!("took over the data of the Tenant of this name with uid {owner}");
+        context.events.warning(tenant, "Reconcile", "DataAdopted", note).await;
+    }
     let was =
         tenant.status.as_ref().and_then(|status| status.conditions.iter().find(|one| one.type_ == conditions::READY));
     let same = was.is_some_and(|was| was.reason == ready.reason && was.message == ready.message);

@@ -25,7 +25,9 @@ DECLARE
 BEGIN
     -- A migration run and a new tenant's provisioning may meet: the second waits and finds nothing left to do.
     PERFORM pg_advisory_xact_lock(hashtext('easycode.migrate'), hashtext(tenant));
-    SELECT version INTO present FROM easycode.tenant_schema WHERE name = tenant;
+    -- A registered schema that is gone is made anew; whether that is wanted is for the operator to know.
+    SELECT version INTO present FROM easycode.tenant_schema
+        WHERE name = tenant AND EXISTS (SELECT FROM pg_namespace WHERE nspname = tenant);
     IF present IS NULL THEN
         EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I AUTHORIZATION %I', tenant, tenant);
         present := 0;
@@ -50,9 +52,10 @@ END $$;
 CREATE OR REPLACE FUNCTION easycode.erase(tenant text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('easycode.migrate'), hashtext(tenant));
-    IF EXISTS (SELECT FROM pg_namespace WHERE nspname = tenant) THEN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = tenant) THEN
+        -- More than the schema: large objects, and what others granted to the role, would keep it from being dropped.
         EXECUTE format('SET LOCAL ROLE %I', tenant);
-        EXECUTE format('DROP SCHEMA %I CASCADE', tenant);
+        EXECUTE format('DROP OWNED BY %I CASCADE', tenant);
         RESET ROLE;
     END IF;
     DELETE FROM easycode.tenant_schema WHERE name = tenant;

@@ -35,7 +35,7 @@ CREATE TABLE deal (
     company_id uuid REFERENCES company ON DELETE RESTRICT,
     contact_id uuid REFERENCES contact ON DELETE SET NULL,
     stage      text NOT NULL DEFAULT 'Lead' REFERENCES stage ON UPDATE CASCADE,
-    amount     numeric(18, 2) CHECK (amount >= 0),
+    amount     numeric(18, 2) CHECK (amount >= 0 AND amount <> 'NaN'),
     currency   char(3) CHECK (currency ~ '^[A-Z]{3}$'),
     custom     jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(custom) = 'object'),
     version    integer NOT NULL DEFAULT 1,

@@ -1,11 +1,7 @@
 //! Campaigns: a module that is entitled by itself.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
-use easycode_kit::{App, Caller, Problem};
+use axum::{extract::State, http::StatusCode};
+use easycode_kit::{App, Caller, Json, Path, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

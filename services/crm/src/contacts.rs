@@ -1,11 +1,10 @@
 //! Contacts.
 
 use axum::{
-    Json,
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
 };
-use easycode_kit::{App, Caller, Problem};
+use easycode_kit::{App, Caller, Json, Path, Problem, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;

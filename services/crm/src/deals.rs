@@ -1,11 +1,10 @@
 //! Deals.
 
 use axum::{
-    Json,
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
 };
-use easycode_kit::{App, Caller, Problem};
+use easycode_kit::{App, Caller, Json, Path, Problem, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -13,6 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
+    money,
     page::{Page, PageQuery},
     record::{custom, expected_version, untouched},
 };
@@ -57,8 +57,10 @@ struct DealInput {
     /// Stage, such as `Lead`, `Qualified`, `Proposal`, `Won` or `Lost`; `Lead` without it.
     stage: Option<String>,
     /// Amount as a decimal such as `1250.00`; with a currency.
+    #[serde(default, deserialize_with = "money::amount")]
     amount: Option<String>,
     /// Currency by ISO 4217, such as `EUR`.
+    #[serde(default, deserialize_with = "money::currency")]
     currency: Option<String>,
     /// Fields of the tenant's own.
     custom: Option<Value>,
@@ -85,7 +87,7 @@ async fn list(
 }
 
 /// Makes a deal.
-#[utoipa::path(post, path = "/", tag = "deals", request_body = DealInput, responses((status = 201, body = Deal), (status = 409), (status = 422)))]
+#[utoipa::path(post, path = "/", tag = "deals", request_body = DealInput, responses((status = 201, body = Deal), (status = 422)))]
 async fn create(
     caller: Caller,
     State(app): State<App>,

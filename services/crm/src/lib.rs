@@ -4,6 +4,7 @@ pub mod campaigns;
 pub mod companies;
 pub mod contacts;
 pub mod deals;
+pub mod money;
 pub mod page;
 pub mod record;
 pub mod search;

@@ -1,10 +1,7 @@
 //! Search over companies, contacts and deals: all words of the query, the last one also as the beginning of a word.
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
-use easycode_kit::{App, Caller, Problem};
+use axum::extract::State;
+use easycode_kit::{App, Caller, Json, Problem, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};

@@ -36,7 +36,7 @@ pub(crate) struct Remote {
 }
 
 impl Contexts {
-    /// Kept by the process itself; always fresh. For tenant-service, and for tests.
+    /// Kept by the process itself; always fresh once it says that it is synced. For tenant-service, and for tests.
     #[must_use]
     pub fn local() -> Self {
         Self { state: Arc::default(), remote: None }
@@ -54,19 +54,22 @@ impl Contexts {
     /// Whether all contexts were received at least once.
     #[must_use]
     pub fn is_synced(&self) -> bool {
-        self.remote.is_none() || self.read().synced
+        self.read().synced
     }
 
     /// The tenant's context, `None` if there is no such tenant.
     pub async fn get(&self, tenant: &str) -> Result<Option<Arc<TenantContext>>, Problem> {
         {
             let state = self.read();
-            let fresh = state.alive.is_some_and(|alive| alive.elapsed() <= Duration::from_millis(FRESH_MILLIS));
-            if self.remote.is_none() || (state.synced && fresh) {
+            let alive = |at: Instant| at.elapsed() <= Duration::from_millis(FRESH_MILLIS);
+            let fresh = self.remote.is_none() || state.alive.is_some_and(alive);
+            if state.synced && fresh {
                 return Ok(state.contexts.get(tenant).cloned());
             }
         }
-        let Some(remote) = &self.remote else { return Ok(None) };
+        let Some(remote) = &self.remote else {
+            return Err(Problem::unavailable("the tenants' contexts were not read yet; try again"));
+        };
         remote.fetch(tenant).await.map_err(|error| {
             tracing::warn!(error = format!("{error:#}"), "tenant-service can't be asked");
             Problem::unavailable("the tenant's entitlements can't be checked right now; try again")

@@ -3,7 +3,7 @@
 use std::{
     fs,
     ops::{Deref, DerefMut},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -46,6 +46,27 @@ pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
         .acquire_timeout(Duration::from_secs(3))
         .idle_timeout(Duration::from_mins(5))
         .connect_lazy_with(options)
+}
+
+/// Gives the pool changed credentials for its next connections: the kubelet renews a mounted Secret in place.
+pub(crate) async fn follow_credentials(pool: PgPool, folder: PathBuf) {
+    let read = || ["host", "port", "user", "password", "dbname", "ca.crt"].map(|name| fs::read(folder.join(name)).ok());
+    let mut known = read();
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let present = read();
+        if present == known {
+            continue;
+        }
+        match options(&folder) {
+            Ok(options) => {
+                pool.set_connect_options(options);
+                tracing::info!("the database credentials have changed; new connections use them");
+                known = present;
+            }
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "changed database credentials can't be read"),
+        }
+    }
 }
 
 /// A transaction as the tenant, in the tenant's schema, within the tenant's limits. Rolled back unless committed.

@@ -8,6 +8,7 @@ use axum::{
 };
 use easycode_contract::{
     context::{TenantContext, TenantState},
+    database::Identifier,
     runtime::TENANT_SERVICE,
 };
 
@@ -82,7 +83,11 @@ impl FromRequestParts<App> for Caller {
             Rejected::Invalid(_) => Problem::unauthorized(rejected.to_string()),
             Rejected::NoKeys => Problem::unavailable(rejected.to_string()),
         })?;
-        let context = app.contexts.get(&claims.tenant).await?;
+        // What can't be a tenant's name is not asked for.
+        let context = match Identifier::tenant(&claims.tenant) {
+            Ok(_) => app.contexts.get(&claims.tenant).await?,
+            Err(_) => None,
+        };
         admit(context.as_deref(), &app.config.service)?;
         let context = context.ok_or_else(Problem::internal)?;
         app.limits.request(&context, Instant::now())?;

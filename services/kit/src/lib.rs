@@ -6,6 +6,7 @@
 pub mod config;
 pub mod contexts;
 pub mod database;
+pub mod extract;
 pub mod guard;
 pub mod limits;
 pub mod metrics;
@@ -19,10 +20,11 @@ use std::process::ExitCode;
 
 pub use config::Config;
 pub use database::TenantTransaction;
+pub use extract::{Json, Path, Query};
 pub use guard::Caller;
 pub use migrate::Migration;
 pub use problem::Problem;
-pub use server::{App, serve};
+pub use server::{App, router, serve};
 use tracing_subscriber::EnvFilter;
 use utoipa_axum::router::OpenApiRouter;
 

@@ -39,6 +39,18 @@ impl Problem {
         }
     }
 
+    /// The given status, for what HTTP itself demands.
+    pub fn of(status: StatusCode, detail: impl Into<String>) -> Self {
+        let code = match status {
+            StatusCode::BAD_REQUEST => "bad-request",
+            StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
+            StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
+            _ => "refused",
+        };
+        Self::new(status, code, detail)
+    }
+
     /// 401: no token, or none that counts.
     pub fn unauthorized(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
@@ -113,19 +125,18 @@ impl From<sqlx::Error> for Problem {
             return Self::unavailable("the database does not answer; try again");
         };
         match database.code().as_deref() {
-            Some("23505") => Self::conflict(format!(
-                "another record has the same value ({})",
-                database.constraint().unwrap_or("unique")
-            )),
+            Some("23505") => Self::conflict(format!("{}: another record has the same value", field(&**database))),
+            // Postgres tells by its words alone which side of a reference is at fault.
+            Some("23503") if database.message().starts_with("insert or update") => {
+                Self::invalid(format!("{}: there is no such record", field(&**database)))
+            }
             Some("23503") => Self::conflict(format!(
-                "it refers to a record that does not exist, or is referred to ({})",
-                database.constraint().unwrap_or("reference")
+                "other records still refer to it ({})",
+                database.table().unwrap_or("another kind")
             )),
-            Some("23514" | "23502" | "22001" | "22003" | "22P02" | "22007" | "22008" | "22021" | "22P05") => {
-                Self::invalid(format!(
-                    "a value is not acceptable ({})",
-                    database.constraint().unwrap_or(database.message())
-                ))
+            Some("23514" | "23502") => Self::invalid(format!("{}: the value is not acceptable", field(&**database))),
+            Some("22001" | "22003" | "22P02" | "22007" | "22008" | "22021" | "22P05") => {
+                Self::invalid(format!("a value is not acceptable: {}", database.message()))
             }
             // The role may not be taken: the operator has revoked it.
             Some("42501") => Self::forbidden("not-entitled", "the tenant's access to this service was withdrawn"),
@@ -140,5 +151,39 @@ impl From<sqlx::Error> for Problem {
                 Self::internal()
             }
         }
+    }
+}
+
+/// The field of the API that a constraint speaks of. Constraints are named `<table>_<column>_<kind>`, by Postgres and here.
+fn field(error: &dyn sqlx::error::DatabaseError) -> String {
+    let table = error.table().unwrap_or_default();
+    let Some(constraint) = error.constraint() else {
+        let error = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
+        return camel_case(error.and_then(sqlx::postgres::PgDatabaseError::column).unwrap_or("a field"));
+    };
+    let name = constraint.strip_prefix(table).map_or(constraint, |rest| rest.trim_start_matches('_'));
+    let kinds = ["_check", "_key", "_fkey", "_unique", "_form"];
+    camel_case(kinds.iter().find_map(|kind| name.strip_suffix(kind)).unwrap_or(name))
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut text, word| {
+        let mut letters = word.chars();
+        text.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        text.push_str(letters.as_str());
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::camel_case;
+
+    #[test]
+    fn columns_are_named_as_the_api_names_them() {
+        assert_eq!(camel_case("family_name"), "familyName");
+        assert_eq!(camel_case("email"), "email");
     }
 }

@@ -8,15 +8,25 @@ use std::{
     time::Duration,
 };
 
-use axum::{Json, Router, extract::Request, http::StatusCode, middleware, routing::get};
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request},
+    http::StatusCode,
+    middleware,
+    routing::get,
+};
 use easycode_contract::runtime::{ADMIN_PORT, API_PORT, USER_AUDIENCE};
 use sqlx::PgPool;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, trace::TraceLayer};
+use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::{Span, info};
+use utoipa::openapi::{
+    Server,
+    security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+};
 
 use crate::{
     Config, Problem, Service,
@@ -59,6 +69,7 @@ impl App {
     /// With contexts from elsewhere.
     pub fn with_contexts(config: Config, contexts: Contexts) -> anyhow::Result<Self> {
         let pool = database::pool(database::options(&config.database)?, config.connections);
+        tokio::spawn(database::follow_credentials(pool.clone(), config.database.clone()));
         Ok(Self {
             verifier: Arc::new(Verifier::new(KeyLocation::new(&config.jwks), &config.issuer, USER_AUDIENCE)),
             config: Arc::new(config),
@@ -75,13 +86,20 @@ pub fn router(service: &Service, app: &App, internal: Router<App>) -> Router {
     let base = format!("/{}/v1", app.config.prefix);
     let (api, mut document) = (service.routes)().split_for_parts();
     document.info.title.clone_from(&app.config.service);
+    document.servers = Some(vec![Server::new(&base)]);
+    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
+    document.components.get_or_insert_default().add_security_scheme("token", bearer);
+    document.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
     let api = api.route("/openapi.json", get(move || std::future::ready(Json(document.clone()))));
     Router::new()
         .nest(&base, api)
         .merge(internal)
         .fallback(|| async { Problem::not_found("there is no such path; see openapi.json") })
         .layer(middleware::from_fn_with_state(Arc::clone(&app.metrics), metrics::observe))
-        .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
+        .method_not_allowed_fallback(|| async {
+            Problem::of(StatusCode::METHOD_NOT_ALLOWED, "the path has no such method; see openapi.json")
+        })
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Problem::internal())))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| -> Span {
             tracing::info_span!("request", method = %request.method(), path = request.uri().path(), tenant = tracing::field::Empty)

@@ -78,6 +78,7 @@ impl Publisher {
         for tenant in gone {
             self.remove(&tenant);
         }
+        self.contexts.apply(ContextEvent::Synced);
         self.synced.send_replace(true);
     }
 

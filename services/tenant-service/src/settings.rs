@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use axum::{
-    Json,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use easycode_contract::context::TenantContext;
-use easycode_kit::{App, Caller, Problem, TenantTransaction};
+use easycode_kit::{App, Caller, Json, Path, Problem, TenantTransaction};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::postgres::PgListener;

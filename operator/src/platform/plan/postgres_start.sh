@@ -14,6 +14,8 @@ if [ ! -s "$data/PG_VERSION" ]; then
     printf 'CREATE DATABASE easycode OWNER easycode_operator;\n\n'
     printf 'REVOKE ALL ON DATABASE easycode FROM PUBLIC;\n\n'
     printf 'REVOKE ALL ON DATABASE postgres FROM PUBLIC;\n\n'
+    # A session held in the template would make every CREATE DATABASE fail.
+    printf 'REVOKE ALL ON DATABASE template1 FROM PUBLIC;\n\n'
   } | postgres --single -j -D "$data.new" postgres >/dev/null
   mv "$data.new" "$data"
 fi

@@ -1,0 +1,16 @@
+{{/* Labels by which the operator's pods are found; they never change. */}}
+{{- define "easycode.selector" -}}
+app.kubernetes.io/name: easycode-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "easycode.labels" -}}
+{{ include "easycode.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: easycode
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "easycode.image" -}}
+{{ .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag }}{{ end }}
+{{- end -}}

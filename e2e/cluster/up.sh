@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Brings a cluster up: the one of KUBECONFIG if that is set, else kind where a Docker engine answers, else a local one.
+# EASYCODE_CLUSTER=existing|kind|local decides by hand.
+set -euo pipefail
+. "$(dirname "$0")/lib/common.sh"
+
+case $(cluster_kind) in
+  existing)
+    "$cluster_dir/build-tools.sh" existing
+    log "using the cluster of KUBECONFIG=$kubeconfig"
+    kube get --raw /readyz >/dev/null
+    ;;
+  kind) "$cluster_dir/kind-up.sh" ;;
+  local) "$cluster_dir/local-up.sh" ;;
+esac

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Applies the examples with the images of this checkout and a key that signs test tokens, and waits until all is Ready.
+set -euo pipefail
+. "$(dirname "$0")/cluster/lib/common.sh"
+. "$repo/e2e/images/lib.sh"
+
+easycode=$repo/target/bin/easycode
+
+# The examples name images by the tag dev and carry no key; here both are known. A Release can't change, so changed images
+# make one of another name.
+fill_in() {
+  local file=$1 program expression=()
+  for program in tenant-service crm; do
+    expression+=(-e "s#localhost/easycode/$program:dev#$(image_of "$program")#")
+  done
+  expression+=(-e "s#r2026-11-0#r2026-11-0-$({ tag_of tenant-service; tag_of crm; } | sha256sum | cut -c1-8)#")
+  [ "$(cluster_kind)" != existing ] || expression+=(-e "s#$postgres_image#$official_postgres#")
+  expression+=(-e "s#jwks: .*#jwks: '$("$easycode" token jwks --key "$repo/target/demo/signing-key.pem")'#")
+  sed "${expression[@]}" "$file"
+}
+
+apply() { fill_in "$1" | kube apply --server-side --field-manager=demo --force-conflicts -f - >/dev/null; }
+
+# What is waited for, while saying how far it is.
+wait_ready() {
+  local kind=$1 seconds=$2 names deadline=$((SECONDS + $2)) said="" now
+  shift 2
+  names=("$@")
+  while :; do
+    now=$(kube get "$kind" "${names[@]}" --no-headers \
+      -o custom-columns='N:.metadata.name,R:.status.conditions[?(@.type=="Ready")].status,M:.status.conditions[?(@.type=="Ready")].message')
+    [ "$now" = "$said" ] || { printf '%s\n' "$now" | sed 's/^/    /' >&2; said=$now; }
+    printf '%s\n' "$now" | awk '$2 != "True" { waiting = 1 } END { exit waiting }' && return
+    [ "$SECONDS" -lt "$deadline" ] || die "not Ready after $seconds s; see: easycode status"
+    sleep 1
+  done
+}
+
+begin_steps 3
+step "a release and a platform: examples/release.yaml, examples/platform.yaml"
+apply "$repo/examples/release.yaml"
+apply "$repo/examples/platform.yaml"
+step "three companies: examples/tenants.yaml"
+apply "$repo/examples/tenants.yaml"
+step "waiting until all is Ready"
+wait_ready sharedplatforms 300 eu1
+wait_ready tenants 120 aurora borealis cirrus

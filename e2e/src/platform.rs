@@ -1,0 +1,169 @@
+//! A shared platform as the tests see it: its services, its Postgres.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, ensure};
+use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
+use easycode_crds::SharedPlatform;
+use easycode_operator::{
+    platform::{namespace_of, plan::secrets::service_secret},
+    postgres::credentials::Credentials,
+};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::Api;
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+
+use crate::{cluster::Cluster, reach::reach, wait::until};
+
+/// The platform of the examples.
+pub const EXAMPLE: &str = "eu1";
+
+/// An image with the programs of Postgres and a shell: that of the example's database.
+pub async fn postgres_image(cluster: &Cluster) -> anyhow::Result<String> {
+    let api: Api<SharedPlatform> = Api::all(cluster.client.clone());
+    let embedded = api.get(EXAMPLE).await?.spec.database.embedded;
+    Ok(embedded.context("the example's database is not embedded")?.image)
+}
+
+/// A platform.
+#[derive(Clone)]
+pub struct Platform {
+    /// Its cluster.
+    pub cluster: Cluster,
+    /// Its name.
+    pub name: String,
+    http: reqwest::Client,
+}
+
+/// An answer of a service.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body, if it is JSON.
+    pub body: Value,
+    /// The headers' values by lowercase name.
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Answer {
+    /// The code of a problem document, such as `not-entitled`.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// What the request is answered with.
+    pub async fn of(request: RequestBuilder) -> anyhow::Result<Self> {
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
+            .collect();
+        Ok(Self { status, headers, body: serde_json::from_slice(&response.bytes().await?).unwrap_or_default() })
+    }
+}
+
+impl Platform {
+    /// The platform of the examples, once it is ready.
+    pub async fn example() -> anyhow::Result<Self> {
+        Self::named(Cluster::connect().await?, EXAMPLE).await
+    }
+
+    /// A platform, once it is ready.
+    pub async fn named(cluster: Cluster, name: &str) -> anyhow::Result<Self> {
+        let platform = Self::of(cluster, name);
+        platform.ready(Duration::from_mins(4)).await;
+        Ok(platform)
+    }
+
+    /// A platform, however it is.
+    #[must_use]
+    pub fn of(cluster: Cluster, name: &str) -> Self {
+        Self { cluster, name: name.to_owned(), http: reqwest::Client::new() }
+    }
+
+    /// Waits until it is ready.
+    pub async fn ready(&self, longest: Duration) {
+        self.condition("Ready", "True", "", longest).await;
+    }
+
+    /// Waits for a condition of the present generation, with a reason unless that is empty; returns its message.
+    pub async fn condition(&self, type_: &str, status: &str, reason: &str, longest: Duration) -> String {
+        let api: Api<SharedPlatform> = Api::all(self.cluster.client.clone());
+        until(&format!("SharedPlatform {}: {type_} is {status} {reason}", self.name), longest, || async {
+            let platform = api.get(&self.name).await?;
+            let conditions = platform.status.map(|status| status.conditions).unwrap_or_default();
+            let found = conditions.into_iter().find(|one| one.type_ == type_).context("no such condition yet")?;
+            ensure!(found.status == status, "{} {}: {}", found.status, found.reason, found.message);
+            ensure!(reason.is_empty() || found.reason == reason, "reason {}: {}", found.reason, found.message);
+            ensure!(found.observed_generation == platform.metadata.generation, "the spec was not looked at yet");
+            Ok(found.message)
+        })
+        .await
+    }
+
+    /// Its namespace.
+    #[must_use]
+    pub fn namespace(&self) -> String {
+        namespace_of(&self.name)
+    }
+
+    /// Base URL of a service.
+    pub async fn service(&self, service: &str) -> anyhow::Result<String> {
+        let address = reach(&self.cluster, &self.namespace(), service, API_PORT).await?;
+        let prefix = if service == TENANT_SERVICE { "tenant" } else { service };
+        Ok(format!("http://{address}/{prefix}/v1"))
+    }
+
+    /// Asks a service, below its base: `("crm", GET, "/contacts", token, None)`.
+    pub async fn ask(
+        &self,
+        service: &str,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Answer> {
+        let mut request = self.request(service, method, path).await?.bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        Answer::of(request).await
+    }
+
+    /// A request to a service, below its base, without a token; to be sent with [`Answer::of`].
+    pub async fn request(&self, service: &str, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
+        let url = format!("{}{path}", self.service(service).await?);
+        Ok(self.http.request(method, url).timeout(Duration::from_secs(20)))
+    }
+
+    /// How a service logs in to the Postgres, with an address that this process can reach.
+    pub async fn login_of(&self, service: &str) -> anyhow::Result<PgConnectOptions> {
+        self.login(&service_secret(service)).await
+    }
+
+    /// A login by the name of its Secret.
+    pub async fn login(&self, secret: &str) -> anyhow::Result<PgConnectOptions> {
+        let secrets: Api<Secret> = Api::namespaced(self.cluster.client.clone(), &self.namespace());
+        let data: BTreeMap<String, ByteString> = secrets.get(secret).await?.data.unwrap_or_default();
+        let credentials = Credentials::from_secret(&data)?;
+        let address = reach(&self.cluster, &self.namespace(), "postgres", 5432).await?;
+        Ok(credentials.options().host(&address.ip().to_string()).port(address.port()))
+    }
+
+    /// A session as a service, as an intruder with its password would have it.
+    pub async fn session_of(&self, service: &str) -> anyhow::Result<PgConnection> {
+        Ok(PgConnection::connect_with(&self.login_of(service).await?).await?)
+    }
+
+    /// Runs SQL as the superuser, who is reached from within the pod alone; returns the rows as lines.
+    pub async fn sql(&self, database: &str, statement: &str) -> anyhow::Result<String> {
+        let command = ["psql", "-h", "/tmp", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statement];
+        Ok(self.cluster.exec(&self.namespace(), "postgres-0", &command).await?.trim().to_owned())
+    }
+}

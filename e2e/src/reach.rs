@@ -1,0 +1,78 @@
+//! Ways from the tests' process to a Service: straight where its address is routed, else forwarded through the API server.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::{Api, ResourceExt};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+};
+
+use crate::cluster::Cluster;
+
+/// Address of a Service's port, as this process can reach it. Forwarding ends with the process.
+pub async fn reach(cluster: &Cluster, namespace: &str, service: &str, port: u16) -> anyhow::Result<SocketAddr> {
+    let services: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
+    let found = services.get(service).await?;
+    let spec = found.spec.context("a Service without spec")?;
+    let address: SocketAddr = format!("{}:{port}", spec.cluster_ip.unwrap_or_default()).parse()?;
+    if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+        return Ok(address);
+    }
+    let selector = spec.selector.unwrap_or_default();
+    let selector: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    forward(cluster, namespace, &selector.join(","), port).await
+}
+
+/// Address of a port of one of the pods with the labels: straight, else forwarded.
+pub async fn reach_pod(cluster: &Cluster, namespace: &str, selector: &str, port: u16) -> anyhow::Result<SocketAddr> {
+    let pod = ready_pod(cluster, namespace, selector).await?;
+    let address = pod.status.and_then(|status| status.pod_ip).context("a pod without address")?;
+    let address: SocketAddr = format!("{address}:{port}").parse()?;
+    if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+        return Ok(address);
+    }
+    forward(cluster, namespace, selector, port).await
+}
+
+async fn ready_pod(cluster: &Cluster, namespace: &str, selector: &str) -> anyhow::Result<Pod> {
+    let ready = |pod: &Pod| {
+        let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+        pod.metadata.deletion_timestamp.is_none()
+            && conditions.into_iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True")
+    };
+    let pods = cluster.pods(namespace, selector).await?;
+    pods.into_iter().find(ready).with_context(|| format!("no pod {selector} of {namespace} is ready"))
+}
+
+async fn forward(cluster: &Cluster, namespace: &str, selector: &str, port: u16) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let local = listener.local_addr()?;
+    let (cluster, namespace, selector) = (cluster.clone(), namespace.to_owned(), selector.to_owned());
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            let (cluster, namespace, selector) = (cluster.clone(), namespace.clone(), selector.clone());
+            // A connection that can't be forwarded is closed, which its user sees.
+            tokio::spawn(async move { pipe(&cluster, &namespace, &selector, port, connection).await });
+        }
+    });
+    Ok(local)
+}
+
+async fn pipe(
+    cluster: &Cluster,
+    namespace: &str,
+    selector: &str,
+    port: u16,
+    mut connection: TcpStream,
+) -> anyhow::Result<()> {
+    let pod = ready_pod(cluster, namespace, selector).await?;
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+    let mut forwarder = pods.portforward(&pod.name_any(), &[port]).await?;
+    let mut stream = forwarder.take_stream(port).context("no stream")?;
+    copy_bidirectional(&mut connection, &mut stream).await?;
+    drop(stream);
+    Ok(forwarder.join().await?)
+}

@@ -1,0 +1,20 @@
+//! Waiting for what takes its time.
+
+use std::time::{Duration, Instant};
+
+/// Asks again until the answer is there. Panics with the last refusal after the given time.
+pub async fn until<T, F>(what: &str, longest: Duration, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let started = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(refusal) if started.elapsed() > longest => {
+                panic!("{what}: not so after {longest:?}: {refusal:#}")
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The release that a platform runs: missing, bad, and good again.
+
+use anyhow::{Context, ensure};
+use easycode_crds::Release;
+use easycode_e2e::{
+    cluster::Cluster,
+    own_platform::OwnPlatform,
+    platform::Platform,
+    tenant::{TestTenant, fresh_name},
+};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
+use serde_json::json;
+
+/// A release made from that of the example. Remove it at the end.
+async fn release_like(cluster: &Cluster, name: &str, change: impl Fn(&mut Release)) -> anyhow::Result<()> {
+    let platforms: Api<easycode_crds::SharedPlatform> = Api::all(cluster.client.clone());
+    let releases: Api<Release> = Api::all(cluster.client.clone());
+    let example = platforms.get(easycode_e2e::platform::EXAMPLE).await?.spec.release;
+    let mut release = Release::new(name, releases.get(&example).await?.spec);
+    change(&mut release);
+    releases.create(&PostParams::default(), &release).await?;
+    Ok(())
+}
+
+async fn remove_release(cluster: &Cluster, name: &str) -> anyhow::Result<()> {
+    let releases: Api<Release> = Api::all(cluster.client.clone());
+    releases.delete(name, &DeleteParams::default()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_platform_whose_release_is_missing_says_so_and_comes_up_when_it_appears() -> anyhow::Result<()> {
+    let cluster = Cluster::connect().await?;
+    Platform::example().await?;
+    let name = fresh_name("release");
+    let own = OwnPlatform::apply_new(&cluster, "release", json!({ "release": name })).await?;
+    let told = own.condition("Ready", "False", "ReleaseNotFound").await;
+    ensure!(told.contains(&name), "{told}");
+    release_like(&cluster, &name, |_| ()).await?;
+    own.ready().await;
+    own.remove().await?;
+    remove_release(&cluster, &name).await
+}
+
+#[tokio::test]
+async fn a_bad_release_is_told_of_while_the_good_one_serves_on_and_taking_it_back_mends() -> anyhow::Result<()> {
+    let cluster = Cluster::connect().await?;
+    Platform::example().await?;
+    let own = OwnPlatform::apply_new(&cluster, "release", json!({})).await?;
+    own.ready().await;
+    let tenant = TestTenant::create(&own.platform, "release", json!({})).await?;
+    tenant.serves(200).await;
+    let change = |release: &mut Release, image: &str, version: i32| {
+        let crm = release.spec.services.iter_mut().find(|one| one.name == "crm").expect("the example has crm");
+        if !image.is_empty() {
+            image.clone_into(&mut crm.image);
+        }
+        crm.schema_version = version;
+    };
+    // In turn: migrations that never start, an image that lacks the migrations it promises, and one that never starts.
+    let missing = "localhost/easycode/crm:missing";
+    for (image, version, type_, reason, hint) in [
+        (missing, 2, "Migrated", "Migrating", "crm"),
+        ("", 2, "Migrated", "MigrationFailed", "publishes version 1"),
+        (missing, 1, "ServicesAvailable", "RollingOut", "crm"),
+    ] {
+        let name = fresh_name("release");
+        release_like(&cluster, &name, |release| change(release, image, version)).await?;
+        own.apply(json!({ "release": name })).await?;
+        let told = own.condition(type_, "False", reason).await;
+        ensure!(told.contains(hint), "{told}");
+        own.condition("Ready", "False", reason).await;
+        let running = own.api().get(&own.platform.name).await?.status.context("no status")?.release;
+        ensure!(running.is_some_and(|running| running != name), "it is said to run");
+        tenant.serves(200).await;
+        tenant.ready().await;
+        own.apply(json!({})).await?;
+        own.ready().await;
+        remove_release(&cluster, &name).await?;
+    }
+    tenant.serves(200).await;
+    tenant.erase().await?;
+    own.remove().await
+}

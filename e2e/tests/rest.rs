@@ -1,0 +1,103 @@
+//! At rest the operator writes nothing, neither to the API server nor to Postgres; after a restart neither.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use easycode_e2e::{
+    cluster::Cluster,
+    operator::{Metrics, NAMESPACE, Operator},
+    platform::Platform,
+    tenant::tenants,
+    wait::until,
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams},
+};
+
+/// Longer than the time between two looks into Postgres.
+const REST: Duration = Duration::from_secs(45);
+
+/// What was written, but for the Lease, which is renewed at all times.
+fn writes(metrics: &Metrics) -> (f64, f64) {
+    let is_write = |labels: &str| {
+        ["POST", "PUT", "PATCH", "DELETE"].iter().any(|method| labels.contains(&format!("method=\"{method}\"")))
+            && !labels.contains("resource=\"leases\"")
+    };
+    let objects = metrics.total("easycode_operator_api_requests_total", is_write);
+    let statements =
+        metrics.total("easycode_operator_sql_statements_total", |labels| labels.contains("kind=\"write\""));
+    (objects, statements)
+}
+
+fn reconciles(metrics: &Metrics, controller: &str) -> f64 {
+    let wanted = format!("controller=\"{controller}\"");
+    metrics.total("easycode_operator_reconciles_total", |labels| labels.contains(&wanted))
+}
+
+async fn leader(operator: &Operator) -> anyhow::Result<Pod> {
+    let holder = operator.another_leads(None, Duration::from_mins(1)).await;
+    operator.pod_of(&holder).await
+}
+
+#[tokio::test]
+async fn at_rest_nothing_is_written() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let operator = Operator::of(&platform.cluster);
+    operator.settled().await;
+    let leader = leader(&operator).await?;
+    let before = operator.metrics(&leader).await?;
+    tokio::time::sleep(REST).await;
+    let after = operator.metrics(&leader).await?;
+    ensure!(writes(&before) == writes(&after), "written: {:?}, then {:?}", writes(&before), writes(&after));
+    let read = |metrics: &Metrics| {
+        metrics.total("easycode_operator_sql_statements_total", |labels| labels.contains("kind=\"read\""))
+    };
+    ensure!(read(&before) < read(&after), "it did not even look");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_restarted_operator_looks_at_everything_and_writes_nothing() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let operator = Operator::of(&platform.cluster);
+    operator.settled().await;
+    let all = u32::try_from(tenants(&platform.cluster).list_metadata(&ListParams::default()).await?.items.len())?;
+    let pods: Api<Pod> = Api::namespaced(platform.cluster.client.clone(), NAMESPACE);
+    for pod in operator.pods().await? {
+        pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
+    }
+    operator.settled().await;
+    let leader = leader(&operator).await?;
+    until("everything was reconciled", Duration::from_mins(1), || async {
+        let metrics = operator.metrics(&leader).await?;
+        let (tenants, platforms) = (reconciles(&metrics, "tenant"), reconciles(&metrics, "platform"));
+        ensure!(tenants >= f64::from(all) && platforms >= 1.0, "{tenants} of {all} tenants, {platforms} platforms");
+        Ok(())
+    })
+    .await;
+    // What it found on the way may have made it look again.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let metrics = operator.metrics(&leader).await?;
+    ensure!(writes(&metrics) == (0.0, 0.0), "written: {:?}\n{}", writes(&metrics), metrics.0);
+    for tenant in tenants(&platform.cluster).list(&ListParams::default()).await? {
+        let ready = tenant.status.iter().flat_map(|status| &status.conditions).find(|one| one.type_ == "Ready");
+        ensure!(ready.is_some_and(|ready| ready.reason != "PlatformNotReady"), "{}: {ready:?}", tenant.name_any());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_replica_answers_probes_and_metrics() -> anyhow::Result<()> {
+    let operator = Operator::of(&Cluster::connect().await?);
+    operator.settled().await;
+    for pod in operator.pods().await? {
+        ensure!(operator.get(&pod, "/livez").await? == "ok", "{} is not alive", pod.name_any());
+        ensure!(operator.get(&pod, "/readyz").await? == "ok", "{} is not ready", pod.name_any());
+        let metrics = operator.metrics(&pod).await?;
+        ensure!(metrics.0.contains("# TYPE easycode_operator_leader gauge"), "{}", metrics.0);
+        ensure!(metrics.0.ends_with("# EOF\n"), "the metrics are cut off");
+    }
+    Ok(())
+}

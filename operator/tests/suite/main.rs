@@ -1,0 +1,12 @@
+//! What holds for whatever the operator plans, and for the chart that installs it. No cluster is needed.
+
+mod arbitrary;
+mod chart;
+mod command_line;
+mod examples;
+mod helm;
+mod platform_plans;
+mod platform_properties;
+mod pod_security;
+mod tenant_plans;
+mod tenant_properties;

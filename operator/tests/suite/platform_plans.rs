@@ -1,0 +1,47 @@
+//! Snapshots of what is planned for platforms: read them to see what the operator makes.
+
+use std::sync::Arc;
+
+use easycode_crds::SharedPlatform;
+use easycode_operator::platform::plan;
+use kube::ResourceExt;
+use serde_json::json;
+
+use crate::examples::{assert_snapshot, catalogue, objects_text, operator};
+
+#[test]
+fn the_platforms_of_the_examples() {
+    let catalogue = catalogue();
+    assert!(!catalogue.platforms.is_empty());
+    for platform in &catalogue.platforms {
+        let release = catalogue.release(&platform.spec.release).expect("the examples have the platform's release");
+        let objects = plan::objects(platform, release, &operator());
+        assert_snapshot(&format!("platform-{}", platform.name_any()), &objects_text(&objects));
+    }
+}
+
+/// What is planned otherwise with a database elsewhere, an Ingress, keys by URL and sizes of one's own.
+#[test]
+fn a_platform_that_uses_what_the_example_does_not() {
+    let catalogue = catalogue();
+    let example = &catalogue.platforms[0];
+    let release = catalogue.release(&example.spec.release).unwrap();
+    let mut spec = json!(example.spec);
+    spec["database"] = json!({
+        "provider": "External", "external": { "secretRef": { "namespace": "easycode-system", "name": "managed-postgres" } },
+    });
+    spec["ingress"] = json!({ "className": "nginx", "controllerNamespace": "ingress-nginx", "tlsSecret": "erp-tls" });
+    spec["identity"] =
+        json!({ "issuer": "https://login.example.com", "jwksUri": "https://login.example.com/jwks.json" });
+    spec["services"] = json!([{
+        "name": "crm", "replicas": 3, "connections": 20,
+        "resources": { "requests": { "cpu": "1" }, "limits": { "memory": "1Gi" } },
+    }]);
+    let mut other: SharedPlatform = Arc::unwrap_or_clone(Arc::clone(example));
+    other.spec = serde_json::from_value(spec).unwrap();
+
+    let planned_before = plan::objects(example, release, &operator());
+    let mut objects = plan::objects(&other, release, &operator());
+    objects.retain(|object| !planned_before.contains(object));
+    assert_snapshot("platform-with-external-database-and-ingress", &objects_text(&objects));
+}
