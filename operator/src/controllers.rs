@@ -2,8 +2,9 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use easycode_crds::{Release, SharedPlatform, Tenant};
+use easycode_crds::{Release, SharedPlatform, Tenant, conditions};
 use futures::{FutureExt, Stream, StreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Api, Client, Resource, ResourceExt,
     runtime::{
@@ -36,7 +37,10 @@ use crate::{
         metrics::Metrics,
         options::Options,
     },
-    tenant::{self, placement::Placement},
+    tenant::{
+        self,
+        placement::{Placement, placed_on},
+    },
 };
 
 /// Runs all controllers until `stop` is cancelled and what was under way is finished.
@@ -176,7 +180,40 @@ async fn survey(context: Arc<Context>) {
         tokio::time::sleep(context.options.survey_interval()).await;
         let looks = context.databases.all().into_iter().map(|(platform, database)| look(&context, platform, database));
         futures::future::join_all(looks).await;
+        measure(&context);
     }
+}
+
+/// Brings the gauges up to date with the caches.
+fn measure(context: &Context) {
+    let ready = |conditions: &[Condition]| {
+        conditions
+            .iter()
+            .find(|one| one.type_ == conditions::READY)
+            .map(|one| (one.status == "True", one.reason.clone()))
+    };
+    let tenants: Vec<_> = context
+        .tenants
+        .state()
+        .iter()
+        .map(|tenant| {
+            let reason = tenant.status.as_ref().and_then(|status| ready(&status.conditions)).map(|(_, reason)| reason);
+            (placed_on(tenant).unwrap_or_default().to_owned(), reason.unwrap_or_else(|| "NotSeen".to_owned()))
+        })
+        .collect();
+    let platforms: Vec<_> = context
+        .platforms
+        .state()
+        .iter()
+        .map(|platform| {
+            let ready = platform.status.as_ref().and_then(|status| ready(&status.conditions));
+            (platform.name_any(), ready.is_some_and(|(ready, _)| ready))
+        })
+        .collect();
+    context.metrics.standing(
+        tenants.iter().map(|(platform, reason)| (platform.as_str(), reason.as_str())),
+        platforms.iter().map(|(platform, ready)| (platform.as_str(), *ready)),
+    );
 }
 
 /// Looks at one platform's Postgres and at its Secrets, which no watch tells of either.

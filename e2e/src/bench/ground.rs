@@ -110,11 +110,7 @@ where
 pub async fn clear(cluster: &Cluster) -> anyhow::Result<Option<f64>> {
     let erased = erase_tenants(&tenants(cluster)).await?;
     let platforms: Api<SharedPlatform> = Api::all(cluster.client.clone());
-    if platforms.get_opt(NAME).await?.is_some() {
-        let confirm = json!({ "metadata": { "annotations": { "easycode.io/confirm-delete": NAME } } });
-        platforms.patch(NAME, &PatchParams::default(), &Patch::Merge(confirm)).await?;
-        remove(&platforms, NAME).await?;
-    }
+    remove(&platforms, NAME).await?;
     // The operator never removes a namespace, since the data is in it.
     let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
     remove(&namespaces, &easycode_operator::platform::namespace_of(NAME)).await?;
@@ -151,6 +147,9 @@ where
     while let Some(object) = api.get_metadata_opt(name).await? {
         if object.metadata.deletion_timestamp.is_none() {
             progress(&format!("removing {} {name}", K::kind(&())));
+            // What holds data is protected, unless its deletion is confirmed.
+            let confirm = json!({ "metadata": { "annotations": { "easycode.io/confirm-delete": name } } });
+            api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(confirm)).await?;
             api.delete(name, &DeleteParams::default()).await?;
         }
         ensure!(started.elapsed() < PATIENCE, "{} {name} is not gone", K::kind(&()));

@@ -53,7 +53,7 @@ async fn a_tenants_role_ends_with_its_transaction_however_that_ends() -> anyhow:
                     ensure!(failed.is_err());
                 }
                 "cancelled" => {
-                    let slow = sqlx::query("SELECT pg_sleep(10)").execute(&mut *transaction);
+                    let slow = sqlx::query("SELECT pg_sleep(0.5)").execute(&mut *transaction);
                     let cut = tokio::time::timeout(std::time::Duration::from_millis(50), slow).await;
                     ensure!(cut.is_err());
                 }

@@ -4,6 +4,8 @@ pub mod plan;
 pub mod status;
 pub mod token;
 
+use std::io::{self, ErrorKind, Write};
+
 use clap::{Parser, Subcommand};
 
 /// See and try what the EasyCode tenancy operator does.
@@ -33,5 +35,13 @@ impl Cli {
             Command::Status(arguments) => status::run(&arguments).await,
             Command::Token(command) => token::run(&command),
         }
+    }
+}
+
+/// Prints to standard output. A reader that has seen enough and is gone, such as `head`, is no failure.
+fn say(text: &str) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        outcome => Ok(outcome?),
     }
 }

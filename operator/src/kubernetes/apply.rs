@@ -59,10 +59,13 @@ impl Applier {
         }
         info!(kind = ?planned.kind, namespace = planned.namespace, name = planned.name, existed = live.is_some(), "applying");
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let applied = self
-            .api(planned.kind, &planned.namespace)
-            .patch(&planned.name, &params, &Patch::Apply(&planned.body))
-            .await?;
+        let api = self.api(planned.kind, &planned.namespace);
+        let mut applied = api.patch(&planned.name, &params, &Patch::Apply(&planned.body)).await?;
+        if live.is_some() && !planned.is_satisfied_by(&applied) {
+            // An entry that another manager added to a list stays after an apply. A merge patch replaces lists as a whole.
+            let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+            applied = api.patch(&planned.name, &params, &Patch::Merge(&planned.body)).await?;
+        }
         self.answered.lock().await.insert(key, (applied.resource_version().unwrap_or_default(), fingerprint));
         Ok(true)
     }

@@ -81,10 +81,21 @@ pub fn retain(role: &Identifier) -> String {
     format!("UPDATE easycode.tenant SET retained = now() WHERE role = {}", literal(role.as_str()))
 }
 
-/// Forgets a tenant whose data is erased.
+/// Forgets a tenant whose data is erased. A role that another tenant's role granted something can't be dropped by anyone
+/// but a superuser; it stays as a shell without members.
 #[must_use]
 pub fn forget(role: &Identifier) -> String {
-    format!("DELETE FROM easycode.tenant WHERE role = {}; DROP ROLE IF EXISTS {role}", literal(role.as_str()))
+    let name = literal(role.as_str());
+    format!(
+        "DELETE FROM easycode.tenant WHERE role = {name};
+         DO $$ DECLARE member text; BEGIN
+             DROP ROLE IF EXISTS {role};
+         EXCEPTION WHEN dependent_objects_still_exist THEN
+             FOR member IN SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
+                 JOIN pg_roles r ON r.oid = a.roleid WHERE r.rolname = {name} AND m.rolname ~ '^(svc|mig)_'
+             LOOP EXECUTE format('REVOKE {role} FROM %I', member); END LOOP;
+         END $$"
+    )
 }
 
 /// Lets a login act as the tenant.

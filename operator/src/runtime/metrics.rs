@@ -1,6 +1,6 @@
 //! The operator's metrics, and what its process uses of the machine.
 
-use std::{fmt, fs, time::Duration};
+use std::{collections::BTreeMap, fmt, fs, time::Duration};
 
 use prometheus_client::{
     collector::Collector,
@@ -22,6 +22,8 @@ pub struct Metrics {
     api_requests: Family<Api, Counter>,
     sql_statements: Family<Sql, Counter>,
     tenants: Family<Platform, Gauge>,
+    tenants_by_reason: Family<Standing, Gauge>,
+    platform_ready: Family<Platform, Gauge>,
     leader: Gauge,
 }
 
@@ -52,6 +54,12 @@ struct Platform {
     platform: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Standing {
+    platform: String,
+    reason: String,
+}
+
 fn seconds() -> Histogram {
     Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0])
 }
@@ -66,14 +74,28 @@ impl Default for Metrics {
         let api_requests = Family::default();
         let sql_statements = Family::default();
         let tenants = Family::default();
+        let tenants_by_reason = Family::default();
+        let platform_ready = Family::default();
         let leader = Gauge::default();
         registry.register("reconciles", "Reconciles by controller and outcome", reconciles.clone());
         registry.register("reconcile_seconds", "Time of a reconcile", reconcile_seconds.clone());
         registry.register("api_requests", "Requests to the API server by method and resource", api_requests.clone());
         registry.register("sql_statements", "Statements to Postgres, read or write", sql_statements.clone());
         registry.register("tenants", "Tenants placed on a platform", tenants.clone());
+        registry.register("tenants_by_reason", "Tenants by the reason of their Ready", tenants_by_reason.clone());
+        registry.register("platform_ready", "1 while the platform is Ready", platform_ready.clone());
         registry.register("leader", "1 while this replica leads", leader.clone());
-        Self { registry: root, reconciles, reconcile_seconds, api_requests, sql_statements, tenants, leader }
+        Self {
+            registry: root,
+            reconciles,
+            reconcile_seconds,
+            api_requests,
+            sql_statements,
+            tenants,
+            tenants_by_reason,
+            platform_ready,
+            leader,
+        }
     }
 }
 
@@ -103,6 +125,28 @@ impl Metrics {
         self.tenants
             .get_or_create(&Platform { platform: platform.to_owned() })
             .set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how all tenants and platforms stand: (platform, reason of `Ready`) of each tenant, and whether a platform is ready.
+    pub fn standing<'a>(
+        &self,
+        tenants: impl Iterator<Item = (&'a str, &'a str)>,
+        platforms: impl Iterator<Item = (&'a str, bool)>,
+    ) {
+        let mut counts = BTreeMap::<_, i64>::new();
+        for standing in tenants {
+            *counts.entry(standing).or_default() += 1;
+        }
+        // What is no more must not be told for ever.
+        self.tenants_by_reason.clear();
+        self.platform_ready.clear();
+        for ((platform, reason), count) in counts {
+            let labels = Standing { platform: platform.to_owned(), reason: reason.to_owned() };
+            self.tenants_by_reason.get_or_create(&labels).set(count);
+        }
+        for (platform, ready) in platforms {
+            self.platform_ready.get_or_create(&Platform { platform: platform.to_owned() }).set(i64::from(ready));
+        }
     }
 
     /// Notes whether this replica leads.

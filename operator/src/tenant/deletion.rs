@@ -135,6 +135,14 @@ async fn erase(
         context.applier.apply(&receipt, &context.caches).await?;
     }
     database.bring(role, database_plan::forget(&left)).await?;
+    database.refresh().await?;
+    if database.tenant(role).role_exists {
+        let note = format!(
+            "{} could not be dropped, because another tenant's role granted it something; it has no data, no members and no login",
+            role.as_str()
+        );
+        context.events.warning(tenant, "Delete", "RoleKept", note).await;
+    }
     let note = format!(
         "{} schemas of {} were erased; receipt: ConfigMap {namespace}/{}",
         data.schemas.len(),

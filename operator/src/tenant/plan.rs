@@ -121,14 +121,8 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
     blocked.findings.push(complaint.unwrap_or_else(|| {
         Finding::new(conditions::ENTITLEMENTS_VALID, Some(true), reason::AS_PLANNED, "all in the platform's release")
     }));
-    let unready = |message: String| Finding::new(conditions::DATABASE_READY, None, reason::PLATFORM_NOT_READY, message);
     let Some(database) = observed.database.as_ref().filter(|_| observed.trouble.is_none()) else {
-        blocked.findings.push(match &observed.trouble {
-            Some(trouble) => {
-                Finding::new(conditions::DATABASE_READY, Some(false), reason::DATABASE_UNAVAILABLE, trouble.clone())
-            }
-            None => unready(format!("the Postgres of SharedPlatform {name} is not set up yet; see its conditions")),
-        });
+        blocked.findings.push(no_database(&name, observed.trouble.as_deref()));
         // What takes access away must not wait for the database; what gives it must.
         let mut provisioned = entitled;
         provisioned.retain(|service, _| had(tenant, service).is_some_and(|data| data.entitled));
@@ -141,16 +135,8 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         blocked.findings.push(finding);
         return blocked;
     }
-    let unpublished: Vec<_> = entitled
-        .iter()
-        .filter(|(service, version)| database.published.get(*service).is_none_or(|published| published < version))
-        .map(|(service, _)| service.as_str())
-        .collect();
-    if !unpublished.is_empty() {
-        blocked.findings.push(unready(format!(
-            "migrations of {} have not run on SharedPlatform {name} yet",
-            unpublished.join(", ")
-        )));
+    if let Some(finding) = unpublished(&name, &entitled, &database.published) {
+        blocked.findings.push(finding);
         return blocked;
     }
 
@@ -169,44 +155,76 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
     if !missing.is_empty() {
         // An empty schema in its place would hide that data is lost.
         steps.retain(|step| !matches!(step, Step::Provision { service } if missing.contains(service)));
-        blocked.findings.push(Finding::new(
-            conditions::DATABASE_READY,
-            Some(false),
-            reason::DATA_MISSING,
-            format!(
-                "the schema of {} is gone from Postgres, and the operator did not erase it: restore it, or annotate the tenant with {}={} to begin with an empty one",
-                missing.join(", "),
-                labels::RECREATE_DATA,
-                missing.join(",")
-            ),
-        ));
+        blocked.findings.push(data_missing(&missing));
     }
-    let planned = steps.iter().filter_map(|step| match step {
-        Step::Withdraw { until, .. } => Some(until),
-        _ => None,
-    });
-    let next_look = database
-        .tenant
-        .withdrawn
-        .values()
-        .chain(planned)
-        .filter_map(|until| Duration::try_from(until.duration_since(now)).ok())
-        .min()
-        .map(|wait| wait.clamp(Duration::from_secs(1), Duration::from_hours(1)));
     Plan {
         config_map: Some(config_map(tenant, platform, release, &role, &entitled)),
         endpoint: platform.spec.ingress.as_ref().map(|ingress| {
             let scheme = if ingress.tls_secret.is_some() { "https" } else { "http" };
             format!("{scheme}://{}", platform.spec.domain)
         }),
+        next_look: end_of_retention(&database.tenant, &steps, now),
         role: Some(role),
         steps,
         database: database.tenant.clone(),
         entitled,
         adopted,
-        next_look,
         ..blocked
     }
+}
+
+fn no_database(platform: &str, trouble: Option<&str>) -> Finding {
+    match trouble {
+        Some(trouble) => Finding::new(conditions::DATABASE_READY, Some(false), reason::DATABASE_UNAVAILABLE, trouble),
+        None => Finding::new(
+            conditions::DATABASE_READY,
+            None,
+            reason::PLATFORM_NOT_READY,
+            format!("the Postgres of SharedPlatform {platform} is not set up yet; see its conditions"),
+        ),
+    }
+}
+
+/// Services whose migrations the platform has not run yet.
+fn unpublished(platform: &str, entitled: &BTreeMap<String, i32>, published: &BTreeMap<String, i32>) -> Option<Finding> {
+    let waiting: Vec<_> = entitled
+        .iter()
+        .filter(|(service, version)| published.get(*service).is_none_or(|published| published < version))
+        .map(|(service, _)| service.as_str())
+        .collect();
+    (!waiting.is_empty()).then(|| {
+        Finding::new(
+            conditions::DATABASE_READY,
+            None,
+            reason::PLATFORM_NOT_READY,
+            format!("migrations of {} have not run on SharedPlatform {platform} yet", waiting.join(", ")),
+        )
+    })
+}
+
+fn data_missing(services: &[String]) -> Finding {
+    Finding::new(
+        conditions::DATABASE_READY,
+        Some(false),
+        reason::DATA_MISSING,
+        format!(
+            "the schema of {} is gone from Postgres, and the operator did not erase it: restore it, or annotate the tenant with {}={} to begin with an empty one",
+            services.join(", "),
+            labels::RECREATE_DATA,
+            services.join(",")
+        ),
+    )
+}
+
+/// The time until the data of a withdrawn service is to be erased.
+fn end_of_retention(present: &TenantData, steps: &[Step], now: Timestamp) -> Option<Duration> {
+    let planned = steps.iter().filter_map(|step| match step {
+        Step::Withdraw { until, .. } => Some(until),
+        _ => None,
+    });
+    let waits = present.withdrawn.values().chain(planned);
+    let soonest = waits.filter_map(|until| Duration::try_from(until.duration_since(now)).ok()).min()?;
+    Some(soonest.clamp(Duration::from_secs(1), Duration::from_hours(1)))
 }
 
 /// What the tenant was last seen to have of a service.

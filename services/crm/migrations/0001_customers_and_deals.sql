@@ -1,10 +1,11 @@
+-- Words are what letters and digits make: Postgres' own parser would keep addresses and host names whole.
 CREATE TABLE company (
     id         uuid PRIMARY KEY,
     name       text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     domain     text CHECK (length(domain) BETWEEN 1 AND 253),
     custom     jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(custom) = 'object'),
     version    integer NOT NULL DEFAULT 1,
-    words      tsvector GENERATED ALWAYS AS (to_tsvector('simple', name || ' ' || coalesce(domain, ''))) STORED
+    words      tsvector GENERATED ALWAYS AS (to_tsvector('simple', regexp_replace(name || ' ' || coalesce(domain, ''), '[^[:alnum:]]+', ' ', 'g'))) STORED
 );
 CREATE INDEX company_words ON company USING gin (words);
 
@@ -17,7 +18,7 @@ CREATE TABLE contact (
     phone       text CHECK (length(phone) <= 40),
     custom      jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(custom) = 'object'),
     version     integer NOT NULL DEFAULT 1,
-    words       tsvector GENERATED ALWAYS AS (to_tsvector('simple', given_name || ' ' || family_name || ' ' || coalesce(email, ''))) STORED
+    words       tsvector GENERATED ALWAYS AS (to_tsvector('simple', regexp_replace(given_name || ' ' || family_name || ' ' || coalesce(email, ''), '[^[:alnum:]]+', ' ', 'g'))) STORED
 );
 CREATE INDEX contact_company ON contact (company_id);
 CREATE INDEX contact_words ON contact USING gin (words);
@@ -39,7 +40,7 @@ CREATE TABLE deal (
     currency   char(3) CHECK (currency ~ '^[A-Z]{3}$'),
     custom     jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(custom) = 'object'),
     version    integer NOT NULL DEFAULT 1,
-    words      tsvector GENERATED ALWAYS AS (to_tsvector('simple', title)) STORED,
+    words      tsvector GENERATED ALWAYS AS (to_tsvector('simple', regexp_replace(title, '[^[:alnum:]]+', ' ', 'g'))) STORED,
     CONSTRAINT deal_amount_has_currency CHECK ((amount IS NULL) = (currency IS NULL))
 );
 CREATE INDEX deal_company ON deal (company_id);

@@ -66,6 +66,15 @@ struct DealInput {
     custom: Option<Value>,
 }
 
+impl DealInput {
+    fn check(&self) -> Result<(), Problem> {
+        if self.amount.is_some() == self.currency.is_some() {
+            return Ok(());
+        }
+        Err(Problem::invalid("currency: must be given with amount, and only with it"))
+    }
+}
+
 /// The routes.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(read, replace, delete))
@@ -93,6 +102,7 @@ async fn create(
     State(app): State<App>,
     Json(input): Json<DealInput>,
 ) -> Result<(StatusCode, Json<Deal>), Problem> {
+    input.check()?;
     let query = format!(
         "INSERT INTO deal (id, custom, title, company_id, contact_id, stage, amount, currency) VALUES ($1, $2, $3, $4, $5, coalesce($6, 'Lead'), $7::text::numeric, $8::text) RETURNING {FIELDS}"
     );
@@ -130,6 +140,7 @@ async fn replace(
     headers: HeaderMap,
     Json(input): Json<DealInput>,
 ) -> Result<Json<Deal>, Problem> {
+    input.check()?;
     let expected = expected_version(&headers)?;
     let query = format!(
         "UPDATE deal SET custom = $2, (title, company_id, contact_id, stage, amount, currency) = ROW($3, $4, $5, coalesce($6, 'Lead'), $7::text::numeric, $8::text), version = version + 1

@@ -12,6 +12,7 @@ use easycode_contract::{context::TenantContext, database::Identifier};
 use sqlx::{
     AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
+    raw_sql,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -76,18 +77,22 @@ pub struct TenantTransaction {
 }
 
 impl TenantTransaction {
-    /// Begins, in one round trip. Fails with a 403 if the database does not let the service act as the tenant.
+    /// Begins. Fails with a 403 if the database does not let the service act as the tenant.
+    ///
+    /// In two round trips, so that the connection knows of its transaction before the role can be refused, and rolls it back
+    /// before another tenant gets it.
     pub async fn begin(pool: &PgPool, context: &TenantContext, limits: &Limits) -> Result<Self, Problem> {
         // Derived anew rather than taken from the document: this is the name that reaches SQL.
         let role = Identifier::tenant(&context.tenant)
             .map_err(|error| Problem::forbidden("unknown-tenant", error.to_string()))?;
         let permit = limits.connection(context).await?;
-        let begin = format!(
-            "BEGIN; SET LOCAL ROLE {role}; SET LOCAL search_path = {role}; SET LOCAL statement_timeout = {}; \
+        let settings = format!(
+            "SET LOCAL ROLE {role}; SET LOCAL search_path = {role}; SET LOCAL statement_timeout = {}; \
              SET LOCAL lock_timeout = 5000; SET LOCAL idle_in_transaction_session_timeout = 30000",
             context.limits.statement_timeout_ms
         );
-        let transaction = pool.begin_with(AssertSqlSafe(begin)).await?;
+        let mut transaction = pool.begin().await?;
+        raw_sql(AssertSqlSafe(settings)).execute(&mut *transaction).await?;
         Ok(Self { transaction, _connection: permit })
     }
 

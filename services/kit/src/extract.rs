@@ -2,19 +2,18 @@
 
 use axum::{
     extract::{
-        FromRequest, FromRequestParts,
+        FromRequest, FromRequestParts, Request,
         rejection::{JsonRejection, PathRejection, QueryRejection},
     },
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::Problem;
 
 /// A JSON body, of a request or an answer.
-#[derive(FromRequest)]
-#[from_request(via(axum::Json), rejection(Problem))]
 pub struct Json<T>(pub T);
 
 /// The query.
@@ -27,6 +26,38 @@ pub struct Query<T>(pub T);
 #[from_request(via(axum::extract::Path), rejection(Problem))]
 pub struct Path<T>(pub T);
 
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let axum::Json(value) = axum::Json::<Value>::from_request(request, state).await?;
+        if let Some(path) = with_nul(&value) {
+            return Err(Problem::invalid(format!("{path}: must not contain the character U+0000")));
+        }
+        serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
+            let path = error.path().to_string();
+            let what = error.into_inner().to_string();
+            // A missing or unknown field is named by the message, and has no path of its own.
+            Problem::invalid(if path == "." { what } else { format!("{path}: {what}") })
+        })
+    }
+}
+
+/// Path of the first text that Postgres can't store.
+fn with_nul(value: &Value) -> Option<String> {
+    let below = |name: String, value| {
+        with_nul(value).map(|path| if path.is_empty() { name.clone() } else { format!("{name}.{path}") })
+    };
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => items.iter().enumerate().find_map(|(at, item)| below(at.to_string(), item)),
+        Value::Object(fields) => fields.iter().find_map(|(name, field)| {
+            if name.contains('\0') { Some(name.replace('\0', "\\0")) } else { below(name.clone(), field) }
+        }),
+        _ => None,
+    }
+}
+
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         axum::Json(self.0).into_response()
@@ -36,15 +67,11 @@ impl<T: Serialize> IntoResponse for Json<T> {
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         let text = rejection.body_text();
-        match (&rejection, rejection.status()) {
-            (JsonRejection::JsonDataError(_), _) => {
-                let detail = text.split_once("target type: ").map_or(text.as_str(), |(_, detail)| detail);
-                Self::invalid(detail)
-            }
-            (_, StatusCode::UNSUPPORTED_MEDIA_TYPE) => {
+        match rejection.status() {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 Self::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send JSON with Content-Type: application/json")
             }
-            (_, status) => Self::of(status, text),
+            status => Self::of(status, text),
         }
     }
 }
@@ -61,5 +88,20 @@ impl From<PathRejection> for Problem {
     fn from(_: PathRejection) -> Self {
         // An id that can't be one is the id of nothing.
         Self::not_found("there is no such record")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::with_nul;
+
+    #[test]
+    fn nul_is_found_wherever_it_is() {
+        assert_eq!(with_nul(&json!({"name": "a\0b"})).as_deref(), Some("name"));
+        assert_eq!(with_nul(&json!({"custom": {"tags": ["a", "\0"]}})).as_deref(), Some("custom.tags.1"));
+        assert_eq!(with_nul(&json!({"custom": {"a\0": 1}})).as_deref(), Some("custom.a\\0"));
+        assert_eq!(with_nul(&json!({"name": "a", "amount": 1})), None);
     }
 }

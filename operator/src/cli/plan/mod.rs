@@ -17,6 +17,7 @@ use self::{
     changes::{Live, Section, summary},
     tenant::Planner,
 };
+use super::say;
 use crate::{
     kubernetes::apply::Applier,
     platform::{
@@ -62,14 +63,12 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let sections = sections(&files.applied_to(&cluster), &cluster, applier.as_ref()).await?;
     if sections.is_empty() {
-        println!("nothing to plan: a Release makes nothing until a SharedPlatform names it");
-        return Ok(());
+        return say("nothing to plan: a Release makes nothing until a SharedPlatform names it\n");
     }
     for section in &sections {
-        print!("{section}");
+        say(&section.to_string())?;
     }
-    println!("{}", summary(&sections));
-    Ok(())
+    say(&format!("{}\n", summary(&sections)))
 }
 
 async fn sections(files: &Catalogue, cluster: &Catalogue, applier: Option<&Applier>) -> anyhow::Result<Vec<Section>> {

@@ -9,6 +9,7 @@ use easycode_crds::conditions;
 use kube::Client;
 
 use self::{report::Report, tree::tree};
+use super::say;
 
 const LEGEND: &str = "\
 Each line begins with a mark:
@@ -43,9 +44,9 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let reports: Vec<_> =
         observe::observe(&client, arguments.tenant.as_deref()).await?.iter().map(Report::new).collect();
     match (arguments.output, &arguments.tenant, reports.as_slice()) {
-        (Output::Tree, ..) => print!("{}", reports.iter().map(tree).collect::<String>()),
-        (Output::Json, Some(_), [report]) => println!("{}", serde_json::to_string_pretty(report)?),
-        (Output::Json, ..) => println!("{}", serde_json::to_string_pretty(&reports)?),
+        (Output::Tree, ..) => say(&reports.iter().map(tree).collect::<String>())?,
+        (Output::Json, Some(_), [report]) => say(&format!("{}\n", serde_json::to_string_pretty(report)?))?,
+        (Output::Json, ..) => say(&format!("{}\n", serde_json::to_string_pretty(&reports)?))?,
     }
     match (&arguments.tenant, reports.as_slice()) {
         (Some(name), [report]) if !report.ready => {

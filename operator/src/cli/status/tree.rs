@@ -45,7 +45,7 @@ pub fn tree(report: &Report) -> String {
             "{WAITING} the operator has not looked at this generation yet; the last it saw is {seen}"
         )));
     }
-    root.children.extend(conditions(&report.conditions));
+    root.children.extend(condition_leaves(&report.conditions));
     root.children.extend(report.platform.as_ref().map(platform));
     root.children.extend(report.config_map.as_ref().map(|context| config_map(context, report)));
     if let Some(role) = &report.database_role {
@@ -61,7 +61,7 @@ pub fn tree(report: &Report) -> String {
 }
 
 /// One leaf a condition; `Ready` comes first, since the others explain it.
-fn conditions(list: &[Condition]) -> Vec<Node> {
+fn condition_leaves(list: &[Condition]) -> Vec<Node> {
     let (ready, others): (Vec<_>, Vec<_>) = list.iter().partition(|one| one.type_ == conditions::READY);
     ready.into_iter().chain(others).map(condition).collect()
 }
@@ -110,7 +110,7 @@ fn platform(platform: &Platform) -> Node {
     let region = platform.region.as_deref().unwrap_or_default();
     Node {
         text: format!("{} SharedPlatform {} in {region}{release}", ready.map_or(WAITING, mark), platform.name),
-        children: conditions(&platform.conditions),
+        children: condition_leaves(&platform.conditions),
     }
 }
 

@@ -10,6 +10,9 @@ use crate::kubernetes::{
     object::{Kind, Planned},
 };
 
+/// Label with the name of what a pod runs.
+const NAME_LABEL: &str = "app.kubernetes.io/name";
+
 fn pods(key: &str, value: &str) -> Value {
     json!({ "podSelector": { "matchLabels": { key: value } } })
 }
@@ -25,10 +28,12 @@ fn any_address() -> Value {
 /// All policies of a platform. `database_port` is where an external Postgres listens.
 #[must_use]
 pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
-    let name_label = "app.kubernetes.io/name";
     let service_pods = json!({ "matchLabels": { "app.kubernetes.io/component": "service" } });
     let mut policies = vec![
-        ("default-deny", json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] })),
+        (
+            "default-deny",
+            json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": [] }),
+        ),
         (
             "dns",
             json!({
@@ -43,13 +48,13 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
             "services-to-tenant-service",
             json!({
                 "podSelector": service_pods, "policyTypes": ["Egress"],
-                "egress": [{ "to": [pods(name_label, TENANT_SERVICE)], "ports": [tcp(API_PORT)] }],
+                "egress": [{ "to": [pods(NAME_LABEL, TENANT_SERVICE)], "ports": [tcp(API_PORT)] }],
             }),
         ),
         (
             "tenant-service-from-services",
             json!({
-                "podSelector": { "matchLabels": { name_label: TENANT_SERVICE } }, "policyTypes": ["Ingress"],
+                "podSelector": { "matchLabels": { NAME_LABEL: TENANT_SERVICE } }, "policyTypes": ["Ingress"],
                 "ingress": [{ "from": [pods("app.kubernetes.io/component", "service")], "ports": [tcp(API_PORT)] }],
             }),
         ),
@@ -57,45 +62,12 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
             // The API server's address is known to no selector, its port is 443 or, behind the Service, 6443.
             "tenant-service-to-api-server",
             json!({
-                "podSelector": { "matchLabels": { name_label: TENANT_SERVICE } }, "policyTypes": ["Egress"],
+                "podSelector": { "matchLabels": { NAME_LABEL: TENANT_SERVICE } }, "policyTypes": ["Egress"],
                 "egress": [{ "to": any_address(), "ports": [tcp(443), tcp(6443)] }],
             }),
         ),
     ];
-    let clients = json!({ "matchLabels": { DATABASE_CLIENT: "true" } });
-    if blueprint.spec.database.provider == Provider::Embedded {
-        policies.push((
-            "postgres-from-clients",
-            json!({
-                "podSelector": { "matchLabels": { name_label: postgres::NAME } }, "policyTypes": ["Ingress"],
-                "ingress": [{
-                    "from": [
-                        pods(DATABASE_CLIENT, "true"),
-                        {
-                            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": blueprint.operator.namespace } },
-                            "podSelector": { "matchLabels": { name_label: "easycode-operator" } },
-                        },
-                    ],
-                    "ports": [tcp(5432)],
-                }],
-            }),
-        ));
-        policies.push((
-            "clients-to-postgres",
-            json!({
-                "podSelector": clients, "policyTypes": ["Egress"],
-                "egress": [{ "to": [pods(name_label, postgres::NAME)], "ports": [tcp(5432)] }],
-            }),
-        ));
-    } else {
-        policies.push((
-            "clients-to-postgres",
-            json!({
-                "podSelector": clients, "policyTypes": ["Egress"],
-                "egress": [{ "to": any_address(), "ports": [tcp(database_port)] }],
-            }),
-        ));
-    }
+    policies.extend(to_database(blueprint, database_port));
     if let Some(ingress) = &blueprint.spec.ingress {
         policies.push((
             "services-from-ingress-controller",
@@ -125,4 +97,44 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
             Planned::new(Kind::NetworkPolicy, &blueprint.namespace(), name, body)
         })
         .collect()
+}
+
+/// Who may connect to the database: its clients, and the operator.
+fn to_database(blueprint: &Blueprint, port: u16) -> Vec<(&'static str, Value)> {
+    let mut policies = Vec::new();
+    let clients = json!({ "matchLabels": { DATABASE_CLIENT: "true" } });
+    if blueprint.spec.database.provider == Provider::Embedded {
+        policies.push((
+            "postgres-from-clients",
+            json!({
+                "podSelector": { "matchLabels": { NAME_LABEL: postgres::NAME } }, "policyTypes": ["Ingress"],
+                "ingress": [{
+                    "from": [
+                        pods(DATABASE_CLIENT, "true"),
+                        {
+                            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": blueprint.operator.namespace } },
+                            "podSelector": { "matchLabels": { NAME_LABEL: "easycode-operator" } },
+                        },
+                    ],
+                    "ports": [tcp(5432)],
+                }],
+            }),
+        ));
+        policies.push((
+            "clients-to-postgres",
+            json!({
+                "podSelector": clients, "policyTypes": ["Egress"],
+                "egress": [{ "to": [pods(NAME_LABEL, postgres::NAME)], "ports": [tcp(5432)] }],
+            }),
+        ));
+    } else {
+        policies.push((
+            "clients-to-postgres",
+            json!({
+                "podSelector": clients, "policyTypes": ["Egress"],
+                "egress": [{ "to": any_address(), "ports": [tcp(port)] }],
+            }),
+        ));
+    }
+    policies
 }

@@ -56,13 +56,17 @@ pub fn objects(blueprint: &Blueprint, live: Option<&Value>) -> (Vec<Planned>, bo
         },
     });
     let inputs = json!({ "settings": settings, "requested": blueprint.requested });
+    let configuration = configuration(&settings);
     let mut rendered = stateful_set(&settings, &object_labels);
+    // So that a change of the settings reaches the running server.
+    rendered["spec"]["template"]["metadata"]["annotations"]["easycode.io/configuration"] =
+        workload::short_hash(&json!([configuration, HBA])).into();
     rendered["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"] = object_labels.clone();
     let (stateful_set, pending) =
         workload::keep_or_render(Kind::StatefulSet, &namespace, NAME, &inputs, rendered, live);
     let config = json!({
         "metadata": { "labels": object_labels },
-        "data": { "start.sh": START, "pg_hba.conf": HBA, "postgresql.conf": configuration(&settings) },
+        "data": { "start.sh": START, "pg_hba.conf": HBA, "postgresql.conf": configuration },
     });
     let objects = vec![
         Planned::new(Kind::Service, &namespace, NAME, service),
@@ -86,6 +90,9 @@ listen_addresses = '*'
 unix_socket_directories = '/tmp'
 max_connections = {}
 shared_buffers = {buffers}MB
+# One server without replicas: small new relations are logged at commit, instead of a flush for each of their indexes.
+wal_level = minimal
+max_wal_senders = 0
 # A batch of new tenants creates many relations in one transaction.
 max_locks_per_transaction = 512
 password_encryption = scram-sha-256

@@ -1,23 +1,19 @@
-//! What someone else changes in what the operator has made is changed back: objects at once, since it watches them; grants and
-//! registry at its next look into Postgres.
+//! Objects: made again, or changed back.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use easycode_e2e::{holdings::Holdings, platform::Platform, tenant::TestTenant, wait::until};
-use easycode_operator::{kubernetes::object::Kind, platform::plan::secrets::service_secret};
-use k8s_openapi::api::core::v1::Secret;
+use easycode_crds::SharedPlatform;
+use easycode_e2e::{platform::Platform, tenant::TestTenant, wait::until};
+use easycode_operator::kubernetes::object::Kind;
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection};
 
 /// Longest time until a changed object is as planned again.
 const WATCHED: Duration = Duration::from_secs(15);
-/// Longest time until a change in Postgres is undone: two looks, and some for the work.
-const SURVEYED: Duration = Duration::from_secs(75);
 
 fn api(platform: &Platform, kind: Kind) -> Api<DynamicObject> {
     let (client, resource) = (platform.cluster.client.clone(), kind.resource());
@@ -118,6 +114,19 @@ async fn another_environment_is_changed_back() -> anyhow::Result<()> {
     strategic_change("crm", patch).await
 }
 
+#[tokio::test]
+async fn an_added_environment_is_removed() -> anyhow::Result<()> {
+    let container = json!([{ "name": "service", "env": [{ "name": "RUST_LOG", "value": "debug" }] }]);
+    strategic_change("crm", json!({ "spec": { "template": { "spec": { "containers": container } } } })).await
+}
+
+#[tokio::test]
+async fn an_added_container_is_removed() -> anyhow::Result<()> {
+    // It would stand beside the service's credentials.
+    let container = json!([{ "name": "guest", "image": "localhost/easycode/crm:guest" }]);
+    strategic_change("crm", json!({ "spec": { "template": { "spec": { "containers": container } } } })).await
+}
+
 /// As [`changed_back`], for a Deployment, whose containers are merged by name.
 async fn strategic_change(name: &str, patch: Value) -> anyhow::Result<()> {
     let platform = Platform::example().await?;
@@ -208,7 +217,7 @@ async fn an_ingress_that_is_asked_for_is_kept_and_one_that_is_not_is_removed() -
     let ingress = json!({ "className": "e2e", "controllerNamespace": "e2e" });
     let wanted = |ingress: Value| {
         let patch = Patch::Merge(json!({ "spec": { "ingress": ingress } }));
-        let api: Api<easycode_crds::SharedPlatform> = Api::all(platform.cluster.client.clone());
+        let api: Api<SharedPlatform> = Api::all(platform.cluster.client.clone());
         let name = platform.name.clone();
         async move { api.patch(&name, &PatchParams::default(), &patch).await }
     };
@@ -222,84 +231,6 @@ async fn an_ingress_that_is_asked_for_is_kept_and_one_that_is_not_is_removed() -
         Ok(())
     })
     .await;
-    platform.ready(Duration::from_mins(2)).await;
-    Ok(())
-}
-
-/// Changes something of a tenant in Postgres as the superuser, and waits until the tenant has what it had.
-async fn undone(entitlements: Value, database: &str, statement: impl Fn(&str) -> String) -> anyhow::Result<()> {
-    let platform = Platform::example().await?;
-    let tenant = TestTenant::create(&platform, "drift", json!({ "entitlements": entitlements })).await?;
-    let before = tenant.holdings().await?;
-    platform.sql(database, &statement(&tenant.role())).await?;
-    ensure!(tenant.holdings().await? != before, "the change changes nothing");
-    let started = Instant::now();
-    until("it is as it was", SURVEYED, || async {
-        let now = tenant.holdings().await?;
-        ensure!(now == before, "it is {now:#?}, and was {before:#?}");
-        Ok(())
-    })
-    .await;
-    println!("as it was after {:?}", started.elapsed());
-    tenant.ready().await;
-    tenant.erase().await?;
-    ensure!(tenant.holdings().await? == Holdings::default(), "something is left");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_dropped_grant_is_given_again() -> anyhow::Result<()> {
-    undone(json!([{ "service": "crm" }]), "postgres", |role| format!("REVOKE {role} FROM svc_crm")).await
-}
-
-#[tokio::test]
-async fn an_extra_grant_is_taken_back() -> anyhow::Result<()> {
-    undone(json!([]), "postgres", |role| format!("GRANT {role} TO svc_crm")).await
-}
-
-#[tokio::test]
-async fn a_tenant_that_was_struck_off_the_registry_is_entered_again() -> anyhow::Result<()> {
-    undone(json!([]), "easycode", |role| format!("DELETE FROM easycode.tenant WHERE role = '{role}'")).await
-}
-
-#[tokio::test]
-async fn a_dropped_schema_is_told_of_and_made_anew_only_when_asked_for() -> anyhow::Result<()> {
-    let platform = Platform::example().await?;
-    let tenant = TestTenant::create(&platform, "drift", json!({})).await?;
-    tenant.add_contact("Lovelace").await?;
-    let before = tenant.holdings().await?;
-    platform.sql("crm", &format!("DROP SCHEMA {} CASCADE", tenant.role())).await?;
-    let told = tenant.condition("DatabaseReady", "False", "DataMissing").await;
-    let ready = told.status.iter().flat_map(|status| &status.conditions).find(|one| one.type_ == "Ready");
-    let message = ready.map(|ready| ready.message.as_str()).unwrap_or_default();
-    ensure!(message.contains("crm") && message.contains("easycode.io/recreate-data=crm"), "{message}");
-    ensure!(
-        tenant.holdings().await?.schemas.get("crm").is_none_or(|schema| schema.owner.is_none()),
-        "made anew unasked"
-    );
-
-    tenant.annotate("easycode.io/recreate-data", "crm").await?;
-    tenant.ready().await;
-    ensure!(tenant.holdings().await? == before, "it has something else than before");
-    let answer = tenant.serves(200).await;
-    ensure!(answer.body["items"] == json!([]), "{answer:?}");
-    tenant.erase().await
-}
-
-#[tokio::test]
-async fn a_changed_password_is_one_that_postgres_accepts_again() -> anyhow::Result<()> {
-    let platform = Platform::example().await?;
-    let name = service_secret("crm");
-    let secrets: Api<Secret> = Api::namespaced(platform.cluster.client.clone(), &platform.namespace());
-    let patch = Patch::Merge(json!({ "stringData": { "password": "changed-by-hand" } }));
-    secrets.patch(&name, &PatchParams::default(), &patch).await?;
-    let started = Instant::now();
-    until("the login of crm is as its Secret says", SURVEYED, || async {
-        let login = platform.login_of("crm").await?;
-        Ok(PgConnection::connect_with(&login).await?.close().await?)
-    })
-    .await;
-    println!("accepted after {:?}", started.elapsed());
     platform.ready(Duration::from_mins(2)).await;
     Ok(())
 }
