@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use easycode_crds::SharedPlatform;
 use easycode_e2e::{platform::Platform, tenant::TestTenant, wait::until};
-use easycode_operator::kubernetes::object::Kind;
+use easycode_operator::kubernetes::object::{Kind, Planned};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
@@ -33,6 +34,17 @@ fn meant(object: &DynamicObject) -> Value {
     json!({ "labels": object.metadata.labels, "body": body })
 }
 
+/// The paths at which an object is not as it was, and what is new in it.
+fn differences(before: &Value, now: &Value) -> String {
+    let lacking = |body: &Value, live: &Value| {
+        let planned =
+            Planned { kind: Kind::Deployment, namespace: String::new(), name: String::new(), body: body.clone() };
+        let live = DynamicObject { types: None, metadata: ObjectMeta::default(), data: live.clone() };
+        planned.differences(&live).join(", ")
+    };
+    format!("not as before: {}; new: {}", lacking(before, now), lacking(now, before))
+}
+
 /// Changes an object and waits until it is as it was.
 async fn changed_back(kind: Kind, name: &str, patch: Value) -> anyhow::Result<()> {
     let platform = Platform::example().await?;
@@ -43,7 +55,7 @@ async fn changed_back(kind: Kind, name: &str, patch: Value) -> anyhow::Result<()
     let started = Instant::now();
     until(&format!("{kind:?} {name} is as it was"), WATCHED, || async {
         let now = meant(&api.get(name).await?);
-        ensure!(now == before, "it is {now}, and was {before}");
+        ensure!(now == before, "{}", differences(&before, &now));
         Ok(())
     })
     .await;
@@ -67,7 +79,7 @@ async fn made_again_on(platform: &Platform, kind: Kind, name: &str) -> anyhow::R
         let now = api.get_opt(name).await?.context("it is gone")?;
         ensure!(now.metadata.uid != before.metadata.uid, "it is still the old one");
         let ports_are_given = kind == Kind::Service;
-        ensure!(ports_are_given || meant(&now) == meant(&before), "{} was {}", meant(&now), meant(&before));
+        ensure!(ports_are_given || meant(&now) == meant(&before), "{}", differences(&meant(&before), &meant(&now)));
         Ok(())
     })
     .await;
@@ -137,7 +149,7 @@ async fn strategic_change(name: &str, patch: Value) -> anyhow::Result<()> {
     let started = Instant::now();
     until(&format!("Deployment {name} is as it was"), WATCHED, || async {
         let now = meant(&api.get(name).await?);
-        ensure!(now == before, "it is {now}, and was {before}");
+        ensure!(now == before, "{}", differences(&before, &now));
         Ok(())
     })
     .await;

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// The chart.
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/easycode");
 
-/// Helm by the variable HELM, else from the PATH.
+/// Helm by the variable HELM, else where `make deploy` links it, else from the PATH.
 fn program() -> PathBuf {
     if let Some(program) = env::var_os("HELM") {
         let program = PathBuf::from(program);
@@ -23,7 +23,9 @@ fn program() -> PathBuf {
         return program;
     }
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
+    let linked = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bin"));
+    std::iter::once(linked)
+        .chain(env::split_paths(&path))
         .map(|folder| folder.join("helm"))
         .find(|program| program.is_file())
         .expect("there is no helm on the PATH: run `make test` (or `make unit`), which builds it, or name it by HELM")
