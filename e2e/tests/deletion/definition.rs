@@ -88,6 +88,17 @@ impl Saved {
     }
 }
 
+/// Waits for an event about the tenant.
+async fn said(tenant: &TestTenant, reason: &str) {
+    let events: Api<Event> = Api::all(tenant.platform.cluster.client.clone());
+    let about = format!("regarding.kind=Tenant,regarding.name={},reason={reason}", tenant.name);
+    until(&format!("an event {reason} about {}", tenant.name), Duration::from_secs(20), || async {
+        let found = events.list(&ListParams::default().fields(&about)).await?;
+        found.items.first().map(drop).context("no such event")
+    })
+    .await;
+}
+
 /// With the definition on its way out, the tenant is held and served, and an event says why.
 async fn held(tenant: &TestTenant) -> anyhow::Result<()> {
     let cluster = &tenant.platform.cluster;
@@ -96,13 +107,7 @@ async fn held(tenant: &TestTenant) -> anyhow::Result<()> {
     definitions(cluster).delete(DEFINITION, &DeleteParams::background()).await?;
     let held = tenant.condition("Ready", "False", "DefinitionDeleting").await;
     ensure!(held.metadata.deletion_timestamp.is_some(), "not being deleted");
-    let events: Api<Event> = Api::all(cluster.client.clone());
-    let about = format!("regarding.kind=Tenant,regarding.name={},reason=DefinitionDeleting", tenant.name);
-    until("an event says why", Duration::from_secs(20), || async {
-        let found = events.list(&ListParams::default().fields(&about)).await?;
-        found.items.first().cloned().context("no such event")
-    })
-    .await;
+    said(tenant, "DefinitionDeleting").await;
     // The API server asks again and again for the objects to go; the operator holds on.
     tokio::time::sleep(Duration::from_secs(5)).await;
     tenant.get().await.context("the tenant is gone")?;
@@ -118,7 +123,13 @@ async fn deleting_the_definition_of_tenants_takes_no_tenant_with_it() -> anyhow:
     let spec = json!({ "limits": { "requestsPerSecond": 10_000 } });
     let tenant = TestTenant::create(&platform, "definition", spec).await?;
     tenant.add_contact("Survivor").await?;
-    let saved = Saved::take(&platform.cluster).await?;
+    // Comes back under the same name as another company.
+    let namesake = TestTenant::create(&platform, "namesake", json!({ "displayName": "Aurora Ltd" })).await?;
+    namesake.add_contact("Survivor").await?;
+    let mut saved = Saved::take(&platform.cluster).await?;
+    for tenant in saved.tenants.iter_mut().filter(|tenant| tenant.name_any() == namesake.name) {
+        tenant.spec.display_name = "Borealis Ltd".to_owned();
+    }
     let running = Traffic::start(tenant.request("crm", Method::GET, "/contacts").await?);
     // In a task of its own, so that a panic does not keep the rest from being put back.
     let observed = tokio::spawn({
@@ -131,6 +142,7 @@ async fn deleting_the_definition_of_tenants_takes_no_tenant_with_it() -> anyhow:
 
     // What was put back is the tenant that was there: it has its data, and a change of it counts.
     tenant.ready().await;
+    said(&tenant, "DataAdopted").await;
     let campaigns = json!({ "entitlements": [{ "service": "crm", "modules": ["campaigns"] }] });
     tenant.change(campaigns).await?;
     tenant.ready().await;
@@ -141,6 +153,10 @@ async fn deleting_the_definition_of_tenants_takes_no_tenant_with_it() -> anyhow:
     let unserved = seen.iter().find(|one| one.status != 200);
     ensure!(unserved.is_none(), "{unserved:?} in between");
     println!("{} requests were served in between", seen.len());
+    namesake.condition("Ready", "False", "RetainedData").await;
+    namesake.change(json!({ "displayName": "Aurora Ltd" })).await?;
+    namesake.ready().await;
+    ensure!(rows(&namesake).await? == "Survivor", "the namesake's rows are gone");
     for other in &saved.tenants {
         let other = TestTenant { platform: platform.clone(), name: other.name_any() };
         until(&format!("tenant {} is reported on again", other.name), PATIENCE, || async {
@@ -151,5 +167,6 @@ async fn deleting_the_definition_of_tenants_takes_no_tenant_with_it() -> anyhow:
         })
         .await;
     }
-    tenant.erase().await
+    tokio::try_join!(tenant.erase(), namesake.erase())?;
+    Ok(())
 }

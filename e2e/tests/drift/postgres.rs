@@ -23,23 +23,41 @@ async fn undone(entitlements: Value, database: &str, statement: impl Fn(&str) ->
     let before = tenant.holdings().await?;
     platform.sql(database, &statement(&tenant.role())).await?;
     ensure!(tenant.holdings().await? != before, "the change changes nothing");
+    as_before(&tenant, &before).await?;
+    tenant.erase().await?;
+    ensure!(tenant.holdings().await? == Holdings::default(), "something is left");
+    Ok(())
+}
+
+async fn as_before(tenant: &TestTenant, before: &Holdings) -> anyhow::Result<()> {
     let started = Instant::now();
     until("it is as it was", SURVEYED, || async {
         let now = tenant.holdings().await?;
-        ensure!(now == before, "it is {now:#?}, and was {before:#?}");
+        ensure!(now == *before, "it is {now:#?}, and was {before:#?}");
         Ok(())
     })
     .await;
     println!("as it was after {:?}", started.elapsed());
     tenant.ready().await;
-    tenant.erase().await?;
-    ensure!(tenant.holdings().await? == Holdings::default(), "something is left");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_dropped_grant_is_given_again() -> anyhow::Result<()> {
     undone(json!([{ "service": "crm" }]), "postgres", |role| format!("REVOKE {role} FROM svc_crm")).await
+}
+
+#[tokio::test]
+async fn an_erasure_in_between_hides_no_change_of_another_tenant() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let tenant = TestTenant::create(&platform, "drift", json!({})).await?;
+    let leaving = TestTenant::create(&platform, "drift", json!({})).await?;
+    let before = tenant.holdings().await?;
+    platform.sql("postgres", &format!("REVOKE {} FROM svc_crm", tenant.role())).await?;
+    // It ends with a look into Postgres, too.
+    leaving.erase().await?;
+    as_before(&tenant, &before).await?;
+    tenant.erase().await
 }
 
 #[tokio::test]

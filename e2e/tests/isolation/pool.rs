@@ -1,8 +1,8 @@
 //! Pooled connections serve all tenants in turn: nothing of one turn is left in the next.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use easycode_contract::{context::TenantContext, runtime::TENANT_SERVICE};
 use easycode_e2e::{platform::Answer, tenant::TestTenant};
 use easycode_kit::{TenantTransaction, database::pool, limits::Limits};
@@ -37,27 +37,27 @@ async fn a_tenants_role_ends_with_its_transaction_however_that_ends() -> anyhow:
     // The last one breaks off a statement, as a client does that goes away.
     for ending in ["COMMIT", "ROLLBACK", "error", "cancelled"] {
         for (tenant, context) in [(&a, &of_a), (&b, &of_b)] {
-            let mut transaction = TenantTransaction::begin(&pool, context, &limits)
-                .await
-                .map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
+            let mut transaction =
+                TenantTransaction::begin(&pool, context, &limits).await.map_err(|problem| anyhow!("{problem:?}"))?;
             let (role, path, timeout) = identity(&mut transaction).await?;
-            let schema = format!("\"{}\"", tenant.role());
-            ensure!(
-                role == tenant.role() && path.trim_matches('"') == role && timeout == "30s",
-                "{schema} {role} {path}"
-            );
+            let own = role == tenant.role() && path.trim_matches('"') == role && timeout == "30s";
+            ensure!(own, "as {}: {role} {path} {timeout}", tenant.role());
             match ending {
-                "COMMIT" => transaction.commit().await.map_err(|problem| anyhow::anyhow!("{problem:?}"))?,
                 "error" => {
                     let failed = sqlx::query("SELECT 1 / 0").execute(&mut *transaction).await;
                     ensure!(failed.is_err());
                 }
                 "cancelled" => {
                     let slow = sqlx::query("SELECT pg_sleep(0.5)").execute(&mut *transaction);
-                    let cut = tokio::time::timeout(std::time::Duration::from_millis(50), slow).await;
+                    let cut = tokio::time::timeout(Duration::from_millis(50), slow).await;
                     ensure!(cut.is_err());
                 }
-                _ => drop(transaction),
+                _ => {}
+            }
+            if ending == "COMMIT" {
+                transaction.commit().await.map_err(|problem| anyhow!("{problem:?}"))?;
+            } else {
+                drop(transaction);
             }
             let after = identity(&mut *pool.acquire().await?).await?;
             ensure!(after == outside, "after {ending}: {after:?} and not {outside:?}");
@@ -67,11 +67,41 @@ async fn a_tenants_role_ends_with_its_transaction_however_that_ends() -> anyhow:
 }
 
 #[tokio::test]
+async fn a_request_that_is_cut_off_at_any_point_leaves_no_trace_for_the_next() -> anyhow::Result<()> {
+    let (a, b) = two_tenants("cut").await?;
+    let pool = pool(a.platform.login_of("crm").await?, 1);
+    let (limits, of_a, of_b) = (Arc::new(Limits::default()), context(&a).await?, context(&b).await?);
+    let outside = identity(&mut *pool.acquire().await?).await?;
+    for step in 0..80 {
+        let work = async {
+            let mut transaction = TenantTransaction::begin(&pool, &of_a, &limits).await?;
+            sqlx::query("INSERT INTO company (id, name) VALUES (gen_random_uuid(), 'cut off')")
+                .execute(&mut *transaction)
+                .await?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            transaction.commit().await
+        };
+        // From before it begins until after its last statement.
+        ensure!(tokio::time::timeout(Duration::from_micros(step * 40), work).await.is_err());
+        let mut next =
+            TenantTransaction::begin(&pool, &of_b, &limits).await.map_err(|problem| anyhow!("{problem:?}"))?;
+        let (role, path, _) = identity(&mut next).await?;
+        ensure!(role == b.role() && path.trim_matches('"') == role, "cut off in step {step}: {role} {path}");
+        drop(next);
+        let after = identity(&mut *pool.acquire().await?).await?;
+        ensure!(after == outside, "cut off in step {step}: {after:?} and not {outside:?}");
+    }
+    let left = a.platform.sql("crm", &format!("SELECT count(*) FROM {}.company", a.role())).await?;
+    ensure!(left == "0", "{left} rows of what was cut off were stored");
+    erase(&a, &b).await
+}
+
+#[tokio::test]
 async fn what_a_tenant_sets_for_its_session_is_not_there_for_the_next() -> anyhow::Result<()> {
     let (a, b) = two_tenants("session").await?;
     let pool = pool(a.platform.login_of("crm").await?, 1);
     let (limits, of_a, of_b) = (Arc::new(Limits::default()), context(&a).await?, context(&b).await?);
-    let problem = |problem| anyhow::anyhow!("{problem:?}");
+    let problem = |problem| anyhow!("{problem:?}");
     let mut transaction = TenantTransaction::begin(&pool, &of_a, &limits).await.map_err(problem)?;
     let hostile = format!("SET SESSION ROLE {0}; SET SESSION search_path = {0}; SET statement_timeout = 0", a.role());
     sqlx::raw_sql(AssertSqlSafe(hostile)).execute(&mut *transaction).await?;
@@ -108,7 +138,7 @@ async fn requests_of_two_tenants_side_by_side_see_only_their_own() -> anyhow::Re
         let failing = number % 10 < 2;
         let request = if failing { fail } else { read }.try_clone();
         async move {
-            let answer = Answer::of(request.ok_or_else(|| anyhow::anyhow!("a body that can't be sent again"))?).await?;
+            let answer = Answer::of(request.ok_or_else(|| anyhow!("a body that can't be sent again"))?).await?;
             if failing {
                 ensure!((answer.status, answer.code()) == (409, "conflict"), "{answer:?}");
             } else {

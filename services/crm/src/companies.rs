@@ -12,8 +12,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
+    custom,
     page::{Page, PageQuery},
-    record::{custom, expected_version, untouched},
+    record::{expected_version, untouched},
 };
 
 const FIELDS: &str = "id, name, domain, custom, version";
@@ -74,10 +75,11 @@ async fn create(
     Json(input): Json<CompanyInput>,
 ) -> Result<(StatusCode, Json<Company>), Problem> {
     let query = format!("INSERT INTO company (id, custom, name, domain) VALUES ($1, $2, $3, $4) RETURNING {FIELDS}");
+    let custom = custom::checked(&caller, &app, "company", input.custom)?;
     let mut transaction = caller.begin(&app).await?;
     let made = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(Uuid::now_v7())
-        .bind(custom(input.custom))
+        .bind(custom)
         .bind(input.name)
         .bind(input.domain)
         .fetch_one(&mut *transaction)
@@ -109,10 +111,11 @@ async fn replace(
         "UPDATE company SET custom = $2, (name, domain) = ROW($3, $4), version = version + 1
          WHERE id = $1 AND version = coalesce($5, version) RETURNING {FIELDS}"
     );
+    let custom = custom::checked(&caller, &app, "company", input.custom)?;
     let mut transaction = caller.begin(&app).await?;
     let changed: Option<Company> = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(id)
-        .bind(custom(input.custom))
+        .bind(custom)
         .bind(input.name)
         .bind(input.domain)
         .bind(expected)

@@ -12,8 +12,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
+    custom,
     page::{Page, PageQuery},
-    record::{custom, expected_version, untouched},
+    record::{expected_version, untouched},
 };
 
 const FIELDS: &str = "id, company_id, given_name, family_name, email, phone, custom, version";
@@ -89,10 +90,11 @@ async fn create(
     let query = format!(
         "INSERT INTO contact (id, custom, company_id, given_name, family_name, email, phone) VALUES ($1, $2, $3, $4, $5, lower($6), $7) RETURNING {FIELDS}"
     );
+    let custom = custom::checked(&caller, &app, "contact", input.custom)?;
     let mut transaction = caller.begin(&app).await?;
     let made = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(Uuid::now_v7())
-        .bind(custom(input.custom))
+        .bind(custom)
         .bind(input.company_id)
         .bind(input.given_name)
         .bind(input.family_name)
@@ -127,10 +129,11 @@ async fn replace(
         "UPDATE contact SET custom = $2, (company_id, given_name, family_name, email, phone) = ROW($3, $4, $5, lower($6), $7), version = version + 1
          WHERE id = $1 AND version = coalesce($8, version) RETURNING {FIELDS}"
     );
+    let custom = custom::checked(&caller, &app, "contact", input.custom)?;
     let mut transaction = caller.begin(&app).await?;
     let changed: Option<Contact> = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(id)
-        .bind(custom(input.custom))
+        .bind(custom)
         .bind(input.company_id)
         .bind(input.given_name)
         .bind(input.family_name)

@@ -12,9 +12,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    money,
+    custom, money,
     page::{Page, PageQuery},
-    record::{custom, expected_version, untouched},
+    record::{expected_version, untouched},
 };
 
 const FIELDS: &str =
@@ -106,10 +106,11 @@ async fn create(
     let query = format!(
         "INSERT INTO deal (id, custom, title, company_id, contact_id, stage, amount, currency) VALUES ($1, $2, $3, $4, $5, coalesce($6, 'Lead'), $7::text::numeric, $8::text) RETURNING {FIELDS}"
     );
+    let custom = custom::checked(&caller, &app, "deal", input.custom)?;
     let mut transaction = caller.begin(&app).await?;
     let made = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(Uuid::now_v7())
-        .bind(custom(input.custom))
+        .bind(custom)
         .bind(input.title)
         .bind(input.company_id)
         .bind(input.contact_id)
@@ -146,10 +147,11 @@ async fn replace(
         "UPDATE deal SET custom = $2, (title, company_id, contact_id, stage, amount, currency) = ROW($3, $4, $5, coalesce($6, 'Lead'), $7::text::numeric, $8::text), version = version + 1
          WHERE id = $1 AND version = coalesce($9, version) RETURNING {FIELDS}"
     );
+    let custom = custom::checked(&caller, &app, "deal", input.custom)?;
     let mut transaction = caller.begin(&app).await?;
     let changed: Option<Deal> = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(id)
-        .bind(custom(input.custom))
+        .bind(custom)
         .bind(input.title)
         .bind(input.company_id)
         .bind(input.contact_id)

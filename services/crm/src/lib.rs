@@ -3,6 +3,7 @@
 pub mod campaigns;
 pub mod companies;
 pub mod contacts;
+pub mod custom;
 pub mod deals;
 pub mod money;
 pub mod page;

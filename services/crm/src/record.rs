@@ -2,7 +2,6 @@
 
 use axum::http::{HeaderMap, header};
 use easycode_kit::Problem;
-use serde_json::Value;
 
 /// The version in `If-Match`, if there is one.
 pub fn expected_version(headers: &HeaderMap) -> Result<Option<i32>, Problem> {
@@ -19,10 +18,4 @@ pub fn untouched(exists: bool, kind: &str) -> Problem {
     } else {
         Problem::not_found(format!("there is no such {kind}"))
     }
-}
-
-/// Custom fields, empty without any.
-#[must_use]
-pub fn custom(value: Option<Value>) -> Value {
-    value.unwrap_or_else(|| Value::Object(serde_json::Map::new()))
 }

@@ -142,7 +142,7 @@ impl From<sqlx::Error> for Problem {
             Some("42501") => Self::forbidden("not-entitled", "the tenant's access to this service was withdrawn"),
             Some("57014") => Self::unavailable("the query took longer than the tenant's limit; ask for less"),
             Some("55P03" | "40001" | "40P01") => Self::unavailable("someone else changes the same record; try again"),
-            Some(code) if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => {
+            Some(code) if ["08", "28", "53", "57"].iter().any(|class| code.starts_with(class)) => {
                 warn!(%error, "database");
                 Self::unavailable("the database does not answer; try again")
             }

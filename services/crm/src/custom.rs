@@ -1,0 +1,133 @@
+//! A tenant's own fields. Its administrators declare them in the settings of CRM:
+//!
+//! ```json
+//! {"customFields": {"contact": [{"name": "loyaltyNumber", "type": "Text", "required": true}]}}
+//! ```
+//!
+//! For a kind of record with declared fields nothing else is taken; for one without, any object is.
+
+use std::collections::HashMap;
+
+use easycode_kit::{App, Caller, Problem};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Settings {
+    #[serde(default)]
+    custom_fields: HashMap<String, Vec<Field>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Field {
+    name: String,
+    #[serde(rename = "type")]
+    type_: Type,
+    #[serde(default)]
+    required: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum Type {
+    Text,
+    Number,
+    Boolean,
+    Date,
+}
+
+impl Type {
+    fn admits(self, value: &Value) -> bool {
+        match self {
+            Self::Text => value.is_string(),
+            Self::Number => value.is_number(),
+            Self::Boolean => value.is_boolean(),
+            Self::Date => value.as_str().is_some_and(is_date),
+        }
+    }
+
+    fn description(self) -> &'static str {
+        match self {
+            Self::Text => "a text",
+            Self::Number => "a number",
+            Self::Boolean => "true or false",
+            Self::Date => "a date such as 2026-11-24",
+        }
+    }
+}
+
+fn is_date(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').map(|part| (part.len(), part.parse::<u16>().unwrap_or(0))).collect();
+    matches!(parts[..], [(4, _), (2, 1..=12), (2, 1..=31)])
+}
+
+/// The custom fields of a record of the kind, if they are as the tenant declares them; an empty object without any.
+pub fn checked(caller: &Caller, app: &App, kind: &str, custom: Option<Value>) -> Result<Value, Problem> {
+    let settings = caller.context.settings.get(&app.config.service);
+    let declared = settings.and_then(|settings| match Settings::deserialize(settings) {
+        Ok(mut settings) => settings.custom_fields.remove(kind),
+        Err(error) => {
+            tracing::warn!(%error, tenant = caller.tenant, "its custom fields can't be read, so any are taken");
+            None
+        }
+    });
+    let custom = custom.unwrap_or_else(|| Value::Object(Map::new()));
+    let Value::Object(fields) = &custom else { return Err(Problem::invalid("custom: must be a JSON object")) };
+    match declared {
+        Some(declared) => check(&declared, fields).map(|()| custom),
+        None => Ok(custom),
+    }
+}
+
+fn check(declared: &[Field], fields: &Map<String, Value>) -> Result<(), Problem> {
+    for name in fields.keys() {
+        if !declared.iter().any(|field| field.name == *name) {
+            let known: Vec<_> = declared.iter().map(|field| field.name.as_str()).collect();
+            return Err(Problem::invalid(format!(
+                "custom.{name}: there is no such field; declared are {}",
+                known.join(", ")
+            )));
+        }
+    }
+    for field in declared {
+        match fields.get(&field.name).filter(|value| !value.is_null()) {
+            None if field.required => {
+                return Err(Problem::invalid(format!("custom.{}: is required", field.name)));
+            }
+            Some(value) if !field.type_.admits(value) => {
+                let description = field.type_.description();
+                return Err(Problem::invalid(format!("custom.{}: must be {description}", field.name)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_declared_fields_of_the_declared_type_are_taken() {
+        let declared: Vec<Field> = serde_json::from_value(json!([
+            {"name": "tier", "type": "Text", "required": true},
+            {"name": "since", "type": "Date"},
+            {"name": "score", "type": "Number"},
+        ]))
+        .unwrap();
+        let outcome = |custom: Value| check(&declared, custom.as_object().unwrap()).map_err(|problem| problem.detail);
+        assert_eq!(outcome(json!({"tier": "gold", "since": "2026-11-24", "score": 3})), Ok(()));
+        assert_eq!(outcome(json!({"tier": "gold", "since": null})), Ok(()));
+        assert_eq!(outcome(json!({})), Err("custom.tier: is required".to_owned()));
+        assert_eq!(outcome(json!({"tier": 1})), Err("custom.tier: must be a text".to_owned()));
+        let date = "custom.since: must be a date such as 2026-11-24".to_owned();
+        for bad in ["2026-13-01", "24.11.2026", "2026-1-1", ""] {
+            assert_eq!(outcome(json!({"tier": "gold", "since": bad})), Err(date.clone()));
+        }
+        assert!(outcome(json!({"tier": "gold", "color": "red"})).unwrap_err().starts_with("custom.color: there is no"));
+    }
+}
