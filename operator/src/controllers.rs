@@ -230,7 +230,7 @@ async fn look(context: &Context, platform: String, database: Arc<Database>) {
             info!(platform, "the platform's Postgres answers again");
         }
     }
-    for role in looked.unwrap_or_default() {
+    for role in database.take_changed() {
         if let Some(name) = role.strip_prefix("t_").map(|name| name.replace('_', "-"))
             && context.tenants.get(&ObjectRef::new(&name)).is_some()
         {

@@ -1,11 +1,13 @@
 //! CRM from end to end: records, their links, conflicts, paging, search, campaigns.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, ensure};
+use easycode_contract::runtime::TENANT_SERVICE;
 use easycode_e2e::{
     platform::{Answer, Platform},
     tenant::TestTenant,
+    tokens::token,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -160,4 +162,40 @@ async fn a_campaign_counts_each_member_once() -> anyhow::Result<()> {
     let campaigns = tenant.read("/campaigns").await?;
     ensure!(campaigns.body[0]["members"] == 2, "{campaigns:?}");
     tenant.erase().await
+}
+
+#[tokio::test]
+async fn fields_that_a_tenants_administrator_declares_are_the_tenants_own() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let (tenant, other) = tokio::try_join!(
+        TestTenant::create(&platform, "fields", json!({})),
+        TestTenant::create(&platform, "fields-other", json!({})),
+    )?;
+    let declared = json!({ "customFields": { "contact": [
+        { "name": "loyaltyNumber", "type": "Text", "required": true }, { "name": "since", "type": "Date" },
+    ] } });
+    let administrator = token(&tenant.name, &["tenant-admin"])?;
+    let set = platform.ask(TENANT_SERVICE, Method::PUT, "/settings/crm", &administrator, Some(declared)).await?;
+    ensure!(set.status == 200, "{set:?}");
+    // Known to every replica within a second.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let contact = |custom: Value| json!({ "familyName": "Lovelace", "custom": custom });
+    for (custom, field) in [
+        (json!({}), "custom.loyaltyNumber"),
+        (json!({ "loyaltyNumber": 7 }), "custom.loyaltyNumber"),
+        (json!({ "loyaltyNumber": "7", "since": "yesterday" }), "custom.since"),
+        (json!({ "loyaltyNumber": "7", "color": "red" }), "custom.color"),
+    ] {
+        let refused = tenant.ask("crm", Method::POST, "/contacts", Some(contact(custom.clone()))).await?;
+        ensure!((refused.status, refused.code()) == (422, "invalid"), "{custom}: {refused:?}");
+        let detail = refused.body["detail"].as_str().unwrap_or_default();
+        ensure!(detail.starts_with(field), "{custom}: {detail}");
+    }
+    let full = json!({ "loyaltyNumber": "7", "since": "2026-11-24" });
+    let made = make(&tenant, "/contacts", contact(full.clone())).await?;
+    ensure!(made["custom"] == full, "{made}");
+    make(&tenant, "/companies", json!({ "name": "Nordlicht GmbH", "custom": { "color": "red" } })).await?;
+    make(&other, "/contacts", contact(json!({ "color": "red" }))).await?;
+    tokio::try_join!(tenant.erase(), other.erase())?;
+    Ok(())
 }

@@ -205,6 +205,10 @@ async fn connect(
         });
         return Ok(database);
     }
+    if let Some(outdated) = context.databases.get(blueprint.name) {
+        outdated.close().await;
+        context.databases.remove(blueprint.name);
+    }
     if blueprint.spec.database.provider == Provider::Embedded && !is_up(blueprint, context) {
         applied.findings.push(Finding::new(
             conditions::DATABASE_READY,

@@ -5,8 +5,11 @@
 //! one tenant's trouble stays its own.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, RwLock},
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,6 +38,9 @@ pub struct Database {
     admin: PgPool,
     services: BTreeMap<String, PgPool>,
     survey: RwLock<Survey>,
+    /// Roles whose data was found to differ from what was left there, until someone sees to them.
+    changed: std::sync::Mutex<BTreeSet<String>>,
+    closed: AtomicBool,
     /// Held while writing or surveying: a survey must not miss a batch that commits meanwhile.
     exclusive: Mutex<()>,
     queue: mpsc::Sender<Request>,
@@ -79,6 +85,8 @@ impl Database {
             admin,
             services,
             survey: RwLock::default(),
+            changed: std::sync::Mutex::default(),
+            closed: AtomicBool::new(false),
             exclusive: Mutex::default(),
             queue,
             metrics,
@@ -112,14 +120,25 @@ impl Database {
         self.read().behind(service).into_iter().map(str::to_owned).collect()
     }
 
-    /// Surveys anew and returns the roles whose data is not what was last seen or made.
-    pub async fn refresh(&self) -> Result<Vec<String>, Error> {
+    /// Surveys anew.
+    pub async fn refresh(&self) -> Result<(), Error> {
         let _exclusive = self.exclusive.lock().await;
         let fresh = self.look().await?;
-        let mut known = self.survey.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let changed = fresh.changed_since(&known);
+        let mut known = self.survey.write().unwrap_or_else(PoisonError::into_inner);
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(fresh.changed_since(&known));
         *known = fresh;
-        Ok(changed)
+        Ok(())
+    }
+
+    /// The roles whose data was not what was last seen or made, at any survey since this was last asked.
+    pub fn take_changed(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.changed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Finishes what is under way and takes no more, so that a connection that follows sees all that was made.
+    pub async fn close(&self) {
+        let _exclusive = self.exclusive.lock().await;
+        self.closed.store(true, Ordering::Relaxed);
     }
 
     /// Takes the steps for the tenant, together with whatever else is asked for at the time, and returns what it has then.
@@ -131,7 +150,7 @@ impl Database {
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Survey> {
-        self.survey.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.survey.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn look(&self) -> Result<Survey, Error> {
@@ -145,6 +164,7 @@ impl Database {
                 role_exists: row.get("role_exists"),
                 members: row.get::<Vec<String>, _>("members").into_iter().collect(),
                 schemas: BTreeMap::new(),
+                lost: BTreeSet::new(),
                 uid: row.get("uid"),
                 display_name: row.get("display_name"),
                 retained: retained.and_then(|text| text.parse().ok()),
@@ -156,7 +176,11 @@ impl Database {
             self.metrics.sql_statement("read");
             for row in sqlx::query(survey::SCHEMAS).fetch_all(pool).await? {
                 let data = survey.tenants.entry(row.get("name")).or_default();
-                data.schemas.insert(service.clone(), row.get("version"));
+                if row.get("lost") {
+                    data.lost.insert(service.clone());
+                } else {
+                    data.schemas.insert(service.clone(), row.get("version"));
+                }
             }
             self.metrics.sql_statement("read");
             let published: i32 = sqlx::query_scalar(survey::PUBLISHED).fetch_one(pool).await?;
@@ -228,6 +252,11 @@ impl Database {
 
     async fn serve(&self, batch: Vec<Request>) {
         let _exclusive = self.exclusive.lock().await;
+        if self.closed.load(Ordering::Relaxed) {
+            let closed = || Error::Unavailable("the operator connects anew".to_owned());
+            batch.into_iter().for_each(|request| drop(request.done.send(Err(closed()))));
+            return;
+        }
         let all: Vec<_> = batch.iter().map(|request| (&request.role, request.steps.as_slice())).collect();
         let together = self.take(&all).await;
         let alone = match together {
@@ -241,7 +270,7 @@ impl Database {
             let present = self.tenant(&request.role);
             let result = outcome.map(|()| plan::outcome(&present, &request.steps, &published, Timestamp::now()));
             if let Ok(data) = &result {
-                let mut survey = self.survey.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut survey = self.survey.write().unwrap_or_else(PoisonError::into_inner);
                 survey.tenants.insert(request.role.as_str().to_owned(), data.clone());
             }
             // The asker may have been cancelled; the work is done all the same.

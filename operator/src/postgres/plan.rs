@@ -202,9 +202,10 @@ pub fn erase(present: &TenantData) -> Vec<Step> {
         .filter(|login| login.starts_with("svc_"))
         .map(|login| Step::Revoke { login: login.clone() })
         .collect();
-    let missing = logins(present.schemas.keys(), Identifier::migration_login);
+    let services = || present.schemas.keys().chain(&present.lost);
+    let missing = logins(services(), Identifier::migration_login);
     steps.extend(missing.difference(&present.members).map(|login| Step::Grant { login: login.clone() }));
-    steps.extend(present.schemas.keys().map(|service| Step::Erase { service: service.clone() }));
+    steps.extend(services().map(|service| Step::Erase { service: service.clone() }));
     steps
 }
 
@@ -239,10 +240,12 @@ pub fn outcome(present: &TenantData, steps: &[Step], published: &BTreeMap<String
                 after.withdrawn.remove(service);
             }
             Step::Provision { service } => {
+                after.lost.remove(service);
                 after.schemas.insert(service.clone(), published.get(service).copied().unwrap_or_default());
             }
             Step::Erase { service } => {
                 after.schemas.remove(service);
+                after.lost.remove(service);
             }
             Step::Retain => after.retained = Some(now),
             Step::Forget => after = TenantData::default(),

@@ -13,6 +13,8 @@ pub struct TenantData {
     pub members: BTreeSet<String>,
     /// Version of the schema, by service.
     pub schemas: BTreeMap<String, i32>,
+    /// Services whose schema is registered and gone: nobody erased it by way of the operator.
+    pub lost: BTreeSet<String>,
     /// Uid of the `Tenant` whose data it is.
     pub uid: Option<String>,
     /// The company's name, as the `Tenant` last gave it.
@@ -73,9 +75,10 @@ pub const ROLES: &str = r#"
     FROM (SELECT oid, rolname FROM pg_roles WHERE rolname LIKE 't\_%') r
     FULL JOIN easycode.tenant t ON t.role = r.rolname"#;
 
-/// Schemas of tenants in a service's database with their versions; a registered schema that is gone is no schema.
+/// Schemas of tenants in a service's database with their versions, and whether a registered one is gone.
 pub const SCHEMAS: &str = "
-    SELECT s.name, s.version FROM easycode.tenant_schema s JOIN pg_namespace n ON n.nspname = s.name";
+    SELECT s.name, s.version, n.oid IS NULL AS lost
+    FROM easycode.tenant_schema s LEFT JOIN pg_namespace n ON n.nspname = s.name";
 
 /// Version of a service's published migrations.
 pub const PUBLISHED: &str = "SELECT coalesce(max(version), 0) FROM easycode.migration";

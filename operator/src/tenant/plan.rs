@@ -232,13 +232,15 @@ fn had<'a>(tenant: &'a Tenant, service: &str) -> Option<&'a ServiceData> {
     tenant.status.as_ref()?.services.iter().find(|data| data.service == service)
 }
 
-/// Entitled services whose schema was there and is gone, unless the tenant says to begin anew.
+/// Entitled services whose schema was there and is gone, unless the tenant says to begin anew. The database tells of a
+/// schema that was dropped there, the status of a database that was taken back to a time before the tenant.
 fn missing(tenant: &Tenant, database: &DatabaseView, entitled: &BTreeMap<String, i32>) -> Vec<String> {
     let recreate = tenant.annotations().get(labels::RECREATE_DATA).map(String::as_str).unwrap_or_default();
     let lost = |service: &&String| {
+        // Data of a withdrawn service may have been erased after its retention.
+        let was_there = had(tenant, service).is_some_and(|data| data.retained_until.is_none());
         !database.tenant.schemas.contains_key(*service)
-            // Data of a withdrawn service may have been erased after its retention.
-            && had(tenant, service).is_some_and(|data| data.retained_until.is_none())
+            && (was_there || database.tenant.lost.contains(*service))
             && !recreate.split(',').any(|one| one.trim() == *service)
     };
     entitled.keys().filter(lost).cloned().collect()

@@ -165,10 +165,12 @@ fn data(tenant: &str) -> impl Strategy<Value = TenantData> + use<> {
     let uid = prop_oneof![Just(None), Just(Some("own".to_owned())), Just(Some("other".to_owned()))];
     let companies = [None, Some(display_name(tenant)), Some("Namesake Inc".to_owned())];
     let company = proptest::sample::select(companies.to_vec());
-    (any::<bool>(), logins, schemas, withdrawn, uid, company, any::<bool>()).prop_map(
-        |(role_exists, members, schemas, withdrawn, uid, display_name, retained)| TenantData {
+    (any::<bool>(), logins, schemas, some_services(), withdrawn, uid, company, any::<bool>()).prop_map(
+        |(role_exists, members, schemas, lost, withdrawn, uid, display_name, retained)| TenantData {
             role_exists,
             members,
+            // A schema is there or it is not.
+            lost: lost.into_iter().filter(|service| !schemas.contains_key(service)).collect(),
             schemas,
             uid,
             display_name,
