@@ -38,12 +38,12 @@ pub struct Schema {
 }
 
 const ROLES: &str = r"
-    SELECT jsonb_object_agg(name, jsonb_build_object(
+    SELECT coalesce(jsonb_object_agg(name, jsonb_build_object(
         'role', r.oid IS NOT NULL, 'login', coalesce(r.rolcanlogin, false),
         'members', (SELECT coalesce(jsonb_agg(m.rolname), '[]') FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
                     WHERE a.roleid = r.oid AND m.rolname <> 'easycode_operator'),
         'registered', (SELECT coalesce(jsonb_agg(jsonb_build_array(uid, retained IS NOT NULL)), '[]') FROM easycode.tenant WHERE role = name),
-        'withdrawn', (SELECT coalesce(jsonb_agg(service), '[]') FROM easycode.withdrawn WHERE role = name)))
+        'withdrawn', (SELECT coalesce(jsonb_agg(service), '[]') FROM easycode.withdrawn WHERE role = name))), '{}')
     FROM (SELECT rolname AS name FROM pg_roles WHERE rolname LIKE 't\_%' UNION SELECT role FROM easycode.tenant) names
     LEFT JOIN pg_roles r ON r.rolname = name";
 

@@ -74,8 +74,11 @@ impl Operator {
 
     /// Kills the replica that leads, as a power cut would, and frees the Lease, so that nobody need wait until it runs out.
     pub async fn kill(&self) -> anyhow::Result<()> {
-        let holder = self.another_leads(None, Duration::from_mins(1)).await;
-        let leader = self.pod_of(&holder).await?;
+        // A container that starts once more before its pod is gone may lead for a moment.
+        let leader = until("a replica of the operator leads", Duration::from_mins(1), || async {
+            self.pod_of(&self.holder().await?.context("nobody holds the lease")?).await
+        })
+        .await;
         signals::send(&self.cluster, &leader, "KILL").await?;
         // The pod too: it would start again, but later each time.
         let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), NAMESPACE);

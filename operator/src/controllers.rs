@@ -52,7 +52,8 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let (platform_sender, platform_triggers) = mpsc::unbounded_channel();
     let (tenant_sender, tenant_triggers) = mpsc::unbounded_channel();
-    let triggers = Triggers { platforms: platform_sender, tenants: tenant_sender };
+    let (release_sender, release_triggers) = mpsc::unbounded_channel();
+    let triggers = Triggers { platforms: platform_sender, tenants: tenant_sender, releases: release_sender };
     let (caches, watches) = Caches::start(&client, &triggers);
     let (tenants, tenant_changes, tenant_watch) = watch::<Tenant>(&client);
     let (platforms, platform_changes, platform_watch) = watch::<SharedPlatform>(&client);
@@ -88,7 +89,8 @@ pub async fn run(
         .with_config(ControllerConfig::default().concurrency(options.platform_concurrency))
         .reconcile_on(UnboundedReceiverStream::new(platform_triggers));
     let release_controller = Controller::for_stream(release_changes, context.releases.clone())
-        .with_config(ControllerConfig::default().concurrency(options.platform_concurrency));
+        .with_config(ControllerConfig::default().concurrency(options.platform_concurrency))
+        .reconcile_on(UnboundedReceiverStream::new(release_triggers));
     futures::future::join3(
         drive(tenant_controller, tenant::reconcile, &context, stop.clone()),
         drive(platform_controller, platform::reconcile, &context, stop.clone()),

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use easycode_crds::{SharedPlatform, Tenant};
+use easycode_crds::{Release, SharedPlatform, Tenant};
 use futures::{StreamExt, future::join_all};
 use kube::{
     Api, Client, ResourceExt,
@@ -26,6 +26,8 @@ pub struct Triggers {
     pub platforms: mpsc::UnboundedSender<ObjectRef<SharedPlatform>>,
     /// Reconciles a tenant.
     pub tenants: mpsc::UnboundedSender<ObjectRef<Tenant>>,
+    /// Reconciles a release.
+    pub releases: mpsc::UnboundedSender<ObjectRef<Release>>,
 }
 
 impl Triggers {
@@ -38,6 +40,11 @@ impl Triggers {
     /// Reconciles the tenant.
     pub fn tenant(&self, name: &str) {
         let _ = self.tenants.send(ObjectRef::new(name));
+    }
+
+    /// Reconciles the release.
+    pub fn release(&self, name: &str) {
+        let _ = self.releases.send(ObjectRef::new(name));
     }
 
     fn owner_of(&self, object: &DynamicObject) {

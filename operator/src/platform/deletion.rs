@@ -55,6 +55,7 @@ pub async fn reconcile(platform: &SharedPlatform, context: &Context) -> Result<A
         }
     }
     context.databases.remove(&name);
+    status::trigger_releases(context);
     let note = format!(
         "the services are removed; Postgres, its volume and its Secrets stay. To erase them, delete namespace {namespace}"
     );

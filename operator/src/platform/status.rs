@@ -48,6 +48,9 @@ pub async fn report(
     let moved = |status: &SharedPlatformStatus| {
         (status.release.clone(), published(status), is_true(status, conditions::DATABASE_READY))
     };
+    if before.observed_generation != after.observed_generation {
+        trigger_releases(context);
+    }
     let first = context.databases.visit(&platform.name_any());
     if first || applied.connected || moved(&before) != moved(&after) {
         trigger_tenants(&platform.name_any(), context);
@@ -72,6 +75,13 @@ pub fn trigger_tenants(platform: &str, context: &Context) {
         context.triggers.tenant(&name);
     }
     trigger_unplaced(context);
+}
+
+/// Reconciles all releases, since another platform may use them now.
+pub fn trigger_releases(context: &Context) {
+    for release in context.releases.state() {
+        context.triggers.release(&release.name_any());
+    }
 }
 
 /// Reconciles all tenants that wait for a platform.

@@ -254,7 +254,9 @@ impl Database {
         let _exclusive = self.exclusive.lock().await;
         if self.closed.load(Ordering::Relaxed) {
             let closed = || Error::Unavailable("the operator connects anew".to_owned());
-            batch.into_iter().for_each(|request| drop(request.done.send(Err(closed()))));
+            for request in batch {
+                let _ = request.done.send(Err(closed()));
+            }
             return;
         }
         let all: Vec<_> = batch.iter().map(|request| (&request.role, request.steps.as_slice())).collect();

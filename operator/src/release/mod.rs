@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use easycode_crds::{
-    Release, ReleaseStatus,
+    Release, ReleaseStatus, SharedPlatform,
     conditions::{self, Finding, reason},
 };
 use jiff::Timestamp;
@@ -19,7 +19,10 @@ use crate::runtime::{context::Context, error::Error};
 /// Reports on one release. Its spec can't change and the definition has checked it, so there is nothing to make.
 pub async fn reconcile(release: Arc<Release>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
-    let users = context.platforms.state_filter(|platform| platform.spec.release == release.name_any()).len();
+    let runs_it = |platform: &SharedPlatform| {
+        platform.spec.release == release.name_any() && platform.metadata.deletion_timestamp.is_none()
+    };
+    let users = context.platforms.state_filter(runs_it).len();
     let before = release.status.clone().unwrap_or_default();
     let findings = [Finding::new(conditions::READY, Some(true), reason::AS_PLANNED, "can be named by a platform")];
     let after = ReleaseStatus {

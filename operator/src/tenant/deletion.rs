@@ -1,7 +1,7 @@
 //! Deletes a tenant by its policy. Access is closed first; data goes only where the policy says so, only if it is this
 //! tenant's, and never while the definition of tenants itself is being deleted.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use easycode_contract::database::Identifier;
 use easycode_crds::{
@@ -156,13 +156,16 @@ async fn erase(
 fn receipt(tenant: &Tenant, role: &Identifier, data: &TenantData, namespace: &str) -> Planned {
     let uid = tenant.uid().unwrap_or_default();
     let platform = placed_on(tenant).unwrap_or_default();
+    // After a crash amid the erasure the database shows only what is left; the status still tells all that was there.
+    let recorded = tenant.status.iter().flat_map(|status| &status.services).map(|data| &data.service);
+    let erased: BTreeSet<_> = data.schemas.keys().chain(recorded).collect();
     let document = json!({
         "tenant": tenant.name_any(),
         "uid": uid,
         "displayName": tenant.spec.display_name,
         "policy": tenant.spec.deletion_policy,
         "role": role.as_str(),
-        "erasedSchemas": data.schemas.keys().collect::<Vec<_>>(),
+        "erasedSchemas": erased,
         "requestedAt": tenant.metadata.deletion_timestamp.as_ref().map(|time| time.0.to_string()),
         "erasedAt": Timestamp::now().to_string(),
         "verified": "after the erasure no schema of the role was found in any database of the platform",

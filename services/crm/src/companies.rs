@@ -75,7 +75,7 @@ async fn create(
     Json(input): Json<CompanyInput>,
 ) -> Result<(StatusCode, Json<Company>), Problem> {
     let query = format!("INSERT INTO company (id, custom, name, domain) VALUES ($1, $2, $3, $4) RETURNING {FIELDS}");
-    let custom = custom::checked(&caller, &app, "company", input.custom)?;
+    let custom = custom::checked(&caller, &app, custom::Kind::Company, input.custom)?;
     let mut transaction = caller.begin(&app).await?;
     let made = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(Uuid::now_v7())
@@ -111,7 +111,7 @@ async fn replace(
         "UPDATE company SET custom = $2, (name, domain) = ROW($3, $4), version = version + 1
          WHERE id = $1 AND version = coalesce($5, version) RETURNING {FIELDS}"
     );
-    let custom = custom::checked(&caller, &app, "company", input.custom)?;
+    let custom = custom::checked(&caller, &app, custom::Kind::Company, input.custom)?;
     let mut transaction = caller.begin(&app).await?;
     let changed: Option<Company> = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(id)

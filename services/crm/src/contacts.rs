@@ -90,7 +90,7 @@ async fn create(
     let query = format!(
         "INSERT INTO contact (id, custom, company_id, given_name, family_name, email, phone) VALUES ($1, $2, $3, $4, $5, lower($6), $7) RETURNING {FIELDS}"
     );
-    let custom = custom::checked(&caller, &app, "contact", input.custom)?;
+    let custom = custom::checked(&caller, &app, custom::Kind::Contact, input.custom)?;
     let mut transaction = caller.begin(&app).await?;
     let made = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(Uuid::now_v7())
@@ -129,7 +129,7 @@ async fn replace(
         "UPDATE contact SET custom = $2, (company_id, given_name, family_name, email, phone) = ROW($3, $4, $5, lower($6), $7), version = version + 1
          WHERE id = $1 AND version = coalesce($8, version) RETURNING {FIELDS}"
     );
-    let custom = custom::checked(&caller, &app, "contact", input.custom)?;
+    let custom = custom::checked(&caller, &app, custom::Kind::Contact, input.custom)?;
     let mut transaction = caller.begin(&app).await?;
     let changed: Option<Contact> = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(id)

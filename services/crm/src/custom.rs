@@ -4,9 +4,8 @@
 //! {"customFields": {"contact": [{"name": "loyaltyNumber", "type": "Text", "required": true}]}}
 //! ```
 //!
-//! For a kind of record with declared fields nothing else is taken; for one without, any object is.
-
-use std::collections::HashMap;
+//! For a kind of record with declared fields nothing else is taken; for one without, any object is. A declaration that can't
+//! be read stops writes rather than letting anything in.
 
 use easycode_kit::{App, Caller, Problem};
 use serde::Deserialize;
@@ -16,7 +15,26 @@ use serde_json::{Map, Value};
 #[serde(rename_all = "camelCase")]
 struct Settings {
     #[serde(default)]
-    custom_fields: HashMap<String, Vec<Field>>,
+    custom_fields: Declared,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declared {
+    company: Option<Vec<Field>>,
+    contact: Option<Vec<Field>>,
+    deal: Option<Vec<Field>>,
+}
+
+/// The kinds of records that have custom fields.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// A company.
+    Company,
+    /// A contact.
+    Contact,
+    /// A deal.
+    Deal,
 }
 
 #[derive(Deserialize)]
@@ -63,14 +81,17 @@ fn is_date(text: &str) -> bool {
 }
 
 /// The custom fields of a record of the kind, if they are as the tenant declares them; an empty object without any.
-pub fn checked(caller: &Caller, app: &App, kind: &str, custom: Option<Value>) -> Result<Value, Problem> {
+pub fn checked(caller: &Caller, app: &App, kind: Kind, custom: Option<Value>) -> Result<Value, Problem> {
     let settings = caller.context.settings.get(&app.config.service);
-    let declared = settings.and_then(|settings| match Settings::deserialize(settings) {
-        Ok(mut settings) => settings.custom_fields.remove(kind),
-        Err(error) => {
-            tracing::warn!(%error, tenant = caller.tenant, "its custom fields can't be read, so any are taken");
-            None
-        }
+    let declared = settings.map(Settings::deserialize).transpose().map_err(|error| {
+        Problem::conflict(format!(
+            "customFields in the tenant's settings of CRM can't be read, an administrator must correct them: {error}"
+        ))
+    })?;
+    let declared = declared.and_then(|settings| match kind {
+        Kind::Company => settings.custom_fields.company,
+        Kind::Contact => settings.custom_fields.contact,
+        Kind::Deal => settings.custom_fields.deal,
     });
     let custom = custom.unwrap_or_else(|| Value::Object(Map::new()));
     let Value::Object(fields) = &custom else { return Err(Problem::invalid("custom: must be a JSON object")) };

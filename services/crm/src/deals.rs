@@ -106,7 +106,7 @@ async fn create(
     let query = format!(
         "INSERT INTO deal (id, custom, title, company_id, contact_id, stage, amount, currency) VALUES ($1, $2, $3, $4, $5, coalesce($6, 'Lead'), $7::text::numeric, $8::text) RETURNING {FIELDS}"
     );
-    let custom = custom::checked(&caller, &app, "deal", input.custom)?;
+    let custom = custom::checked(&caller, &app, custom::Kind::Deal, input.custom)?;
     let mut transaction = caller.begin(&app).await?;
     let made = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(Uuid::now_v7())
@@ -147,7 +147,7 @@ async fn replace(
         "UPDATE deal SET custom = $2, (title, company_id, contact_id, stage, amount, currency) = ROW($3, $4, $5, coalesce($6, 'Lead'), $7::text::numeric, $8::text), version = version + 1
          WHERE id = $1 AND version = coalesce($9, version) RETURNING {FIELDS}"
     );
-    let custom = custom::checked(&caller, &app, "deal", input.custom)?;
+    let custom = custom::checked(&caller, &app, custom::Kind::Deal, input.custom)?;
     let mut transaction = caller.begin(&app).await?;
     let changed: Option<Deal> = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(id)
