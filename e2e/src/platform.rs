@@ -84,7 +84,7 @@ impl Platform {
     /// A platform, however it is.
     #[must_use]
     pub fn of(cluster: Cluster, name: &str) -> Self {
-        Self { cluster, name: name.to_owned(), http: reqwest::Client::new() }
+        Self { cluster, name: name.to_owned(), http: easycode_kit::http::client() }
     }
 
     /// Waits until it is ready.

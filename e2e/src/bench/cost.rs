@@ -82,7 +82,7 @@ pub async fn measure(ground: &Ground, subjects: &[Subject]) -> anyhow::Result<Co
     let crm = |subject: &Subject| format!("{crm}/crm/v1/contacts/{}", subject.contact);
     let bare = |subject: &Subject| format!("{bare}/contacts/{}", subject.contact);
 
-    let (there, here) = (reqwest::Client::new(), reqwest::Client::new());
+    let (there, here) = (easycode_kit::http::client(), easycode_kit::http::client());
     let (mut with, mut without) = (Vec::with_capacity(PAIRS), Vec::with_capacity(PAIRS));
     for (number, subject) in subjects.iter().cycle().take(WARM_UP + PAIRS).enumerate() {
         let (mut a, mut b) = (Duration::ZERO, Duration::ZERO);

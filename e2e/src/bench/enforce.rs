@@ -74,7 +74,7 @@ async fn time(
     code: &str,
 ) -> anyhow::Result<(Duration, u32)> {
     let token = tokens::token(tenant, &[])?;
-    let http = reqwest::Client::new();
+    let http = easycode_kit::http::client();
     // It must be served before; this also opens the connection.
     get(&http, url, &token).await.with_context(|| format!("{tenant} before the change"))?;
     let started = Instant::now();

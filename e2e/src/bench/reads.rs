@@ -42,7 +42,7 @@ pub struct Reads {
 /// Measures over a connection that is kept, one request after the other.
 pub async fn measure(ground: &Ground, tenants: &[String]) -> anyhow::Result<Reads> {
     let crm = ground.crm("crm").await?;
-    let http = reqwest::Client::new();
+    let http = easycode_kit::http::client();
     let mut subjects = Vec::new();
     for tenant in tenants.iter().take(TENANTS) {
         subjects.push(subject(&http, &crm, tenant).await.with_context(|| format!("a contact of {tenant}"))?);

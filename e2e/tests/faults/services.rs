@@ -140,7 +140,7 @@ async fn no_request_is_lost_while_one_of_two_replicas_goes() -> anyhow::Result<(
     resize(json!([{ "name": "crm", "replicas": 2 }])).await?;
 
     // A connection each, as from many users.
-    let http = reqwest::Client::builder().pool_max_idle_per_host(0).build()?;
+    let http = easycode_kit::http::builder().pool_max_idle_per_host(0).build()?;
     let url = format!("{}/contacts", platform.service("crm").await?);
     let request = http.get(url).bearer_auth(tenant.token()?).timeout(Duration::from_secs(10));
     let asking: Vec<_> =

@@ -133,7 +133,7 @@ async fn a_service_of_another_namespace_gets_no_context() -> anyhow::Result<()> 
         accounts.delete(name, &DeleteParams::default()).await?;
         let token = token?;
         for path in [CONTEXTS_PATH.to_owned(), format!("{CONTEXTS_PATH}/aurora"), STREAM_PATH.to_owned()] {
-            let request = reqwest::Client::new().get(format!("http://{address}{path}")).bearer_auth(&token);
+            let request = easycode_kit::http::client().get(format!("http://{address}{path}")).bearer_auth(&token);
             let answer = Answer::of(request).await?;
             ensure!((answer.status, answer.code()) == (403, "foreign-service"), "{name} {path}: {answer:?}");
         }

@@ -1,5 +1,7 @@
 //! The release that a platform runs: missing, bad, and good again.
 
+use std::time::Duration;
+
 use anyhow::{Context, ensure};
 use easycode_crds::Release;
 use easycode_e2e::{
@@ -7,6 +9,7 @@ use easycode_e2e::{
     own_platform::OwnPlatform,
     platform::Platform,
     tenant::{TestTenant, fresh_name},
+    wait::until,
 };
 use kube::{
     Api,
@@ -41,8 +44,21 @@ async fn a_platform_whose_release_is_missing_says_so_and_comes_up_when_it_appear
     ensure!(told.contains(&name), "{told}");
     release_like(&cluster, &name, |_| ()).await?;
     own.ready().await;
+    used_by(&cluster, &name, 1).await;
     own.remove().await?;
+    used_by(&cluster, &name, 0).await;
     remove_release(&cluster, &name).await
+}
+
+/// Waits until the release says that so many platforms use it.
+async fn used_by(cluster: &Cluster, name: &str, platforms: i32) {
+    let releases: Api<Release> = Api::all(cluster.client.clone());
+    until(&format!("Release {name} is used by {platforms}"), Duration::from_secs(45), || async {
+        let said = releases.get(name).await?.status.context("no status yet")?.platforms;
+        ensure!(said == platforms, "it says {said}");
+        Ok(())
+    })
+    .await;
 }
 
 #[tokio::test]

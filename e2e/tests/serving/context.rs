@@ -25,7 +25,7 @@ use tokio_util::{
 /// Opens the stream of contexts with a token, or without any.
 async fn stream(platform: &Platform, token: Option<&str>) -> anyhow::Result<Response> {
     let address = reach(&platform.cluster, &platform.namespace(), TENANT_SERVICE, API_PORT).await?;
-    let mut request = reqwest::Client::new().get(format!("http://{address}{STREAM_PATH}"));
+    let mut request = easycode_kit::http::client().get(format!("http://{address}{STREAM_PATH}"));
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }

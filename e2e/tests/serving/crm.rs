@@ -196,6 +196,15 @@ async fn fields_that_a_tenants_administrator_declares_are_the_tenants_own() -> a
     ensure!(made["custom"] == full, "{made}");
     make(&tenant, "/companies", json!({ "name": "Nordlicht GmbH", "custom": { "color": "red" } })).await?;
     make(&other, "/contacts", contact(json!({ "color": "red" }))).await?;
+
+    // A declaration that can't be read is said of each record that it would concern, and not taken for none.
+    let unreadable = json!({ "customFields": { "contact": "x" } });
+    platform.ask(TENANT_SERVICE, Method::PUT, "/settings/crm", &administrator, Some(unreadable)).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let refused = tenant.ask("crm", Method::POST, "/contacts", Some(contact(full))).await?;
+    ensure!((refused.status, refused.code()) == (409, "conflict"), "{refused:?}");
+    let detail = refused.body["detail"].as_str().unwrap_or_default();
+    ensure!(detail.contains("customFields"), "it must say what to mend: {detail}");
     tokio::try_join!(tenant.erase(), other.erase())?;
     Ok(())
 }

@@ -90,7 +90,7 @@ async fn every_documented_path_answers_and_asks_who_it_is() -> anyhow::Result<()
             let concrete = concrete.replace("{contact}", &uuid::Uuid::nil().to_string());
             for method in operations.as_object().context("operations")?.keys() {
                 let method = Method::from_bytes(method.to_uppercase().as_bytes())?;
-                let request = reqwest::Client::new().request(method.clone(), format!("{server}{concrete}"));
+                let request = easycode_kit::http::client().request(method.clone(), format!("{server}{concrete}"));
                 let body = json!({});
                 let stranger = Answer::of(request.try_clone().context("a body")?.json(&body)).await?;
                 ensure!(stranger.status == 401, "{service} {method} {server}{path}: {stranger:?}");
@@ -112,7 +112,7 @@ async fn metrics_and_probes_are_on_a_port_that_no_service_exposes() -> anyhow::R
         let api = platform.service(service).await?;
         for path in ["livez", "readyz", "metrics"] {
             let url = reqwest::Url::parse(&api)?.join(&format!("/{path}"))?;
-            let answer = Answer::of(reqwest::Client::new().get(url)).await?;
+            let answer = Answer::of(easycode_kit::http::client().get(url)).await?;
             ensure!(answer.status == 404, "{service}/{path}: {answer:?}");
         }
         let exposed = services.get(service).await?.spec.and_then(|spec| spec.ports).unwrap_or_default();

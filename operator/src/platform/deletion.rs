@@ -1,17 +1,8 @@
 //! Deletes a platform: not while tenants are on it, and never its data. What serves is removed; the namespace with Postgres,
 //! its volume and its Secrets stays until ops delete the namespace.
 
-use std::time::Duration;
-
-use easycode_crds::{
-    SharedPlatform,
-    conditions::{self, Finding, reason},
-};
-use jiff::Timestamp;
-use k8s_openapi::{
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-    apimachinery::pkg::apis::meta::v1::Time,
-};
+use easycode_crds::{SharedPlatform, conditions::reason};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -25,29 +16,43 @@ use crate::{
     runtime::{context::Context, error::Error},
 };
 
-/// Takes the next step of a deletion.
-pub async fn reconcile(platform: &SharedPlatform, context: &Context) -> Result<Action, Error> {
+/// Why the deletion has to wait.
+pub struct Held {
+    /// Condition reason.
+    pub reason: &'static str,
+    /// A sentence with the way out.
+    pub message: String,
+}
+
+/// Whether something keeps the platform from being deleted.
+pub async fn held(platform: &SharedPlatform, context: &Context) -> Result<Option<Held>, Error> {
     if !platform.finalizers().iter().any(|one| one == labels::FINALIZER) {
-        return Ok(Action::await_change());
+        return Ok(None);
     }
-    let name = platform.name_any();
     let definitions: Api<CustomResourceDefinition> = Api::all(context.client.clone());
     let definition = definitions.get_metadata_opt("sharedplatforms.easycode.io").await?;
     if definition.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some()) {
         let message = "the definition of platforms is being deleted; nothing is torn down for that. Recreate the definition and its objects";
-        hold(platform, reason::CRD_DELETING, message, context).await?;
-        return Ok(Action::requeue(Duration::from_secs(30)));
+        return Ok(Some(Held { reason: reason::CRD_DELETING, message: message.to_owned() }));
     }
-    let tenants = tenants_on(&name, context);
-    if !tenants.is_empty() {
-        let message = format!(
-            "{} tenants are on it, such as {}; it is deleted once they are",
-            tenants.len(),
-            tenants.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ")
-        );
-        hold(platform, reason::IN_USE, &message, context).await?;
-        return Ok(Action::requeue(Duration::from_secs(15)));
+    let tenants = tenants_on(&platform.name_any(), context);
+    if tenants.is_empty() {
+        return Ok(None);
     }
+    let message = format!(
+        "{} tenants are on it, such as {}; it is deleted once they are",
+        tenants.len(),
+        tenants.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ")
+    );
+    Ok(Some(Held { reason: reason::IN_USE, message }))
+}
+
+/// Deletes what serves, and lets the object go.
+pub async fn delete(platform: &SharedPlatform, context: &Context) -> Result<Action, Error> {
+    if !platform.finalizers().iter().any(|one| one == labels::FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let name = platform.name_any();
     let namespace = namespace_of(&name);
     for kind in [Kind::Ingress, Kind::Deployment, Kind::Job, Kind::PodDisruptionBudget] {
         for live in context.caches.list(kind, &namespace) {
@@ -62,22 +67,6 @@ pub async fn reconcile(platform: &SharedPlatform, context: &Context) -> Result<A
     context.events.normal(platform, "Delete", "DataRetained", note).await;
     release(platform, context).await?;
     Ok(Action::await_change())
-}
-
-async fn hold(platform: &SharedPlatform, reason: &'static str, message: &str, context: &Context) -> Result<(), Error> {
-    let before = platform.status.clone().unwrap_or_default();
-    let findings = [
-        Finding::new(conditions::READY, Some(false), reason, message),
-        Finding::new(conditions::PROGRESSING, Some(true), reason, message),
-        Finding::new(conditions::DEGRADED, Some(true), reason, message),
-    ];
-    let mut after = before.clone();
-    after.conditions =
-        conditions::merge(&before.conditions, &findings, platform.metadata.generation, &Time(Timestamp::now()));
-    after.observed_generation = platform.metadata.generation;
-    status::write(platform, &after, context).await?;
-    context.events.warning(platform, "Delete", reason, message.to_owned()).await;
-    Ok(())
 }
 
 async fn release(platform: &SharedPlatform, context: &Context) -> Result<(), Error> {

@@ -9,7 +9,10 @@ mod observe;
 pub mod plan;
 mod status;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use easycode_crds::SharedPlatform;
 use kube::runtime::controller::Action;
@@ -28,14 +31,20 @@ pub async fn reconcile(platform: Arc<SharedPlatform>, context: Arc<Context>) -> 
 }
 
 async fn steps(platform: &SharedPlatform, context: &Arc<Context>) -> Result<Action, Error> {
+    let mut held = None;
     if platform.metadata.deletion_timestamp.is_some() {
-        return deletion::reconcile(platform, context).await;
+        held = deletion::held(platform, context).await?;
+        if held.is_none() {
+            return deletion::delete(platform, context).await;
+        }
     }
+    // Its tenants are served, and deleted, as long as it is there.
     let observed = observe::observe(platform, context);
     let applied = apply::apply(platform, &observed, context).await;
-    status::report(platform, &observed, &applied, context).await?;
+    status::report(platform, &observed, &applied, held.as_ref(), context).await?;
     match applied.fault {
         Some(fault) => Err(fault),
+        None if held.is_some() => Ok(Action::requeue(Duration::from_secs(15))),
         None => Ok(Action::requeue(applied.next_look.unwrap_or_else(|| context.options.resync_interval()))),
     }
 }

@@ -13,6 +13,7 @@ use kube::{
 
 use super::{
     apply::Applied,
+    deletion::Held,
     namespace_of,
     observe::{self, Observed},
 };
@@ -23,11 +24,19 @@ pub async fn report(
     platform: &SharedPlatform,
     observed: &Observed,
     applied: &Applied,
+    held: Option<&Held>,
     context: &Context,
 ) -> Result<(), Error> {
     let mut findings = applied.findings.clone();
     findings.push(pending(applied));
-    findings.extend(summary(&findings, applied.fault.as_ref()));
+    findings.extend(match held {
+        Some(Held { reason, message }) => vec![
+            Finding::new(conditions::READY, Some(false), reason, message.clone()),
+            Finding::new(conditions::PROGRESSING, Some(true), reason, message.clone()),
+            Finding::new(conditions::DEGRADED, Some(true), reason, message.clone()),
+        ],
+        None => summary(&findings, applied.fault.as_ref()),
+    });
     let before = platform.status.clone().unwrap_or_default();
     let after = SharedPlatformStatus {
         observed_generation: platform.metadata.generation,

@@ -108,6 +108,12 @@ impl Database {
         self.read().tenants.get(role.as_str()).cloned().unwrap_or_default()
     }
 
+    /// The services whose databases are looked at.
+    #[must_use]
+    pub fn services(&self) -> Vec<&str> {
+        self.services.keys().map(String::as_str).collect()
+    }
+
     /// Version of the published migrations, by service.
     #[must_use]
     pub fn published(&self) -> BTreeMap<String, i32> {

@@ -21,6 +21,8 @@ pub struct Desired {
     pub display_name: String,
     /// Services that may act as the tenant now, with the version their schema must have at least.
     pub entitled: BTreeMap<String, i32>,
+    /// Services that the spec names but the release lacks. Nobody may act as the tenant there, yet nothing was withdrawn.
+    pub kept: BTreeSet<String>,
     /// Whether services may act as the tenant at all (not so while it is suspended or deleted).
     pub open: bool,
     /// Until when the data of a service that is withdrawn now is kept.
@@ -163,6 +165,12 @@ pub fn plan(desired: &Desired, present: &TenantData, now: Timestamp) -> Vec<Step
         }
     }
     for service in present.schemas.keys().filter(|service| !desired.entitled.contains_key(*service)) {
+        if desired.kept.contains(service) {
+            if present.withdrawn.contains_key(service) {
+                steps.push(Step::EndWithdrawal { service: service.clone() });
+            }
+            continue;
+        }
         match present.withdrawn.get(service) {
             Some(until) if *until <= now => steps.push(Step::Erase { service: service.clone() }),
             Some(_) => {}
@@ -269,6 +277,7 @@ mod tests {
             display_name: "Acme".into(),
             entitled: services.iter().map(|service| ((*service).to_owned(), 1)).collect(),
             open,
+            kept: BTreeSet::new(),
             retain_until: Timestamp::from_second(100).unwrap(),
         }
     }

@@ -91,6 +91,10 @@ pub fn forget(role: &Identifier) -> String {
          DO $$ DECLARE member text; BEGIN
              DROP ROLE IF EXISTS {role};
          EXCEPTION WHEN dependent_objects_still_exist THEN
+             -- What it owns is data that was not erased.
+             IF EXISTS (SELECT FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+                        WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o' AND r.rolname = {name})
+             THEN RAISE; END IF;
              FOR member IN SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
                  JOIN pg_roles r ON r.oid = a.roleid WHERE r.rolname = {name} AND m.rolname ~ '^(svc|mig)_'
              LOOP EXECUTE format('REVOKE {role} FROM %I', member); END LOOP;

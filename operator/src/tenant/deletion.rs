@@ -129,7 +129,7 @@ async fn erase(
             postgres::Error::Refused(format!("after erasure {} still has schemas in {left}", role.as_str())).into()
         );
     }
-    let receipt = receipt(tenant, role, data, namespace);
+    let receipt = receipt(tenant, role, data, namespace, &database.services());
     // One from before a crash lists what was erased then.
     if context.caches.get(Kind::ConfigMap, namespace, &receipt.name).is_none() {
         context.applier.apply(&receipt, &context.caches).await?;
@@ -153,7 +153,7 @@ async fn erase(
     Ok(())
 }
 
-fn receipt(tenant: &Tenant, role: &Identifier, data: &TenantData, namespace: &str) -> Planned {
+fn receipt(tenant: &Tenant, role: &Identifier, data: &TenantData, namespace: &str, databases: &[&str]) -> Planned {
     let uid = tenant.uid().unwrap_or_default();
     let platform = placed_on(tenant).unwrap_or_default();
     // After a crash amid the erasure the database shows only what is left; the status still tells all that was there.
@@ -168,7 +168,8 @@ fn receipt(tenant: &Tenant, role: &Identifier, data: &TenantData, namespace: &st
         "erasedSchemas": erased,
         "requestedAt": tenant.metadata.deletion_timestamp.as_ref().map(|time| time.0.to_string()),
         "erasedAt": Timestamp::now().to_string(),
-        "verified": "after the erasure no schema of the role was found in any database of the platform",
+        "verified": "after the erasure no schema of the role was found in the databases",
+        "databases": databases,
     });
     let name = format!("receipt-{}-{}", tenant.name_any(), uid.chars().take(8).collect::<String>());
     let body = json!({

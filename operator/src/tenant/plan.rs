@@ -147,6 +147,7 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         uid,
         display_name: tenant.spec.display_name.clone(),
         entitled: entitled.clone(),
+        kept: tenant.spec.entitlements.iter().map(|one| one.service.clone()).collect(),
         open: tenant.spec.state == State::Active,
         retain_until: whole_seconds(now.saturating_add(retention).unwrap_or(Timestamp::MAX)),
     };

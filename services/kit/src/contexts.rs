@@ -45,7 +45,7 @@ impl Contexts {
     /// Kept up to date from tenant-service. Must be called within a runtime.
     #[must_use]
     pub fn remote(config: &Config) -> Self {
-        let remote = Arc::new(Remote { http: reqwest::Client::new(), config: config.clone() });
+        let remote = Arc::new(Remote { http: crate::http::client(), config: config.clone() });
         let contexts = Self { state: Arc::default(), remote: Some(Arc::clone(&remote)) };
         tokio::spawn(crate::stream::follow(contexts.clone(), remote));
         contexts

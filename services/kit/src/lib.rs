@@ -8,6 +8,7 @@ pub mod contexts;
 pub mod database;
 pub mod extract;
 pub mod guard;
+pub mod http;
 pub mod limits;
 pub mod metrics;
 pub mod migrate;

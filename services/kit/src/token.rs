@@ -60,7 +60,7 @@ impl KeyLocation {
     /// A path, or an `http(s)` URL.
     #[must_use]
     pub fn new(location: &str) -> Self {
-        Self { location: location.to_owned(), http: reqwest::Client::new() }
+        Self { location: location.to_owned(), http: crate::http::client() }
     }
 
     fn is_url(&self) -> bool {

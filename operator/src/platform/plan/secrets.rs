@@ -1,6 +1,6 @@
 //! The Secrets of a platform: one a login. A password is made once and kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use easycode_contract::database::{Identifier, InvalidName};
 use k8s_openapi::ByteString;
@@ -18,6 +18,8 @@ use crate::{
 /// Secrets by name, as read.
 pub type Secrets = BTreeMap<String, BTreeMap<String, ByteString>>;
 
+const MIGRATION_PREFIX: &str = "database-mig-";
+
 /// Secret that a service's pods mount.
 #[must_use]
 pub fn service_secret(service: &str) -> String {
@@ -27,7 +29,7 @@ pub fn service_secret(service: &str) -> String {
 /// Secret that a service's migration job mounts.
 #[must_use]
 pub fn migration_secret(service: &str) -> String {
-    format!("database-mig-{service}")
+    format!("{MIGRATION_PREFIX}{service}")
 }
 
 /// The password in a Secret, or a new one: 32 letters and digits.
@@ -61,7 +63,13 @@ pub fn planned(blueprint: &Blueprint, name: &str, credentials: &Credentials, pre
     (!same).then(|| Planned::new(Kind::Secret, &blueprint.namespace(), name, body))
 }
 
-/// The logins of every service of the release with their Secrets that are to be written.
+/// Services that have a database: those of the release, and those of releases before, whose tenants' data is still there.
+fn services(blueprint: &Blueprint, present: &Secrets) -> BTreeSet<String> {
+    let before = present.keys().filter_map(|name| name.strip_prefix(MIGRATION_PREFIX)).map(str::to_owned);
+    blueprint.services().iter().map(|service| service.name.clone()).chain(before).collect()
+}
+
+/// The logins of every service that has a database, with their Secrets that are to be written.
 pub fn logins(
     blueprint: &Blueprint,
     server: &Credentials,
@@ -69,23 +77,22 @@ pub fn logins(
 ) -> Result<(Vec<ServiceLogins>, Vec<Planned>), InvalidName> {
     let mut logins = Vec::new();
     let mut objects = Vec::new();
-    for service in blueprint.services() {
-        let database = Identifier::database(&service.name)?;
-        let (service_name, migration_name) = (service_secret(&service.name), migration_secret(&service.name));
+    for service in services(blueprint, present) {
+        let database = Identifier::database(&service)?;
+        let (service_name, migration_name) = (service_secret(&service), migration_secret(&service));
         let made = ServiceLogins {
-            service: service.name.clone(),
+            service: service.clone(),
             service_password: password(present, &service_name),
             migration_password: password(present, &migration_name),
         };
         for (name, login, password) in [
-            (service_name, Identifier::service_login(&service.name)?, &made.service_password),
-            (migration_name, Identifier::migration_login(&service.name)?, &made.migration_password),
+            (service_name, Identifier::service_login(&service)?, &made.service_password),
+            (migration_name, Identifier::migration_login(&service)?, &made.migration_password),
         ] {
             let credentials = server.with_login(login.as_str(), password, database.as_str());
             objects.extend(planned(blueprint, &name, &credentials, present));
         }
         logins.push(made);
     }
-    logins.sort_by(|a, b| a.service.cmp(&b.service));
     Ok((logins, objects))
 }

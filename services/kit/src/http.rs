@@ -1,0 +1,38 @@
+//! Requests to others.
+
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+/// A client with the usual settings.
+///
+/// # Panics
+/// Never: the settings are complete.
+#[must_use]
+pub fn client() -> reqwest::Client {
+    builder().build().expect("the settings are complete")
+}
+
+/// The beginning of a client that trusts the public certificate authorities, since images have no list of their own.
+///
+/// # Panics
+/// Never: the provider of cryptography has the default versions of TLS.
+pub fn builder() -> reqwest::ClientBuilder {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has the default versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    reqwest::Client::builder().tls_backend_preconfigured(tls)
+}
+
+#[cfg(test)]
+mod tests {
+    #[tokio::test]
+    async fn https_is_spoken() {
+        // Nobody listens there; without TLS the refusal would be of the scheme.
+        let error = super::client().get("https://127.0.0.1:1/").send().await.unwrap_err();
+        assert!(format!("{error:?}").contains("ConnectionRefused"), "{error:?}");
+    }
+}
