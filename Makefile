@@ -39,7 +39,7 @@ deny: ## Licenses, sources and bans of dependencies
 	$(TOOLS) deny
 	$$($(TOOLS) --path cargo-deny) --locked check bans licenses sources
 
-cluster: ## A cluster: kind where a Docker engine answers, else a local one; or the one of KUBECONFIG
+cluster: ## kind where a Docker engine answers, else a local cluster; by EASYCODE_CLUSTER=existing that of KUBECONFIG
 	e2e/cluster/up.sh
 
 images: ## One image a program, and the command line

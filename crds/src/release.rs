@@ -19,7 +19,6 @@ use crate::names;
     category = "easycode",
     doc = "A release of the ERP: image, modules and schema version of every service. Can't be changed once made.",
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
-    printcolumn(name = "Services", type_ = "string", json_path = ".spec.services[*].name"),
     printcolumn(name = "Used-By", type_ = "integer", json_path = ".status.platforms"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.size() <= 40").message("metadata.name: must have at most 40 characters; choose a shorter name")

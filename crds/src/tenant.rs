@@ -27,7 +27,6 @@ use crate::{
     printcolumn(name = "State", type_ = "string", json_path = ".spec.state"),
     printcolumn(name = "Model", type_ = "string", json_path = ".spec.deployment.model"),
     printcolumn(name = "Platform", type_ = "string", json_path = ".status.platform"),
-    printcolumn(name = "Services", type_ = "string", json_path = ".spec.entitlements[*].service"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Message",
@@ -75,7 +74,7 @@ pub struct TenantSpec {
     /// What EasyCode may do with the tenant's data. Nothing, unless an agreement says so.
     #[serde(default)]
     pub data_use: DataUse,
-    /// What backups must achieve.
+    /// What backups must achieve. Nothing makes backups yet: this records the agreement.
     #[serde(default)]
     pub backup: BackupTerms,
     /// `Suspended` stops all access within a second; the data stays.
@@ -158,7 +157,7 @@ pub struct Administrator {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {
-    /// Most users the company may have.
+    /// Most users the company may have; published to the services, which enforce it where they manage users.
     #[schemars(range(min = 1, max = 100_000))]
     pub users: u32,
     /// Most database connections that one replica of a service uses for the tenant at once.
@@ -167,7 +166,7 @@ pub struct Limits {
     /// Longest database statement, at most `24h`.
     #[schemars(schema_with = "statement_timeout_schema")]
     pub statement_timeout: Duration,
-    /// Most storage of all the tenant's schemas together.
+    /// Most storage of all the tenant's schemas together; published to the services. Nothing enforces it yet.
     pub storage: Storage,
     /// Requests a second that one replica of a service accepts from the tenant.
     #[schemars(range(min = 1, max = 100_000))]

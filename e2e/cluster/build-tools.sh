@@ -60,7 +60,11 @@ mkdir -p "$(tools_dir)"
 exec 9>"$(tools_dir)/.lock"
 flock 9
 
-mapfile -t wanted < <(programs "${1:-local}" "${2:-}")
+# Of a build that was killed.
+rm -rf "$(tools_dir)"/.building.*
+
+list=$(programs "${1:-local}" "${2:-}")
+mapfile -t wanted <<<"$list"
 missing=()
 for line in "${wanted[@]}"; do
   [ -x "$(tool "${line%% *}")" ] || missing+=("$line")

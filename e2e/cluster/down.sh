@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Ends the cluster that `make cluster` has made. One given by KUBECONFIG is left alone.
+# Ends the cluster that `make cluster` has made. An existing one is left alone.
 set -euo pipefail
 . "$(dirname "$0")/lib/common.sh"
 

@@ -8,7 +8,9 @@ step "programs of the cluster: $(tools_dir)"
 "$cluster_dir/build-tools.sh" kind
 step "cluster $kind_cluster"
 mkdir -p "$(dirname "$kubeconfig")"
-if "$(tool kind)" get clusters 2>/dev/null | grep -qx "$kind_cluster" && kube get --raw /readyz >/dev/null 2>&1; then
+# Exported first: it may be up although this checkout has no kubeconfig of it, or an old one.
+if "$(tool kind)" export kubeconfig --name "$kind_cluster" --kubeconfig "$kubeconfig" >/dev/null 2>&1 &&
+  kube get --raw /readyz >/dev/null 2>&1; then
   log "it is up already"
 else
   # What an unclean stop left is made anew.

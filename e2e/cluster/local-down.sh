@@ -6,6 +6,38 @@ set -euo pipefail
 . "$cluster_dir/lib/network.sh"
 . "$cluster_dir/lib/images.sh"
 . "$cluster_dir/lib/components.sh"
+shopt -s nullglob
+
+# What lies outside of the state, in folders of all containerds of the machine: only what is of our containers.
+forget_containers() {
+  local folder id socket runtime=$state/containerd/state/io.containerd.runtime.v2.task
+  for folder in "$state"/containerd/root/io.containerd.grpc.v1.cri/{containers,sandboxes}/*/; do
+    id=$(basename "$folder")
+    rm -rf "/run/containerd/runc/k8s.io/$id"
+    rm -f /var/lib/cni/results/*-"$id"-*
+  done
+  # The addresses of their shims.
+  for socket in $(grep -ohs 'unix:///run/containerd/s/[0-9a-f]*' "$runtime"/*/*/{address,bootstrap.json} </dev/null); do
+    rm -f "${socket#unix://}"
+  done
+}
+
+# The same of the kubelet. The kernel refuses to remove a cgroup that has processes; another kubelet keeps all of its own.
+forget_kubelet() {
+  [ ! -d /var/log/containers ] || find /var/log/containers -lname "$state/*" -delete
+  ! pgrep -x kubelet >/dev/null || return 0
+  find /sys/fs/cgroup/kubepods /sys/fs/cgroup/*/kubepods -depth -type d -exec rmdir {} \; 2>/dev/null || true
+  rm -f /var/lib/kubelet/device-plugins/{kubelet.sock,kubelet_internal_checkpoint}
+}
+
+# Folders that are made on demand: those that nobody uses.
+remove_empty_folders() {
+  local folder
+  for folder in /run/containerd/{s,runc/k8s.io,runc,} /var/lib/cni/{results,} /var/log/{containers,pods} \
+    /var/lib/kubelet/{device-plugins,}; do
+    rmdir "$folder" 2>/dev/null || true
+  done
+}
 
 [ -d "$state" ] || { log "no local cluster"; exit 0; }
 log "stopping the components"
@@ -19,15 +51,14 @@ done
 stop_process containerd
 for name in kube-scheduler kube-controller-manager kube-apiserver etcd; do stop_process "$name"; done
 log "unmounting and removing its state"
+forget_containers
+forget_kubelet
+remove_empty_folders
 for _ in 1 2 3; do
   awk -v below="$state/" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | while read -r mount; do
     umount --lazy "$mount" 2>/dev/null || true
   done
 done
-# Named network namespaces of pods, made by the container runtime.
-if [ -d /run/netns ]; then
-  for name in $(ip netns list | awk '/^cni-/ {print $1}'); do ip netns delete "$name" 2>/dev/null || true; done
-fi
 network_down
 # Never across a mount that would not go: that could be someone's data.
 if awk -v below="$state/" 'index($2, below) == 1 { found = 1 } END { exit !found }' /proc/mounts; then

@@ -8,12 +8,13 @@ set -euo pipefail
 . "$cluster_dir/lib/images.sh"
 . "$cluster_dir/lib/components.sh"
 
-packages=(buildah conntrack containerd containernetworking-plugins ethtool gcc iproute2 ipset iptables libc6-dev mmdebstrap
-  nftables openssl runc)
+packages=(buildah conntrack containerd containernetworking-plugins debian-archive-keyring ethtool gcc iproute2 ipset
+  iptables libc6-dev mmdebstrap nftables openssl runc)
 
+etcd_answers() { in_node bash -c 'exec 3<>/dev/tcp/127.0.0.1/2379'; }
 node_is_ready() { kube get node "$netns" 2>/dev/null | grep -qw Ready; }
 
-[ "$(id -u)" = 0 ] || die "the local cluster needs root (namespaces, mounts); or give a KUBECONFIG and EASYCODE_CLUSTER=existing"
+[ "$(id -u)" = 0 ] || die "the local cluster needs root (namespaces, mounts); or give EASYCODE_CLUSTER=existing and a KUBECONFIG"
 begin_steps 7
 step "packages of the distribution"
 install_packages "${packages[@]}"
@@ -32,6 +33,9 @@ step "control plane"
 mkdir -p "$(dirname "$kubeconfig")"
 install -m 0600 "$state/pki/admin.kubeconfig" "$kubeconfig"
 start_component etcd
+# It writes without waiting for the disk, so a power cut may have spoilt its data.
+(wait_for 60 etcd etcd_answers) ||
+  die "see $state/log/etcd.log; if the machine went down uncleanly, run make down, then this again"
 start_component kube-apiserver
 wait_for 120 "API server" kube get --raw /readyz
 start_component kube-controller-manager

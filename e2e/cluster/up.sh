@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Brings a cluster up: the one of KUBECONFIG if that is set, else kind where a Docker engine answers, else a local one.
-# EASYCODE_CLUSTER=existing|kind|local decides by hand.
+# Brings a cluster up: kind where a Docker engine answers, else a local one. EASYCODE_CLUSTER=kind|local decides by hand;
+# EASYCODE_CLUSTER=existing uses that of KUBECONFIG.
 set -euo pipefail
 . "$(dirname "$0")/lib/common.sh"
 

@@ -28,10 +28,15 @@ pub fn checkout() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// The kubeconfig: `KUBECONFIG`, else that of the cluster that `make cluster` has made.
+/// The kubeconfig: that of the cluster that `make cluster` has made. `KUBECONFIG` only by `EASYCODE_CLUSTER=existing`, since
+/// most shells have one, and the tests delete definitions.
 #[must_use]
 pub fn kubeconfig() -> PathBuf {
-    std::env::var_os("KUBECONFIG").map_or_else(|| checkout().join("target/cluster/kubeconfig"), PathBuf::from)
+    if std::env::var_os("EASYCODE_CLUSTER").is_some_and(|cluster| cluster == "existing") {
+        std::env::var_os("KUBECONFIG").map(PathBuf::from).unwrap_or_default()
+    } else {
+        checkout().join("target/cluster/kubeconfig")
+    }
 }
 
 async fn configuration() -> anyhow::Result<Config> {

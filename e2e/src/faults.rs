@@ -11,7 +11,8 @@ use crate::cluster::checkout;
 #[must_use]
 pub fn can_stop_components() -> bool {
     let state = std::env::var("EASYCODE_STATE").unwrap_or_else(|_| "/var/lib/easycode-local".to_owned());
-    let local = Path::new(&state).is_dir() && std::env::var_os("KUBECONFIG").is_none();
+    let chosen = std::env::var("EASYCODE_CLUSTER").unwrap_or_default();
+    let local = Path::new(&state).is_dir() && matches!(chosen.as_str(), "" | "local");
     if !local {
         println!("left out: the components of this cluster can't be stopped, only those of the local cluster");
     }

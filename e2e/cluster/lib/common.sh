@@ -16,12 +16,14 @@ kind_cluster=easycode
 postgres_image=localhost/easycode/postgres:15
 official_postgres=postgres:15
 
-# Which cluster to work on: existing (a KUBECONFIG was given), kind or local.
+log() { printf '%s\n' "$*" >&2; }
+die() { log "error: $*"; exit 1; }
+
+# Which cluster to work on: existing, kind or local. An existing one only by EASYCODE_CLUSTER=existing: most shells have
+# some KUBECONFIG, and the tests delete definitions.
 cluster_kind() {
   if [ -n "${EASYCODE_CLUSTER:-}" ]; then
     printf '%s' "$EASYCODE_CLUSTER"
-  elif [ -n "${KUBECONFIG:-}" ]; then
-    printf existing
   # The engine must answer: a client alone is no Docker.
   elif command -v docker >/dev/null && docker info >/dev/null 2>&1; then
     printf kind
@@ -30,14 +32,21 @@ cluster_kind() {
   fi
 }
 
-if [ "$(cluster_kind)" = existing ]; then
-  kubeconfig=${KUBECONFIG:?EASYCODE_CLUSTER=existing needs KUBECONFIG}
-else
-  kubeconfig=$repo/target/cluster/kubeconfig
-fi
-
-log() { printf '%s\n' "$*" >&2; }
-die() { log "error: $*"; exit 1; }
+case ${EASYCODE_CLUSTER:-} in
+  existing)
+    kubeconfig=${KUBECONFIG:-}
+    [ -f "$kubeconfig" ] || die "EASYCODE_CLUSTER=existing needs KUBECONFIG, a single file; it is: ${kubeconfig:-not set}"
+    ;;
+  "" | kind | local)
+    kubeconfig=$repo/target/cluster/kubeconfig
+    if [ -n "${KUBECONFIG:-}" ] && [ "$(realpath -m "$KUBECONFIG")" != "$(realpath -m "$kubeconfig")" ]; then
+      log "KUBECONFIG=$KUBECONFIG is not used; EASYCODE_CLUSTER=existing would use it"
+      # Said once, not by each script that is called from here.
+      export KUBECONFIG=$kubeconfig
+    fi
+    ;;
+  *) die "EASYCODE_CLUSTER is existing, kind or local, not $EASYCODE_CLUSTER" ;;
+esac
 
 # Progress: `begin_steps 5`, then `step "what"` for each: "[2/5  3s] what".
 steps_total=0 steps_done=0

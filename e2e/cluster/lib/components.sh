@@ -62,6 +62,8 @@ state = "$state/containerd/state"
   sandbox_image = "$pause_image"
   # Sandboxes without CAP_SYS_RESOURCE may not lower their score.
   restrict_oom_score_adj = true
+  # Below the state, so they are found and taken away with it.
+  netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "$state/cni"
@@ -86,6 +88,8 @@ clusterDNS: [$dns_service]
 clusterDomain: cluster.local
 containerRuntimeEndpoint: unix://$state/run/containerd.sock
 resolvConf: $state/resolv.conf
+podLogsDir: $state/log/pods
+volumePluginDir: $state/kubelet/plugins-exec
 maxPods: 500
 imageMinimumGCAge: 24h
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}

@@ -8,7 +8,7 @@ helper_image=$postgres_image
 bud() { buildah --storage-driver vfs --root "$cache/buildah" --runroot "$state/buildah" "$@"; }
 
 # archive_of NAME FILE…: where the archive of an image made from those files is kept.
-archive_of() { printf '%s/images/%s-%s.tar' "$cache" "$1" "$(hash_of "${@:2}")"; }
+archive_of() { printf '%s/images/%s-%s-%s.tar' "$cache" "$1" "$(hash_of "${@:2}")" "$(uname -m)"; }
 
 # Moves a finished archive into place: an interrupted build leaves none.
 commit_image() {
@@ -38,13 +38,14 @@ build_postgres() {
   if [ ! -f "$archive" ]; then
     mkdir -p "$(dirname "$archive")"
     rm -rf "$files"
+    # bookworm on whatever distribution: it is the one with Postgres 15.
     # The user gets the id that the official image has. Translations and the compiler are of no use in a test.
     mmdebstrap --quiet --mode=root --variant=minbase --include=postgresql-15 \
       --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
       --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/lib/postgresql/15/lib/bitcode/*' \
       --essential-hook='echo "postgres:x:999:" >>"$1/etc/group"' \
       --essential-hook='echo "postgres:x:999:999::/var/lib/postgresql:/bin/sh" >>"$1/etc/passwd"' \
-      "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$files" >&2
+      bookworm "$files" >&2
     rm -rf "$files"/var/lib/apt/lists/* "$files"/var/cache/apt/* "$files"/var/lib/postgresql/15
     container=$(bud from scratch)
     bud copy --quiet "$container" "$files" / >/dev/null

@@ -11,7 +11,7 @@ dns_service=198.19.0.10
 link=easycode0
 
 network_up() {
-  ip netns list | grep -qw "$netns" || ip netns add "$netns"
+  [ -e "/run/netns/$netns" ] || ip netns add "$netns"
   if ! ip link show "$link" >/dev/null 2>&1; then
     ip link add "$link" type veth peer name eth0 netns "$netns"
   fi

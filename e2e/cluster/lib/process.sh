@@ -5,14 +5,16 @@ netns=easycode-node
 
 in_node() { nsenter --net="/run/netns/$netns" "$@"; }
 
-# Whether a component runs. An id may have been given to another process since, hence the look at the program.
+# Whether a component runs. An id may have been given to another process since, hence the look at its command line, which
+# has the component's name and a path of the cluster's state.
 is_running() {
   local name=$1 pid
   pid=$(cat "$state/run/$name.pid" 2>/dev/null) || return 1
-  [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "$name"
+  [ -r "/proc/$pid/cmdline" ] || return 1
+  [[ "$(tr '\0' ' ' <"/proc/$pid/cmdline")" == *"$name"*"$state/"* ]]
 }
 
-# Starts a component unless it runs: `start_process etcd program args…`. Its name must be in its command line.
+# Starts a component unless it runs: `start_process etcd program args…`.
 start_process() {
   local name=$1
   shift

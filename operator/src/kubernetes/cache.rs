@@ -7,7 +7,7 @@ use easycode_crds::{Release, SharedPlatform, Tenant};
 use futures::{StreamExt, future::join_all};
 use kube::{
     Api, Client, ResourceExt,
-    api::DynamicObject,
+    api::{DynamicObject, TypeMeta},
     runtime::{
         WatchStreamExt,
         reflector::{ObjectRef, Store, store::Writer},
@@ -73,10 +73,13 @@ impl Caches {
             stores.insert(kind, writer.as_reader());
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             let config = watcher::Config::default().labels(labels::MANAGED_BY);
+            let types = TypeMeta { api_version: resource.api_version, kind: resource.kind };
             let events = watcher(api, config)
                 .default_backoff()
-                .modify(|object| {
+                .modify(move |object| {
                     object.managed_fields_mut().clear();
+                    // The items of a list carry no kind, and would differ from every plan.
+                    object.types.get_or_insert_with(|| types.clone());
                 })
                 .reflect(writer);
             tasks.push(tokio::spawn(announce(kind, events, triggers.clone())));

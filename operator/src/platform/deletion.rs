@@ -32,7 +32,7 @@ pub async fn held(platform: &SharedPlatform, context: &Context) -> Result<Option
     let definitions: Api<CustomResourceDefinition> = Api::all(context.client.clone());
     let definition = definitions.get_metadata_opt("sharedplatforms.easycode.io").await?;
     if definition.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some()) {
-        let message = "the definition of platforms is being deleted; nothing is torn down for that. Recreate the definition and its objects";
+        let message = "the definition of platforms is being deleted; nothing is torn down for that. docs/runbook.md says under DefinitionDeleting how to get it back";
         return Ok(Some(Held { reason: reason::CRD_DELETING, message: message.to_owned() }));
     }
     let tenants = tenants_on(&platform.name_any(), context);
@@ -62,7 +62,7 @@ pub async fn delete(platform: &SharedPlatform, context: &Context) -> Result<Acti
     context.databases.remove(&name);
     status::trigger_releases(context);
     let note = format!(
-        "the services are removed; Postgres, its volume and its Secrets stay. To erase them, delete namespace {namespace}"
+        "the services are removed; Postgres, its volume and its Secrets stay. To erase them, annotate namespace {namespace} with easycode.io/confirm-delete={namespace} and delete it"
     );
     context.events.normal(platform, "Delete", "DataRetained", note).await;
     release(platform, context).await?;

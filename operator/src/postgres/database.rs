@@ -31,6 +31,9 @@ use crate::runtime::metrics::Metrics;
 /// Most tenants in one transaction: their new relations must fit into Postgres' table of locks.
 const BATCH: usize = 32;
 
+/// Longest time that Postgres may take to show what it holds.
+const LONGEST_LOOK: Duration = Duration::from_secs(20);
+
 /// A platform's Postgres.
 pub struct Database {
     server: Credentials,
@@ -129,7 +132,9 @@ impl Database {
     /// Surveys anew.
     pub async fn refresh(&self) -> Result<(), Error> {
         let _exclusive = self.exclusive.lock().await;
-        let fresh = self.look().await?;
+        let fresh = tokio::time::timeout(LONGEST_LOOK, self.look())
+            .await
+            .map_err(|_| Error::Unavailable(format!("no answer in {} s", LONGEST_LOOK.as_secs())))??;
         let mut known = self.survey.write().unwrap_or_else(PoisonError::into_inner);
         self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(fresh.changed_since(&known));
         *known = fresh;
@@ -173,7 +178,8 @@ impl Database {
                 lost: BTreeSet::new(),
                 uid: row.get("uid"),
                 display_name: row.get("display_name"),
-                retained: retained.and_then(|text| text.parse().ok()),
+                // A time that can't be read is still a mark.
+                retained: retained.map(|text| text.parse().unwrap_or(Timestamp::MAX)),
                 withdrawn,
             };
             survey.tenants.insert(row.get("role"), data);

@@ -5,7 +5,8 @@ use easycode_contract::database::Identifier;
 /// A text as a SQL literal. `standard_conforming_strings` is on since Postgres 9.1.
 #[must_use]
 pub fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    // Postgres has no NUL in texts, and its protocol ends a statement there.
+    format!("'{}'", text.replace('\0', "").replace('\'', "''"))
 }
 
 /// The registry of tenants in the operator's own database.

@@ -52,10 +52,15 @@ impl Leader {
     /// Renews until that fails for so long that another replica may lead.
     pub async fn keep(&self) {
         let mut renewed = tokio::time::Instant::now();
-        while renewed.elapsed() < GIVE_UP {
-            tokio::time::sleep(RENEW).await;
-            match tokio::time::timeout(RENEW, self.try_acquire()).await {
-                Ok(Ok(true)) => renewed = tokio::time::Instant::now(),
+        loop {
+            let end = renewed + GIVE_UP;
+            if tokio::time::timeout_at(end, tokio::time::sleep(RENEW)).await.is_err() {
+                return;
+            }
+            // The time written is taken after this, so others count from later.
+            let asked = tokio::time::Instant::now();
+            match tokio::time::timeout_at(end.min(asked + RENEW), self.try_acquire()).await {
+                Ok(Ok(true)) => renewed = asked,
                 Ok(Ok(false)) => return,
                 Ok(Err(error)) => warn!(%error, "the lease was not renewed"),
                 Err(_) => warn!("renewing the lease took too long"),

@@ -1,6 +1,7 @@
 //! Makes a tenant's plan so. Access that goes is closed for the services first and in the database after; access that
 //! comes is opened in the database first. A crash between two steps leaves a state from which the next plan goes on.
 
+use easycode_contract::database::Identifier;
 use easycode_crds::Tenant;
 use kube::{
     Api, ResourceExt,
@@ -36,7 +37,8 @@ pub async fn apply(tenant: &Tenant, plan: &Plan, context: &Context) -> Result<Ap
     if closing {
         applied.changed |= publish(plan, context).await?;
     }
-    if let Some(role) = plan.role.as_ref().filter(|_| !plan.steps.is_empty()) {
+    let role = Identifier::tenant(&tenant.name_any()).ok().filter(|_| !plan.steps.is_empty());
+    if let Some(role) = &role {
         let database = context
             .databases
             .get(platform)

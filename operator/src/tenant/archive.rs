@@ -107,7 +107,8 @@ fn job(tenant: &Tenant, platform: &str, data: &TenantData, context: &Context) ->
     let seal = container(
         "seal",
         format!(
-            "mkdir -p {folder}; cd {folder}; sha256sum -- *.dump > SHA256SUMS 2>/dev/null || : > SHA256SUMS; sync; cat SHA256SUMS"
+            "mkdir -p {folder}; cd {folder}; : > SHA256SUMS; for dump in {dumped}; do pg_restore --list $dump >/dev/null; sha256sum $dump >> SHA256SUMS; done; sync; cat SHA256SUMS",
+            dumped = data.schemas.keys().map(|service| format!("{service}.dump")).collect::<Vec<_>>().join(" ")
         ),
         Vec::new(),
     );

@@ -38,7 +38,7 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
         return Ok(Action::await_change());
     }
     if definition_is_going(context).await? {
-        let message = "the definition of tenants is being deleted; nothing is torn down for that. Recreate the definition and its objects, or delete tenants one by one first";
+        let message = "the definition of tenants is being deleted; nothing is torn down for that. docs/runbook.md says under DefinitionDeleting how to get it back";
         hold(tenant, reason::CRD_DELETING, message, context).await?;
         return Ok(Action::requeue(Duration::from_secs(30)));
     }
@@ -185,7 +185,8 @@ async fn definition_is_going(context: &Context) -> Result<bool, Error> {
     Ok(definition.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some()))
 }
 
-async fn hold(tenant: &Tenant, reason: &'static str, message: &str, context: &Context) -> Result<(), Error> {
+/// Says what the deletion waits for.
+pub async fn hold(tenant: &Tenant, reason: &'static str, message: &str, context: &Context) -> Result<(), Error> {
     let before = tenant.status.clone().unwrap_or_default();
     let findings = [
         Finding::new(conditions::READY, Some(false), reason, message),
@@ -197,7 +198,11 @@ async fn hold(tenant: &Tenant, reason: &'static str, message: &str, context: &Co
         conditions::merge(&before.conditions, &findings, tenant.metadata.generation, &Time(Timestamp::now()));
     after.observed_generation = tenant.metadata.generation;
     status::write(tenant, &after, context).await?;
-    context.events.warning(tenant, "Delete", reason, message.to_owned()).await;
+    if reason == reason::DELETING {
+        context.events.normal(tenant, "Delete", reason, message.to_owned()).await;
+    } else {
+        context.events.warning(tenant, "Delete", reason, message.to_owned()).await;
+    }
     Ok(())
 }
 

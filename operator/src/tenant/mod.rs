@@ -15,7 +15,10 @@ use std::{
 
 use easycode_crds::Tenant;
 use jiff::Timestamp;
-use kube::{ResourceExt, runtime::controller::Action};
+use kube::{
+    ResourceExt,
+    runtime::{controller::Action, reflector::ObjectRef},
+};
 
 use crate::runtime::{context::Context, error::Error};
 
@@ -30,15 +33,23 @@ pub async fn reconcile(tenant: Arc<Tenant>, context: Arc<Context>) -> Result<Act
 
 async fn steps(tenant: &Arc<Tenant>, context: &Context, started: Instant) -> Result<Action, Error> {
     if tenant.metadata.deletion_timestamp.is_some() {
-        return deletion::reconcile(tenant, context).await;
+        let outcome = deletion::reconcile(tenant, context).await;
+        if let Err(error) = &outcome {
+            deletion::hold(tenant, error.reason(), &error.to_string(), context).await?;
+        }
+        return outcome;
     }
-    let observed = observe::observe(tenant, context);
-    if let Ok(platform) = &observed.platform
-        && !context.databases.was_visited(&platform.name_any())
-    {
-        // After a start of the operator: nothing can be said until the platform was looked at, which calls its tenants.
+    // After a start of the operator: nothing can be said until the platform was looked at, which calls its tenants; and of a
+    // tenant without platform, until it is known which of them has data of it.
+    let unseen = |platform: &str| !context.databases.was_visited(platform);
+    let must_wait = match placement::placed_on(tenant) {
+        Some(platform) => context.platforms.get(&ObjectRef::new(platform)).is_some() && unseen(platform),
+        None => context.platforms.state().iter().any(|platform| unseen(&platform.name_any())),
+    };
+    if must_wait {
         return Ok(Action::requeue(Duration::from_secs(10)));
     }
+    let observed = observe::observe(tenant, context);
     let plan = plan::plan(tenant, &observed, Timestamp::now());
     let applied = apply::apply(tenant, &plan, context).await;
     status::report(tenant, &plan, applied.as_ref(), context, started).await?;

@@ -6,8 +6,11 @@ use easycode_contract::database::Identifier;
 use easycode_crds::{Release, SharedPlatform, Tenant};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
-use super::placement::Unplaced;
-use crate::{postgres::survey::TenantData, runtime::context::Context};
+use super::placement::{Unplaced, placed_on};
+use crate::{
+    postgres::{Database, survey::TenantData},
+    runtime::context::Context,
+};
 
 /// What a tenant's plan is made from, beside the tenant.
 #[derive(Clone, Debug)]
@@ -36,7 +39,8 @@ pub struct DatabaseView {
 pub fn observe(tenant: &Tenant, context: &Context) -> Observed {
     let platforms = context.platforms.state();
     let tenants = context.tenants.state();
-    let placed = context.placement.place(tenant, tenants.iter().map(AsRef::as_ref), &platforms);
+    let holders = if placed_on(tenant).is_none() { holders(tenant, context) } else { Vec::new() };
+    let placed = context.placement.place(tenant, tenants.iter().map(AsRef::as_ref), &platforms, &holders);
     let platform = placed.map(|name| {
         let found = platforms.iter().find(|platform| platform.name_any() == name);
         Arc::clone(found.expect("placement names only platforms it was given"))
@@ -52,4 +56,14 @@ pub fn observe(tenant: &Tenant, context: &Context) -> Observed {
     });
     let trouble = context.databases.trouble(&live.name_any());
     Observed { platform, release, database, trouble }
+}
+
+/// Platforms whose database has data of a tenant of this name.
+fn holders(tenant: &Tenant, context: &Context) -> Vec<String> {
+    let Ok(role) = Identifier::tenant(&tenant.name_any()) else { return Vec::new() };
+    let holds = |database: &Database| {
+        let data = database.tenant(&role);
+        data.uid.is_some() || !data.schemas.is_empty()
+    };
+    context.databases.all().into_iter().filter(|(_, database)| holds(database)).map(|(platform, _)| platform).collect()
 }

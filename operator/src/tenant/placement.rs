@@ -34,13 +34,21 @@ pub fn placed_on(tenant: &Tenant) -> Option<&str> {
 }
 
 impl Placement {
-    /// Finds the tenant's platform, the placed one if it was placed before.
+    /// Finds the tenant's platform: the one it was placed on before, else the one that already has data of its name
+    /// (`holders`), else one with room.
     pub fn place<'a>(
         &self,
         tenant: &Tenant,
         tenants: impl Iterator<Item = &'a Tenant>,
         platforms: &[impl AsRef<SharedPlatform>],
+        holders: &[String],
     ) -> Result<String, Unplaced> {
+        if let Some(platform) = placed_on(tenant) {
+            return match platforms.iter().map(AsRef::as_ref).find(|one| one.name_any() == platform) {
+                Some(found) => in_region(tenant, found).map(|()| platform.to_owned()),
+                None => Err(not_found(platform)),
+            };
+        }
         if tenant.spec.deployment.model == Model::Dedicated {
             let instance = tenant.spec.deployment.instance.as_deref().unwrap_or_default();
             return Err(Unplaced {
@@ -50,12 +58,10 @@ impl Placement {
                 ),
             });
         }
-        if let Some(platform) = placed_on(tenant) {
-            return if platforms.iter().any(|one| one.as_ref().name_any() == platform) {
-                Ok(platform.to_owned())
-            } else {
-                Err(not_found(platform))
-            };
+        if let [holder] = holders {
+            // A tenant whose objects were restored, or one of a deleted tenant's name: its data must not be passed by.
+            let named = tenant.spec.deployment.platform.as_ref();
+            return if named.is_none_or(|named| named == holder) { Ok(holder.clone()) } else { Err(elsewhere(holder)) };
         }
         let mut recent = self.recent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut load: HashMap<String, usize> = HashMap::new();
@@ -83,6 +89,30 @@ fn not_found(platform: &str) -> Unplaced {
     }
 }
 
+fn elsewhere(platform: &str) -> Unplaced {
+    Unplaced {
+        reason: reason::RETAINED_DATA,
+        message: format!(
+            "data of a tenant of this name is on SharedPlatform {platform}; name that one in deployment.platform, or choose another name"
+        ),
+    }
+}
+
+/// Data stays in its region, whatever label or platform a tenant names.
+fn in_region(tenant: &Tenant, platform: &SharedPlatform) -> Result<(), Unplaced> {
+    match &tenant.spec.region {
+        Some(region) if *region != platform.spec.region => Err(Unplaced {
+            reason: reason::NO_PLATFORM_IN_REGION,
+            message: format!(
+                "SharedPlatform {} is in region {}, but the tenant must stay in {region}; name a platform there",
+                platform.name_any(),
+                platform.spec.region
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// The named platform, else the one in the tenant's region with the most room.
 fn choose(
     tenant: &Tenant,
@@ -99,17 +129,7 @@ fn choose(
 
     if let Some(name) = &tenant.spec.deployment.platform {
         let platform = alive().find(|one| one.name_any() == *name).ok_or_else(|| not_found(name))?;
-        if let Some(region) = &tenant.spec.region
-            && *region != platform.spec.region
-        {
-            return Err(Unplaced {
-                reason: reason::NO_PLATFORM_IN_REGION,
-                message: format!(
-                    "SharedPlatform {name} is in region {}, but the tenant must stay in {region}; name a platform there",
-                    platform.spec.region
-                ),
-            });
-        }
+        in_region(tenant, platform)?;
         return if free(platform) > 0 { Ok(name.clone()) } else { Err(full(&format!("SharedPlatform {name} is"))) };
     }
 
@@ -153,7 +173,9 @@ mod tests {
         let platforms = [platform("a", "eu", 2), platform("b", "eu", 1)];
         let placement = Placement::default();
         let placed: Vec<_> = (0..4)
-            .map(|n| placement.place(&tenant(&format!("t{n}"), &serde_json::json!({})), std::iter::empty(), &platforms))
+            .map(|n| {
+                placement.place(&tenant(&format!("t{n}"), &serde_json::json!({})), std::iter::empty(), &platforms, &[])
+            })
             .collect();
         assert_eq!(placed.iter().filter(|one| one.as_deref() == Ok("a")).count(), 2);
         assert_eq!(placed.iter().filter(|one| one.as_deref() == Ok("b")).count(), 1);
@@ -164,10 +186,10 @@ mod tests {
     fn data_stays_in_its_region() {
         let placement = Placement::default();
         let wanted = tenant("t", &serde_json::json!({"region": "us"}));
-        let error = placement.place(&wanted, std::iter::empty(), &[platform("a", "eu", 2)]).unwrap_err();
+        let error = placement.place(&wanted, std::iter::empty(), &[platform("a", "eu", 2)], &[]).unwrap_err();
         assert_eq!(error.reason, reason::NO_PLATFORM_IN_REGION);
         let named = tenant("t", &serde_json::json!({"region": "us", "deployment": {"platform": "a"}}));
-        let error = placement.place(&named, std::iter::empty(), &[platform("a", "eu", 2)]).unwrap_err();
+        let error = placement.place(&named, std::iter::empty(), &[platform("a", "eu", 2)], &[]).unwrap_err();
         assert_eq!(error.reason, reason::NO_PLATFORM_IN_REGION);
     }
 
@@ -177,8 +199,19 @@ mod tests {
         placed.labels_mut().insert(labels::PLATFORM.into(), "a".into());
         let placement = Placement::default();
         assert_eq!(
-            placement.place(&placed, std::iter::empty(), &[platform("a", "eu", 0), platform("b", "eu", 9)]),
+            placement.place(&placed, std::iter::empty(), &[platform("a", "eu", 0), platform("b", "eu", 9)], &[]),
             Ok("a".into())
         );
+    }
+
+    #[test]
+    fn a_tenant_goes_where_its_data_is() {
+        let platforms = [platform("a", "eu", 2), platform("b", "eu", 9)];
+        let (placement, holders) = (Placement::default(), ["a".to_owned()]);
+        let free = tenant("t", &serde_json::json!({}));
+        assert_eq!(placement.place(&free, std::iter::empty(), &platforms, &holders), Ok("a".into()));
+        let named = tenant("t", &serde_json::json!({"deployment": {"platform": "b"}}));
+        let refused = placement.place(&named, std::iter::empty(), &platforms, &holders).unwrap_err();
+        assert_eq!(refused.reason, reason::RETAINED_DATA);
     }
 }

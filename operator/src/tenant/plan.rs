@@ -14,7 +14,7 @@ use easycode_contract::{
 use easycode_crds::{
     Release, SharedPlatform, Tenant,
     conditions::{self, Finding, reason},
-    tenant::{ServiceData, State},
+    tenant::{Model, ServiceData, State},
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -95,8 +95,7 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         }
     };
     let name = platform.name_any();
-    let placed = Finding::new(conditions::PLACED, Some(true), reason::AS_PLANNED, format!("on SharedPlatform {name}"));
-    let mut blocked = Plan { platform: Some(name.clone()), ..Plan::blocked(vec![placed]) };
+    let mut blocked = Plan { platform: Some(name.clone()), ..Plan::blocked(vec![placed(tenant, &name)]) };
 
     // The CRD admits only names that are identifiers, so this speaks for objects stored before it did.
     let Ok(role) = Identifier::tenant(&tenant.name_any()) else {
@@ -115,6 +114,9 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
             reason::PLATFORM_NOT_READY,
             format!("SharedPlatform {name} has no release yet; see its conditions"),
         ));
+        // Which modules there are is not known, but that nobody is to be served is.
+        let closed = tenant.spec.state == State::Suspended && tenant.status.is_some();
+        blocked.config_map = closed.then(|| config_map(tenant, platform, None, &role, &BTreeMap::new()));
         return blocked;
     };
     let (entitled, complaint) = entitled(tenant, release);
@@ -123,20 +125,20 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
     }));
     let Some(database) = observed.database.as_ref().filter(|_| observed.trouble.is_none()) else {
         blocked.findings.push(no_database(&name, observed.trouble.as_deref()));
-        // What takes access away must not wait for the database; what gives it must.
-        let mut provisioned = entitled;
-        provisioned.retain(|service, _| had(tenant, service).is_some_and(|data| data.entitled));
-        blocked.config_map =
-            (!provisioned.is_empty()).then(|| config_map(tenant, platform, release, &role, &provisioned));
+        blocked.config_map = closing(tenant, platform, release, &role, entitled);
         return blocked;
     };
     let uid = tenant.uid().unwrap_or_default();
     if let Some(finding) = foreign_data(tenant, &database.tenant, &uid) {
         blocked.findings.push(finding);
+        // Nobody may act for the one whose data it is, least of all under the name of this tenant.
+        blocked.steps = database_plan::retain(&TenantData { uid: None, ..database.tenant.clone() });
+        blocked.config_map = Some(config_map(tenant, platform, Some(release), &role, &BTreeMap::new()));
         return blocked;
     }
     if let Some(finding) = unpublished(&name, &entitled, &database.published) {
         blocked.findings.push(finding);
+        blocked.config_map = closing(tenant, platform, release, &role, entitled);
         return blocked;
     }
 
@@ -159,7 +161,7 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         blocked.findings.push(data_missing(&missing));
     }
     Plan {
-        config_map: Some(config_map(tenant, platform, release, &role, &entitled)),
+        config_map: Some(config_map(tenant, platform, Some(release), &role, &entitled)),
         endpoint: platform.spec.ingress.as_ref().map(|ingress| {
             let scheme = if ingress.tls_secret.is_some() { "https" } else { "http" };
             format!("{scheme}://{}", platform.spec.domain)
@@ -172,6 +174,33 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         adopted,
         ..blocked
     }
+}
+
+fn placed(tenant: &Tenant, platform: &str) -> Finding {
+    if tenant.spec.deployment.model == Model::Dedicated {
+        let instance = tenant.spec.deployment.instance.as_deref().unwrap_or_default();
+        return Finding::new(
+            conditions::PLACED,
+            Some(false),
+            reason::INSTANCE_NOT_FOUND,
+            format!(
+                "DedicatedInstance {instance} does not exist; the tenant stays on SharedPlatform {platform} meanwhile"
+            ),
+        );
+    }
+    Finding::new(conditions::PLACED, Some(true), reason::AS_PLANNED, format!("on SharedPlatform {platform}"))
+}
+
+/// The context that takes away what is to be taken away and gives nothing new: that must not wait for anything.
+fn closing(
+    tenant: &Tenant,
+    platform: &SharedPlatform,
+    release: &Release,
+    role: &Identifier,
+    mut entitled: BTreeMap<String, i32>,
+) -> Option<Planned> {
+    entitled.retain(|service, _| had(tenant, service).is_some_and(|data| data.entitled));
+    (!entitled.is_empty()).then(|| config_map(tenant, platform, Some(release), role, &entitled))
 }
 
 fn no_database(platform: &str, trouble: Option<&str>) -> Finding {
@@ -313,13 +342,13 @@ fn foreign_data(tenant: &Tenant, data: &TenantData, uid: &str) -> Option<Finding
 fn config_map(
     tenant: &Tenant,
     platform: &SharedPlatform,
-    release: &Release,
+    release: Option<&Release>,
     role: &Identifier,
     entitled: &BTreeMap<String, i32>,
 ) -> Planned {
     let spec = &tenant.spec;
     let modules = |service: &str| -> BTreeSet<String> {
-        let released = release.spec.services.iter().find(|one| one.name == service);
+        let released = release.and_then(|release| release.spec.services.iter().find(|one| one.name == service));
         let known = |module: &&String| released.is_some_and(|service| service.modules.contains(module));
         let entitlement = spec.entitlements.iter().find(|one| one.service == service);
         entitlement.into_iter().flat_map(|one| one.modules.iter().filter(known).cloned()).collect()
@@ -342,7 +371,7 @@ fn config_map(
         },
         data_use: DataUse { analytics: spec.data_use.analytics, ai_training: spec.data_use.ai_training },
         database_role: role.as_str().to_owned(),
-        release: release.spec.version.clone(),
+        release: release.map(|release| release.spec.version.clone()).unwrap_or_default(),
         settings: BTreeMap::new(),
     };
     let mut object_labels = labels::of_platform(&platform.name_any(), "tenant-config");

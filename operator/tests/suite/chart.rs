@@ -246,12 +246,19 @@ fn the_operator_may_make_and_watch_every_kind_that_it_plans() {
     let objects = rendered(&[]);
     for kind in Kind::ALL {
         let resource = kind.resource();
-        // Secrets only where the operator bound itself to the second role.
-        let (role, verbs) = match kind {
-            Kind::Secret => ("ClusterRole easycode-operator-namespace", &["get", "list", "create", "patch"][..]),
-            _ => ("ClusterRole easycode-operator", &["get", "list", "watch", "create", "patch"][..]),
+        // Looking everywhere; writing, and Secrets, only where the operator bound itself to the second role.
+        let (everywhere, in_platforms) = ("ClusterRole easycode-operator", "ClusterRole easycode-operator-namespace");
+        let (looks, makes) = (["get", "list", "watch"], ["create", "patch"]);
+        let needed: Vec<_> = match kind {
+            Kind::Secret => ["get", "list", "create", "patch"].map(|verb| (in_platforms, verb)).into(),
+            Kind::Namespace | Kind::RoleBinding => {
+                looks.into_iter().chain(makes).map(|verb| (everywhere, verb)).collect()
+            }
+            _ => {
+                looks.map(|verb| (everywhere, verb)).into_iter().chain(makes.map(|verb| (in_platforms, verb))).collect()
+            }
         };
-        for verb in verbs {
+        for (role, verb) in needed {
             let allowed = rules(&objects).iter().any(|(name, rule)| {
                 name == role
                     && has(rule, "apiGroups", &resource.group)

@@ -17,7 +17,8 @@ pub struct TenantContext {
     pub tenant: String,
     /// The company's name for people.
     pub display_name: String,
-    /// Generation of the `Tenant` that this was derived from; never goes back for one tenant.
+    /// Generation of the `Tenant` that this was derived from. It begins anew with a `Tenant` that was put back and took its
+    /// data over, so it tells which version is in force, not which of two is the newer.
     pub generation: i64,
     /// Whether the tenant may be served at all.
     pub state: TenantState,

@@ -11,7 +11,7 @@
 use std::fmt;
 
 /// SQL that makes a fresh database into a service's: the registry of migrations and of tenants' schemas, and the
-/// function that brings one tenant's schema up to date. `:service` stands for the service's [`Identifier`].
+/// function that brings one tenant's schema up to date.
 pub const SERVICE_DATABASE_SQL: &str = include_str!("service_database.sql");
 
 /// Longest name of a tenant: `t_` and the name stay within Postgres' 63 bytes, and names of objects derived from it

@@ -18,7 +18,10 @@ use crate::{Config, Problem};
 struct State {
     contexts: HashMap<String, Arc<TenantContext>>,
     seen: HashSet<String>,
+    /// Everything was received at least once.
     synced: bool,
+    /// The present stream has not yet told everything.
+    syncing: bool,
     alive: Option<Instant>,
 }
 
@@ -62,7 +65,7 @@ impl Contexts {
         {
             let state = self.read();
             let alive = |at: Instant| at.elapsed() <= Duration::from_millis(FRESH_MILLIS);
-            let fresh = self.remote.is_none() || state.alive.is_some_and(alive);
+            let fresh = self.remote.is_none() || (!state.syncing && state.alive.is_some_and(alive));
             if state.synced && fresh {
                 return Ok(state.contexts.get(tenant).cloned());
             }
@@ -95,9 +98,10 @@ impl Contexts {
                 state.contexts.remove(&tenant);
             }
             ContextEvent::Synced => {
-                let State { contexts, seen, synced, .. } = &mut *state;
+                let State { contexts, seen, .. } = &mut *state;
                 contexts.retain(|tenant, _| seen.contains(tenant));
-                *synced = true;
+                state.synced = true;
+                state.syncing = false;
             }
             ContextEvent::Heartbeat => {}
         }
@@ -107,7 +111,7 @@ impl Contexts {
     pub(crate) fn begin(&self) {
         let mut state = self.write();
         state.seen.clear();
-        state.alive = None;
+        state.syncing = true;
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -129,5 +133,57 @@ impl Remote {
             return Ok(None);
         }
         Ok(Some(Arc::new(response.error_for_status()?.json().await?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use easycode_contract::context::TenantState;
+
+    use super::*;
+
+    fn event(tenant: &str, state: &str) -> ContextEvent {
+        let context = serde_json::json!({
+            "tenant": tenant, "displayName": tenant, "generation": 1, "state": state, "entitlements": {}, "release": "1",
+            "limits": { "users": 1, "connections": 1, "statementTimeoutMs": 1, "storageBytes": 1, "requestsPerSecond": 1 },
+            "dataUse": { "analytics": "None", "aiTraining": "None" }, "databaseRole": "t",
+        });
+        ContextEvent::Context { context: Box::new(serde_json::from_value(context).unwrap()) }
+    }
+
+    /// Follows a tenant-service that can't be asked: what is not fresh is refused.
+    fn lonely() -> Contexts {
+        let config = Config {
+            service: "crm".to_owned(),
+            prefix: "crm".to_owned(),
+            namespace: String::new(),
+            issuer: String::new(),
+            jwks: String::new(),
+            tenant_service: String::new(),
+            database: "nowhere".into(),
+            identity_token: "nowhere/token".into(),
+            connections: 1,
+        };
+        Contexts { state: Arc::default(), remote: Some(Arc::new(Remote { http: crate::http::client(), config })) }
+    }
+
+    #[tokio::test]
+    async fn contexts_of_an_earlier_stream_do_not_count_until_the_new_one_told_everything() {
+        let contexts = lonely();
+        contexts.begin();
+        for event in [event("aurora", "Active"), event("borealis", "Active"), ContextEvent::Synced] {
+            contexts.apply(event);
+        }
+        assert_eq!(contexts.get("aurora").await.unwrap().unwrap().state, TenantState::Active);
+
+        // Aurora was suspended while the stream was broken, and its line is not the first.
+        contexts.begin();
+        contexts.apply(event("borealis", "Active"));
+        assert!(contexts.get("aurora").await.is_err());
+        contexts.apply(ContextEvent::Heartbeat);
+        assert!(contexts.get("aurora").await.is_err());
+        contexts.apply(event("aurora", "Suspended"));
+        contexts.apply(ContextEvent::Synced);
+        assert_eq!(contexts.get("aurora").await.unwrap().unwrap().state, TenantState::Suspended);
     }
 }

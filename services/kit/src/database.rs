@@ -51,7 +51,8 @@ pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
 
 /// Gives the pool changed credentials for its next connections: the kubelet renews a mounted Secret in place.
 pub(crate) async fn follow_credentials(pool: PgPool, folder: PathBuf) {
-    let read = || ["host", "port", "user", "password", "dbname", "ca.crt"].map(|name| fs::read(folder.join(name)).ok());
+    let fields = ["host", "port", "user", "password", "dbname", "sslmode", "ca.crt"];
+    let read = || fields.map(|name| fs::read(folder.join(name)).ok());
     let mut known = read();
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;

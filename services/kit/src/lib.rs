@@ -9,6 +9,7 @@ pub mod database;
 pub mod extract;
 pub mod guard;
 pub mod http;
+pub mod keys;
 pub mod limits;
 pub mod metrics;
 pub mod migrate;

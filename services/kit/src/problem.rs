@@ -96,7 +96,7 @@ impl Problem {
     /// 500: a fault of ours.
     #[must_use]
     pub fn internal() -> Self {
-        let detail = "an unexpected fault; it was logged with the request's id";
+        let detail = "an unexpected fault; it was logged with the request's id (x-request-id)";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 }

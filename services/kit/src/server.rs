@@ -1,6 +1,7 @@
 //! Serves the API, and on another port probes and metrics.
 
 use std::{
+    any::Any,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,6 +14,7 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     http::StatusCode,
     middleware,
+    response::{IntoResponse, Response},
     routing::get,
 };
 use easycode_contract::runtime::{ADMIN_PORT, API_PORT, USER_AUDIENCE};
@@ -21,8 +23,13 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
-use tracing::{Span, info};
+use tokio_util::sync::CancellationToken;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    trace::TraceLayer,
+};
+use tracing::{Span, error, field::Empty, info, info_span, warn};
 use utoipa::openapi::{
     Server,
     security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -32,15 +39,18 @@ use crate::{
     Config, Problem, Service,
     contexts::Contexts,
     database,
+    keys::KeyLocation,
     limits::Limits,
     metrics::{self, Metrics},
-    token::{KeyLocation, Verifier},
+    token::Verifier,
 };
 
 /// Longest request body.
 const LONGEST_BODY: usize = 1 << 20;
 /// Time for the endpoints to forget a replica that stops.
 const DRAIN: Duration = Duration::from_secs(3);
+/// Time for what is under way to be finished after that; together less than the grace that the pod is given.
+const FINISH: Duration = Duration::from_secs(30);
 
 /// What handlers share; cheap to clone.
 #[derive(Clone)]
@@ -57,6 +67,8 @@ pub struct App {
     pub limits: Arc<Limits>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Cancelled when the process stops; an answer without an end ends then.
+    pub stopping: CancellationToken,
 }
 
 impl App {
@@ -77,6 +89,7 @@ impl App {
             contexts,
             limits: Arc::default(),
             metrics: Arc::default(),
+            stopping: CancellationToken::new(),
         })
     }
 }
@@ -100,34 +113,58 @@ pub fn router(service: &Service, app: &App, internal: Router<App>) -> Router {
             Problem::of(StatusCode::METHOD_NOT_ALLOWED, "the path has no such method; see openapi.json")
         })
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
-        .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Problem::internal())))
-        .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| -> Span {
-            tracing::info_span!("request", method = %request.method(), path = request.uri().path(), tenant = tracing::field::Empty)
-        }))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .with_state(app.clone())
+}
+
+/// What is logged of a request carries the id that the caller gets, or gave.
+fn span(request: &Request) -> Span {
+    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
+    info_span!("request", method = %request.method(), path = request.uri().path(), request_id = id, tenant = Empty)
+}
+
+// The signature is the layer's.
+#[allow(clippy::needless_pass_by_value)]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    error!(panic = text, "a handler panicked");
+    Problem::internal().into_response()
 }
 
 /// Serves until SIGTERM, then finishes what is under way.
 pub async fn serve(service: &Service, app: App, internal: Router<App>) -> anyhow::Result<()> {
-    let stopping = Arc::new(AtomicBool::new(false));
+    let leaving = Arc::new(AtomicBool::new(false));
     let admin = TcpListener::bind(("0.0.0.0", ADMIN_PORT)).await?;
-    let probes = probes(&app, Arc::clone(&stopping));
+    let probes = probes(&app, Arc::clone(&leaving));
     tokio::spawn(async move { axum::serve(admin, probes).await });
     let api = TcpListener::bind(("0.0.0.0", API_PORT)).await?;
     info!(service = app.config.service, "serving");
     let mut terminate = signal(SignalKind::terminate())?;
-    let router = router(service, &app, internal);
-    let serving = axum::serve(api, router).with_graceful_shutdown(async move {
+    let stopping = app.stopping.clone();
+    tokio::spawn(async move {
         terminate.recv().await;
         info!("asked to stop");
-        stopping.store(true, Ordering::Relaxed);
+        leaving.store(true, Ordering::Relaxed);
         tokio::time::sleep(DRAIN).await;
+        stopping.cancel();
     });
-    serving.await?;
+    let router = router(service, &app, internal);
+    let serving = axum::serve(api, router).with_graceful_shutdown(app.stopping.clone().cancelled_owned());
+    let overdue = async {
+        app.stopping.cancelled().await;
+        tokio::time::sleep(FINISH).await;
+    };
+    tokio::select! {
+        outcome = serving.into_future() => outcome?,
+        () = overdue => warn!("requests that take too long are cut off"),
+    }
     Ok(())
 }
 
-fn probes(app: &App, stopping: Arc<AtomicBool>) -> Router {
+fn probes(app: &App, leaving: Arc<AtomicBool>) -> Router {
     let (ready, metrics) = (app.clone(), Arc::clone(&app.metrics));
     Router::new()
         .route("/livez", get(|| async { "ok" }))
@@ -135,9 +172,9 @@ fn probes(app: &App, stopping: Arc<AtomicBool>) -> Router {
         .route(
             "/readyz",
             get(move || {
-                let (app, stopping) = (ready.clone(), Arc::clone(&stopping));
+                let (app, leaving) = (ready.clone(), Arc::clone(&leaving));
                 async move {
-                    if stopping.load(Ordering::Relaxed) {
+                    if leaving.load(Ordering::Relaxed) {
                         return (StatusCode::SERVICE_UNAVAILABLE, "stopping");
                     }
                     if !app.contexts.is_synced() {
@@ -152,4 +189,55 @@ fn probes(app: &App, stopping: Arc<AtomicBool>) -> Router {
                 }
             }),
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::postgres::PgConnectOptions;
+    use utoipa_axum::router::OpenApiRouter;
+
+    use super::*;
+
+    fn app() -> App {
+        let config = Config {
+            service: "crm".to_owned(),
+            prefix: "crm".to_owned(),
+            namespace: String::new(),
+            issuer: String::new(),
+            jwks: String::new(),
+            tenant_service: String::new(),
+            database: "nowhere".into(),
+            identity_token: "nowhere".into(),
+            connections: 1,
+        };
+        App {
+            verifier: Arc::new(Verifier::new(KeyLocation::new(&config.jwks), &config.issuer, USER_AUDIENCE)),
+            config: Arc::new(config),
+            pool: database::pool(PgConnectOptions::new_without_pgpass(), 1),
+            contexts: Contexts::local(),
+            limits: Arc::default(),
+            metrics: Arc::default(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_answer_carries_the_requests_id() -> anyhow::Result<()> {
+        let service = Service { name: "crm", prefix: None, migrations: &[], routes: OpenApiRouter::new };
+        let internal = Router::new().route("/panic", get(async || -> StatusCode { panic!("as it must") }));
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let router = router(&service, &app(), internal);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+
+        let http = crate::http::client();
+        let panicked = http.get(format!("http://{address}/panic")).send().await?;
+        assert_eq!(panicked.status(), 500);
+        assert_eq!(panicked.headers()["x-request-id"].len(), 36, "{:?}", panicked.headers());
+        assert_eq!(panicked.headers()["content-type"], "application/problem+json");
+        let given = http.get(format!("http://{address}/nowhere")).header("x-request-id", "mine").send().await?;
+        assert_eq!(given.status(), 404);
+        assert_eq!(given.headers()["x-request-id"], "mine");
+        Ok(())
+    }
 }

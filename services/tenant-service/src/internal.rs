@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::{
     Json, Router,
     body::Body,
-    extract::{FromRequestParts, Path},
+    extract::{FromRequestParts, Path, State},
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::get,
@@ -51,16 +51,19 @@ pub fn router(publisher: Publisher, verifier: ServiceVerifier) -> Router<App> {
         .route(
             &format!("{CONTEXTS_PATH}/{{tenant}}"),
             get(move |Asking(service): Asking, Path(tenant): Path<String>, headers: HeaderMap| async move {
+                if !one.is_complete() {
+                    return Err(Problem::unavailable("the tenants were not read yet; try again"));
+                }
                 let context = one.get(&tenant).ok_or_else(|| Problem::not_found("there is no such tenant"))?;
                 Ok::<_, Problem>(tagged(&headers, &visible(context, &service)))
             }),
         )
         .route(
             STREAM_PATH,
-            get(move |Asking(service): Asking| async move {
+            get(move |State(app): State<App>, Asking(service): Asking| async move {
                 let (all, events) = stream.subscribe().await;
                 let headers = [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")];
-                (headers, Body::from_stream(lines(service, all, events)))
+                (headers, Body::from_stream(lines(service, all, events, app.stopping.cancelled_owned())))
             }),
         )
         .layer(axum::Extension(verifier))
@@ -86,6 +89,7 @@ fn lines(
     service: String,
     all: Vec<TenantContext>,
     mut events: Receiver<ContextEvent>,
+    stopping: impl Future<Output = ()>,
 ) -> impl futures::Stream<Item = Result<String, std::io::Error>> {
     let line = move |event: ContextEvent| {
         let event = match event {
@@ -103,9 +107,12 @@ fn lines(
         yield line(ContextEvent::Synced);
         let mut beat = tokio::time::interval(Duration::from_millis(HEARTBEAT_MILLIS));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut stopping = std::pin::pin!(stopping);
         loop {
             tokio::select! {
                 biased;
+                // The follower goes on with another replica.
+                () = &mut stopping => return,
                 event = events.recv() => match event {
                     Ok(event) => yield line(event),
                     // Too slow to keep up: ending the stream makes the follower start over with everything.
@@ -114,5 +121,31 @@ fn lines(
                 _ = beat.tick() => yield line(ContextEvent::Heartbeat),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use tokio::sync::{broadcast, oneshot};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_goes_on_until_the_service_stops() {
+        let (_sender, events) = broadcast::channel(1);
+        let (stop, stopping) = oneshot::channel::<()>();
+        let lines = lines("crm".to_owned(), Vec::new(), events, async { drop(stopping.await) });
+        let mut lines = std::pin::pin!(lines);
+        let mut next = async || -> Option<ContextEvent> {
+            let patience = Duration::from_millis(4 * HEARTBEAT_MILLIS);
+            let line = tokio::time::timeout(patience, lines.next()).await.expect("silence");
+            line.map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        };
+        assert_eq!(next().await, Some(ContextEvent::Synced));
+        assert_eq!(next().await, Some(ContextEvent::Heartbeat));
+        assert_eq!(next().await, Some(ContextEvent::Heartbeat));
+        stop.send(()).unwrap();
+        assert_eq!(next().await, None);
     }
 }

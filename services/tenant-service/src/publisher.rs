@@ -30,7 +30,8 @@ pub struct Publisher {
     state: Arc<Mutex<State>>,
     contexts: Contexts,
     events: broadcast::Sender<ContextEvent>,
-    synced: Arc<watch::Sender<bool>>,
+    listed: Arc<watch::Sender<bool>>,
+    complete: Arc<watch::Sender<bool>>,
     unloaded: Arc<watch::Sender<u64>>,
 }
 
@@ -42,7 +43,8 @@ impl Publisher {
             state: Arc::default(),
             contexts,
             events: broadcast::channel(BEHIND).0,
-            synced: Arc::new(watch::channel(false).0),
+            listed: Arc::new(watch::channel(false).0),
+            complete: Arc::new(watch::channel(false).0),
             unloaded: Arc::new(watch::channel(0).0),
         }
     }
@@ -72,14 +74,31 @@ impl Publisher {
         }
     }
 
-    /// The first list of ConfigMaps is complete, with these tenants.
-    pub fn complete(&self, tenants: &[String]) {
+    /// The list of ConfigMaps was read, with these tenants.
+    pub fn list(&self, tenants: &[String]) {
         let gone: Vec<_> = self.lock().config.keys().filter(|tenant| !tenants.contains(tenant)).cloned().collect();
         for tenant in gone {
             self.remove(&tenant);
         }
-        self.contexts.apply(ContextEvent::Synced);
-        self.synced.send_replace(true);
+        self.listed.send_replace(true);
+    }
+
+    /// Resolves when the first list was read.
+    pub async fn listed(&self) {
+        let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
+    }
+
+    /// From now on what is published counts: the tenants of the first list have their settings, or had time to get them.
+    pub fn complete(&self) {
+        if !self.complete.send_replace(true) {
+            self.contexts.apply(ContextEvent::Synced);
+        }
+    }
+
+    /// Whether that was said.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        *self.complete.borrow()
     }
 
     /// Takes in a tenant's settings from the database.
@@ -111,8 +130,8 @@ impl Publisher {
 
     /// All contexts now, and every event after that.
     pub async fn subscribe(&self) -> (Vec<TenantContext>, broadcast::Receiver<ContextEvent>) {
-        // Before the first list is complete, a follower would take missing tenants for deleted ones.
-        let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
+        // Before, a follower would take missing tenants for deleted ones, and missing settings for none.
+        let _ = self.complete.subscribe().wait_for(|complete| *complete).await;
         let state = self.lock();
         let all = state.config.keys().filter_map(|tenant| joined(&state, tenant)).collect();
         (all, self.events.subscribe())
@@ -147,4 +166,40 @@ fn joined(state: &State, tenant: &str) -> Option<TenantContext> {
         context.settings.clone_from(settings);
     }
     Some(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use serde_json::json;
+
+    use super::*;
+
+    fn context(tenant: &str) -> TenantContext {
+        let context = json!({
+            "tenant": tenant, "displayName": tenant, "generation": 1, "state": "Active", "entitlements": {}, "release": "1",
+            "limits": { "users": 1, "connections": 1, "statementTimeoutMs": 1, "storageBytes": 1, "requestsPerSecond": 1 },
+            "dataUse": { "analytics": "None", "aiTraining": "None" }, "databaseRole": "t",
+        });
+        serde_json::from_value(context).unwrap()
+    }
+
+    #[tokio::test]
+    async fn nobody_is_told_of_tenants_without_their_settings() {
+        let contexts = Contexts::local();
+        let publisher = Publisher::new(contexts.clone());
+        publisher.configure(context("aurora"));
+        assert!(publisher.listed().now_or_never().is_none());
+        publisher.list(&["aurora".to_owned()]);
+        assert!(publisher.listed().now_or_never().is_some());
+        assert!(publisher.subscribe().now_or_never().is_none());
+        assert!(!contexts.is_synced() && !publisher.is_complete());
+
+        let settings = Settings::from([("crm".to_owned(), json!({ "fields": [] }))]);
+        publisher.set("aurora", settings.clone());
+        publisher.complete();
+        let (all, _) = publisher.subscribe().now_or_never().expect("it is complete");
+        assert_eq!(all, [TenantContext { settings, ..context("aurora") }]);
+        assert!(contexts.is_synced() && publisher.is_complete());
+    }
 }

@@ -7,7 +7,8 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use easycode_contract::runtime::TENANT_SERVICE_AUDIENCE;
 use easycode_kit::{
     Config, Problem,
-    token::{KeySource, Rejected, Verifier},
+    keys::KeySource,
+    token::{Rejected, Verifier},
 };
 use jsonwebtoken::jwk::JwkSet;
 use kube::Client;

@@ -1,6 +1,6 @@
 //! The settings that a tenant's administrators make, one JSON object a service, in the tenant's own schema.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -9,6 +9,7 @@ use axum::{
 };
 use easycode_contract::context::TenantContext;
 use easycode_kit::{App, Caller, Json, Path, Problem, TenantTransaction};
+use futures::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::postgres::PgListener;
@@ -25,6 +26,10 @@ use crate::{
 const ADMINISTRATOR: &str = "tenant-admin";
 /// Channel on which replicas tell each other whose settings changed.
 const CHANNEL: &str = "settings";
+/// Longest time that tenants are held back because their settings can't be read.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Tenants whose settings are read at once.
+const AT_ONCE: usize = 8;
 
 /// Settings of one service with their version.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
@@ -126,6 +131,12 @@ async fn announce(caller: &Caller, mut transaction: TenantTransaction) -> Result
 
 /// Keeps the published settings as they are in the database, whichever replica changed them.
 pub async fn follow(app: App, publisher: Publisher) {
+    let held_back = publisher.clone();
+    tokio::spawn(async move {
+        held_back.listed().await;
+        tokio::time::sleep(PATIENCE).await;
+        held_back.complete();
+    });
     loop {
         if let Err(error) = listen(&app, &publisher).await {
             warn!(error = format!("{error:#}"), "settings can't be followed, trying again");
@@ -137,32 +148,38 @@ pub async fn follow(app: App, publisher: Publisher) {
 async fn listen(app: &App, publisher: &Publisher) -> anyhow::Result<()> {
     let mut listener = PgListener::connect_with(&app.pool).await?;
     listener.listen(CHANNEL).await?;
+    publisher.listed().await;
     let mut unloaded = publisher.unloaded();
     loop {
         unloaded.borrow_and_update();
-        let mut failed = false;
-        for context in publisher.without_settings() {
-            failed |= !load(app, publisher, &context).await;
+        let loaded = load_all(app, publisher, publisher.without_settings().into_iter().map(Arc::new).collect()).await;
+        if loaded {
+            publisher.complete();
         }
         tokio::select! {
             notification = listener.try_recv() => {
                 // `None` is a lost connection: what was announced meanwhile is unknown, so all of it is read again.
-                let Some(notification) = notification? else { return reload(app, publisher).await };
+                let Some(notification) = notification? else {
+                    load_all(app, publisher, app.contexts.all()).await;
+                    return Ok(());
+                };
                 if let Some(context) = publisher.get(notification.payload()) {
                     load(app, publisher, &context).await;
                 }
             }
             changed = unloaded.changed() => changed?,
-            () = tokio::time::sleep(Duration::from_secs(5)), if failed => {}
+            () = tokio::time::sleep(Duration::from_secs(5)), if !loaded => {}
         }
     }
 }
 
-async fn reload(app: &App, publisher: &Publisher) -> anyhow::Result<()> {
-    for context in app.contexts.all() {
-        load(app, publisher, &context).await;
-    }
-    Ok(())
+/// Whether all could be read.
+async fn load_all(app: &App, publisher: &Publisher, contexts: Vec<Arc<TenantContext>>) -> bool {
+    stream::iter(contexts)
+        .map(|context| async move { load(app, publisher, &context).await })
+        .buffer_unordered(AT_ONCE)
+        .fold(true, |all, loaded| std::future::ready(all && loaded))
+        .await
 }
 
 /// Reads a tenant's settings as the tenant. Its schema may not be there yet; then it is tried again.

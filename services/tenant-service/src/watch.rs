@@ -31,7 +31,7 @@ pub async fn follow(client: Client, namespace: String, publisher: Publisher) {
                 listed.extend(object.labels().get(TENANT_LABEL).cloned());
                 configure(&object, &publisher);
             }
-            Ok(Event::InitDone) => publisher.complete(&listed),
+            Ok(Event::InitDone) => publisher.list(&listed),
             Ok(Event::Apply(object)) => configure(&object, &publisher),
             Ok(Event::Delete(object)) => {
                 if let Some(tenant) = object.labels().get(TENANT_LABEL) {

@@ -41,7 +41,7 @@ impl<'a> Planner<'a> {
     /// Never: a tenant is placed only on a platform that is on offer.
     #[must_use]
     pub fn plan(&self, tenant: &Tenant, now: Timestamp) -> Plan {
-        let placed = self.placement.place(tenant, self.cluster.tenants.iter(), &self.offer.platforms);
+        let placed = self.placement.place(tenant, self.cluster.tenants.iter(), &self.offer.platforms, &[]);
         let platform = placed.map(|name| Arc::clone(self.offer.platform(&name).expect("placed on what is on offer")));
         let Ok(live) = &platform else {
             return plan::plan(tenant, &Observed { platform, release: None, database: None, trouble: None }, now);

@@ -55,7 +55,11 @@ pub fn objects(blueprint: &Blueprint, live: Option<&Value>) -> (Vec<Planned>, bo
             "ports": [{ "name": "postgres", "port": 5432, "targetPort": 5432, "protocol": "TCP" }],
         },
     });
-    let inputs = json!({ "settings": settings, "requested": blueprint.requested });
+    let inputs = json!({
+        "settings": settings,
+        "release": blueprint.release.spec.version,
+        "requested": blueprint.requested,
+    });
     let configuration = configuration(&settings);
     let mut rendered = stateful_set(&settings, &object_labels);
     // So that a change of the settings reaches the running server.
@@ -133,7 +137,7 @@ fn stateful_set(settings: &EmbeddedDatabase, object_labels: &Value) -> Value {
     if let Some(class) = &settings.storage_class {
         claim["spec"]["storageClassName"] = class.as_str().into();
     }
-    let probe = json!({ "exec": { "command": ["pg_isready", "--host=127.0.0.1", "--quiet"] } });
+    let probe = json!({ "exec": { "command": ["pg_isready", "--host=/tmp", "--quiet"] } });
     let with = |mut probe: Value, period: u32, failures: u32| {
         probe["periodSeconds"] = period.into();
         probe["failureThreshold"] = failures.into();
