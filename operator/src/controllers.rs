@@ -40,6 +40,7 @@ use crate::{
     tenant::{
         self,
         placement::{Placement, placed_on},
+        unseen::Unseen,
     },
 };
 
@@ -62,6 +63,7 @@ pub async fn run(
         applier: Applier::new(client.clone()),
         events: Events::new(client.clone(), &options.pod_name),
         placement: Placement::default(),
+        unseen: Unseen::default(),
         databases: Databases::default(),
         client,
         options: options.clone(),

@@ -34,6 +34,9 @@ impl From<sqlx::Error> for Error {
                     Self::Refused(format!("{} (SQLSTATE {code})", error.message()))
                 }
             }
+            sqlx::Error::PoolTimedOut => {
+                Self::Unavailable("no connection within 5 s; is it up and reachable?".to_owned())
+            }
             other => Self::Unavailable(other.to_string()),
         }
     }

@@ -15,7 +15,7 @@ use crate::{
         cache::{Caches, Triggers},
     },
     postgres::Database,
-    tenant::placement::Placement,
+    tenant::{placement::Placement, unseen::Unseen},
 };
 
 /// What the controllers share.
@@ -40,6 +40,8 @@ pub struct Context {
     pub platforms: Store<SharedPlatform>,
     /// All releases.
     pub releases: Store<Release>,
+    /// Statuses of tenants that the cache does not show yet.
+    pub unseen: Unseen,
     /// Where tenants go.
     pub placement: Placement,
     /// The platforms' Postgres, as far as connected.

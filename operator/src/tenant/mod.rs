@@ -7,6 +7,7 @@ pub mod observe;
 pub mod placement;
 pub mod plan;
 mod status;
+pub mod unseen;
 
 use std::{
     sync::Arc,
@@ -31,7 +32,8 @@ pub async fn reconcile(tenant: Arc<Tenant>, context: Arc<Context>) -> Result<Act
     outcome
 }
 
-async fn steps(tenant: &Arc<Tenant>, context: &Context, started: Instant) -> Result<Action, Error> {
+async fn steps(cached: &Tenant, context: &Context, started: Instant) -> Result<Action, Error> {
+    let tenant = &Tenant { status: context.unseen.status_of(cached), ..cached.clone() };
     if tenant.metadata.deletion_timestamp.is_some() {
         let outcome = deletion::reconcile(tenant, context).await;
         if let Err(error) = &outcome {

@@ -61,7 +61,8 @@ pub async fn write(tenant: &Tenant, after: &TenantStatus, context: &Context) -> 
     }
     let api: Api<Tenant> = Api::all(context.client.clone());
     let patch = serde_json::json!({ "status": after });
-    api.patch_status(&tenant.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    let written = api.patch_status(&tenant.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    context.unseen.wrote(&written);
     Ok(())
 }
 
