@@ -138,38 +138,7 @@ async fn crm(ground: &Ground, folder: &Path, subject: &Subject) -> anyhow::Resul
     let app = app(ground, folder, subject).await?;
     Ok(easycode_kit::router(&easycode_crm::SERVICE, &app, Router::new()))
 }
-pub async fn probe(ground: &Ground, subjects: &[Subject]) -> anyhow::Result<()> {
-    let folder = Folder::new()?;
-    let app = app(ground, &folder.0, &subjects[0]).await?;
-    let mut t: [Vec<Duration>; 6] = Default::default();
-    for s in subjects.iter().cycle().take(2000) {
-        let a = Instant::now();
-        let claims: easycode_kit::token::Claims =
-            app.verifier.verify(&s.token).await.map_err(|e| anyhow::anyhow!("{e}"))?;
-        let b = Instant::now();
-        let context = app.contexts.get(&claims.tenant).await.map_err(|e| anyhow::anyhow!("{e:?}"))?.context("no")?;
-        let c = Instant::now();
-        drop(app.pool.acquire().await?);
-        let d = Instant::now();
-        let mut tx = easycode_kit::TenantTransaction::begin(&app.pool, &context, &app.limits)
-            .await
-            .map_err(|e| anyhow::anyhow!("{e:?}"))?;
-        let e = Instant::now();
-        let found: Option<Contact> = sqlx::query_as(QUERY).bind(s.contact).fetch_optional(&mut *tx).await?;
-        ensure!(found.is_some());
-        let f = Instant::now();
-        drop(tx);
-        tokio::time::sleep(Duration::from_millis(3)).await;
-        for (v, x) in t.iter_mut().zip([b - a, c - b, d - c, e - d, f - e, f - a]) {
-            v.push(x);
-        }
-    }
-    for (n, v) in ["verify", "context", "acquire", "begin", "query", "all"].iter().zip(t) {
-        println!("{n}: {:?}", Spread::of(v));
-    }
-    println!("pool {} idle {}", app.pool.size(), app.pool.num_idle());
-    Ok(())
-}
+
 async fn app(ground: &Ground, folder: &Path, subject: &Subject) -> anyhow::Result<App> {
     let namespace = ground.platform.namespace();
     let secrets: Api<Secret> = Api::namespaced(ground.cluster().client.clone(), &namespace);

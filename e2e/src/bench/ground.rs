@@ -77,14 +77,6 @@ impl Ground {
         Ok(Self { platform, watch: Watch::start(cluster).await, jwks })
     }
 
-    pub async fn existing(cluster: &Cluster) -> anyhow::Result<Self> {
-        let platforms: Api<SharedPlatform> = Api::all(cluster.client.clone());
-        let example = platforms.get(EXAMPLE).await?;
-        let jwks = example.spec.identity.jwks.clone().context("the example platform has its keys elsewhere")?;
-        let platform = Platform::named(cluster.clone(), NAME).await?;
-        Ok(Self { platform, watch: Watch::start(cluster).await, jwks })
-    }
-
     /// The cluster.
     #[must_use]
     pub fn cluster(&self) -> &Cluster {

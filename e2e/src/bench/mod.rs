@@ -42,16 +42,6 @@ pub(crate) fn progress(what: &str) {
 /// Measures everything, prints the report and writes it to `target/bench/shared.json`.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
     let cluster = Cluster::connect().await?;
-    if std::env::var_os("BENCH_ONLY").is_some() {
-        let ground = Ground::existing(&cluster).await?;
-        let names: Vec<_> = (0..50).map(|number| format!("bench-{number:05}")).take(options.tenants.into()).collect();
-        let reads = reads::measure(&ground, &names).await?;
-        println!("{:?} {:?}", reads.context, reads.crm);
-        cost::probe(&ground, &reads.subjects).await?;
-        let cost = cost::measure(&ground, &reads.subjects).await?;
-        println!("{cost:#?}");
-        return Ok(());
-    }
     eprintln!("[1/7] a platform of the benchmark's own");
     ground::clear(&cluster).await?;
     let ground = Ground::prepare(&cluster, options.tenants).await?;
