@@ -10,15 +10,29 @@ shopt -s nullglob
 
 # What lies outside of the state, in folders of all containerds of the machine: only what is of our containers.
 forget_containers() {
-  local folder id socket runtime=$state/containerd/state/io.containerd.runtime.v2.task
+  local folder id
   for folder in "$state"/containerd/root/io.containerd.grpc.v1.cri/{containers,sandboxes}/*/; do
     id=$(basename "$folder")
     rm -rf "/run/containerd/runc/k8s.io/$id"
     rm -f /var/lib/cni/results/*-"$id"-*
   done
-  # The addresses of their shims.
-  for socket in $(grep -ohs 'unix:///run/containerd/s/[0-9a-f]*' "$runtime"/*/*/{address,bootstrap.json} </dev/null); do
-    rm -f "${socket#unix://}"
+}
+
+# Sockets of our containers' shims; containerd forgets them when it sees that a shim is gone, so this comes first.
+shim_sockets() {
+  local tasks=$state/containerd/state/io.containerd.runtime.v2.task
+  grep -ohs 'unix:///run/containerd/s/[0-9a-f]*' "$tasks"/*/*/{address,bootstrap.json} </dev/null | sed 's#^unix://##' || true
+}
+
+# The kernel gives a cgroup free a moment after its last process.
+remove_cgroups() {
+  local folders
+  for _ in $(seq 25); do
+    folders=(/sys/fs/cgroup/kubepods /sys/fs/cgroup/*/kubepods)
+    [ -d "${folders[0]}" ] || folders=("${folders[@]:1}")
+    [ ${#folders[@]} -gt 0 ] || return 0
+    find "${folders[@]}" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+    sleep 0.2
   done
 }
 
@@ -26,7 +40,7 @@ forget_containers() {
 forget_kubelet() {
   [ ! -d /var/log/containers ] || find /var/log/containers -lname "$state/*" -delete
   ! pgrep -x kubelet >/dev/null || return 0
-  find /sys/fs/cgroup/kubepods /sys/fs/cgroup/*/kubepods -depth -type d -exec rmdir {} \; 2>/dev/null || true
+  remove_cgroups
   rm -f /var/lib/kubelet/device-plugins/{kubelet.sock,kubelet_internal_checkpoint}
 }
 
@@ -43,6 +57,7 @@ remove_empty_folders() {
 log "stopping the components"
 # Kubelet first, so that nothing is started again; the control plane last.
 for name in kubelet local-path-provisioner coredns kube-proxy; do stop_process "$name"; done
+mapfile -t sockets < <(shim_sockets)
 # The containers' shims are children of no component; they name the node's socket in their command line.
 for shim in $(pgrep -f "containerd-shim.*-address $state/run/containerd.sock" || true); do
   for child in $(pgrep -P "$shim" || true); do kill -9 "$child" 2>/dev/null || true; done
@@ -51,6 +66,7 @@ done
 stop_process containerd
 for name in kube-scheduler kube-controller-manager kube-apiserver etcd; do stop_process "$name"; done
 log "unmounting and removing its state"
+rm -f "${sockets[@]}"
 forget_containers
 forget_kubelet
 remove_empty_folders
