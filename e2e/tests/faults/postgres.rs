@@ -121,7 +121,7 @@ async fn while_postgres_is_dead_for_a_minute_nothing_wrong_is_answered_and_then_
 }
 
 #[tokio::test]
-async fn while_postgres_hangs_every_request_is_answered_within_ten_seconds() -> anyhow::Result<()> {
+async fn while_postgres_hangs_every_new_request_is_answered_within_ten_seconds() -> anyhow::Result<()> {
     let platform = Platform::example().await?;
     let witness = Witness::create(&platform, "Curie").await?;
     let mut asking = Vec::new();
@@ -131,13 +131,15 @@ async fn while_postgres_hangs_every_request_is_answered_within_ten_seconds() -> 
     tokio::time::sleep(Duration::from_millis(500)).await;
     let pod = pods(&platform).get(POD).await?;
     signals::send(&platform.cluster, &pod, "STOP").await?;
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    let hangs = Instant::now();
+    tokio::time::sleep(Duration::from_secs(15)).await;
     signals::send(&platform.cluster, &pod, "CONT").await?;
     witness.tenant.serves(200).await;
     for asking in asking {
         let asked = asking.end().await?;
         witness.judge(&asked)?;
-        let slowest = asked.iter().map(|one| one.took).max().unwrap_or_default();
+        // A query that was under way has the tenant's statement timeout.
+        let slowest = asked.iter().filter(|one| one.at > hangs).map(|one| one.took).max().unwrap_or_default();
         ensure!(slowest < Duration::from_secs(10), "an answer took {slowest:?}");
         ensure!(count(&asked, 503) > 0, "it did not hang");
     }

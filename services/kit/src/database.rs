@@ -71,6 +71,9 @@ pub(crate) async fn follow_credentials(pool: PgPool, folder: PathBuf) {
     }
 }
 
+/// Longest time for a transaction to begin, waiting for a connection included.
+const LONGEST_BEGIN: Duration = Duration::from_secs(6);
+
 /// A transaction as the tenant, in the tenant's schema, within the tenant's limits. Rolled back unless committed.
 pub struct TenantTransaction {
     transaction: Transaction<'static, Postgres>,
@@ -92,8 +95,15 @@ impl TenantTransaction {
              SET LOCAL lock_timeout = 5000; SET LOCAL idle_in_transaction_session_timeout = 30000",
             context.limits.statement_timeout_ms
         );
-        let mut transaction = pool.begin().await?;
-        raw_sql(AssertSqlSafe(settings)).execute(&mut *transaction).await?;
+        let begin = async {
+            let mut transaction = pool.begin().await?;
+            raw_sql(AssertSqlSafe(settings)).execute(&mut *transaction).await?;
+            Ok::<_, Problem>(transaction)
+        };
+        // A server that hangs enforces no timeout of its own.
+        let transaction = tokio::time::timeout(LONGEST_BEGIN, begin)
+            .await
+            .map_err(|_| Problem::unavailable("the database does not answer; try again"))??;
         Ok(Self { transaction, _connection: permit })
     }
 
