@@ -48,7 +48,7 @@ forget_kubelet() {
 remove_empty_folders() {
   local folder
   for folder in /run/containerd/{s,runc/k8s.io,runc,} /var/lib/cni/{results,} /var/log/{containers,pods} \
-    /var/lib/kubelet/{device-plugins,}; do
+    /var/lib/kubelet/{device-plugins,} /usr/libexec/kubernetes/{kubelet-plugins/volume/exec,kubelet-plugins/volume,kubelet-plugins,}; do
     rmdir "$folder" 2>/dev/null || true
   done
 }

@@ -182,6 +182,11 @@ where
 async fn survey(context: Arc<Context>) {
     loop {
         tokio::time::sleep(context.options.survey_interval()).await;
+        // A platform's Secrets are not watched, and a tenant that leaves a platform makes room for another.
+        for platform in context.platforms.state() {
+            context.triggers.platform(&platform.name_any());
+        }
+        platform::trigger_unplaced(&context);
         let looks = context.databases.all().into_iter().map(|(platform, database)| look(&context, platform, database));
         futures::future::join_all(looks).await;
         measure(&context);
@@ -220,9 +225,8 @@ fn measure(context: &Context) {
     );
 }
 
-/// Looks at one platform's Postgres and at its Secrets, which no watch tells of either.
+/// Looks at one platform's Postgres.
 async fn look(context: &Context, platform: String, database: Arc<Database>) {
-    context.triggers.platform(&platform);
     let looked = database.refresh().await;
     let trouble = looked.as_ref().err().map(ToString::to_string);
     if context.databases.looked(&platform, trouble.as_deref()) {

@@ -20,6 +20,7 @@ use kube::runtime::controller::Action;
 use crate::runtime::{context::Context, error::Error};
 
 pub use plan::namespace_of;
+pub(crate) use status::trigger_unplaced;
 
 /// Brings one platform to plan.
 pub async fn reconcile(platform: Arc<SharedPlatform>, context: Arc<Context>) -> Result<Action, Error> {
