@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod cache;
+pub mod definition;
 pub mod labels;
 pub mod object;
 

@@ -2,7 +2,6 @@
 //! its volume and its Secrets stays until ops delete the namespace.
 
 use easycode_crds::{SharedPlatform, conditions::reason};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -12,7 +11,7 @@ use serde_json::json;
 
 use super::{namespace_of, observe::tenants_on, status};
 use crate::{
-    kubernetes::{labels, object::Kind},
+    kubernetes::{definition, labels, object::Kind},
     runtime::{context::Context, error::Error},
 };
 
@@ -29,9 +28,7 @@ pub async fn held(platform: &SharedPlatform, context: &Context) -> Result<Option
     if !platform.finalizers().iter().any(|one| one == labels::FINALIZER) {
         return Ok(None);
     }
-    let definitions: Api<CustomResourceDefinition> = Api::all(context.client.clone());
-    let definition = definitions.get_metadata_opt("sharedplatforms.easycode.io").await?;
-    if definition.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some()) {
+    if definition::is_going(&context.client, "sharedplatforms.easycode.io").await? {
         let message = "the definition of platforms is being deleted; nothing is torn down for that. docs/runbook.md says under DefinitionDeleting how to get it back";
         return Ok(Some(Held { reason: reason::CRD_DELETING, message: message.to_owned() }));
     }
@@ -62,7 +59,8 @@ pub async fn delete(platform: &SharedPlatform, context: &Context) -> Result<Acti
     context.databases.remove(&name);
     status::trigger_releases(context);
     let note = format!(
-        "the services are removed; Postgres, its volume and its Secrets stay. To erase them, annotate namespace {namespace} with easycode.io/confirm-delete={namespace} and delete it"
+        "the services are removed; Postgres, its volume and its Secrets stay. To erase them, annotate namespace {namespace} with {}={namespace} and delete it",
+        labels::CONFIRM_DELETE
     );
     context.events.normal(platform, "Delete", "DataRetained", note).await;
     release(platform, context).await?;

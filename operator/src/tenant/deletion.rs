@@ -10,10 +10,7 @@ use easycode_crds::{
     tenant::DeletionPolicy,
 };
 use jiff::Timestamp;
-use k8s_openapi::{
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-    apimachinery::pkg::apis::meta::v1::Time,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -24,7 +21,7 @@ use serde_json::json;
 use super::{archive, config_map_name, placement::placed_on, status};
 use crate::{
     kubernetes::{
-        labels,
+        definition, labels,
         object::{Kind, Planned},
     },
     platform::namespace_of,
@@ -37,7 +34,7 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
     if !tenant.finalizers().iter().any(|one| one == labels::FINALIZER) {
         return Ok(Action::await_change());
     }
-    if definition_is_going(context).await? {
+    if definition::is_going(&context.client, "tenants.easycode.io").await? {
         let message = "the definition of tenants is being deleted; nothing is torn down for that. docs/runbook.md says under DefinitionDeleting how to get it back";
         hold(tenant, reason::CRD_DELETING, message, context).await?;
         return Ok(Action::requeue(Duration::from_secs(30)));
@@ -177,12 +174,6 @@ fn receipt(tenant: &Tenant, role: &Identifier, data: &TenantData, namespace: &st
         "data": { "receipt.json": document.to_string() },
     });
     Planned::new(Kind::ConfigMap, namespace, &name, body)
-}
-
-async fn definition_is_going(context: &Context) -> Result<bool, Error> {
-    let definitions: Api<CustomResourceDefinition> = Api::all(context.client.clone());
-    let definition = definitions.get_metadata_opt("tenants.easycode.io").await?;
-    Ok(definition.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some()))
 }
 
 /// Says what the deletion waits for.

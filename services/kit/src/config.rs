@@ -50,4 +50,20 @@ impl Config {
                 .with_context(|| format!("{} is no number", runtime::DATABASE_CONNECTIONS))?,
         })
     }
+
+    /// A service that can reach nothing, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_nowhere() -> Self {
+        Self {
+            service: "crm".to_owned(),
+            prefix: "crm".to_owned(),
+            namespace: String::new(),
+            issuer: String::new(),
+            jwks: String::new(),
+            tenant_service: String::new(),
+            database: "nowhere".into(),
+            identity_token: "nowhere/token".into(),
+            connections: 1,
+        }
+    }
 }

@@ -153,17 +153,7 @@ mod tests {
 
     /// Follows a tenant-service that can't be asked: what is not fresh is refused.
     fn lonely() -> Contexts {
-        let config = Config {
-            service: "crm".to_owned(),
-            prefix: "crm".to_owned(),
-            namespace: String::new(),
-            issuer: String::new(),
-            jwks: String::new(),
-            tenant_service: String::new(),
-            database: "nowhere".into(),
-            identity_token: "nowhere/token".into(),
-            connections: 1,
-        };
+        let config = Config::of_nowhere();
         Contexts { state: Arc::default(), remote: Some(Arc::new(Remote { http: crate::http::client(), config })) }
     }
 

@@ -199,17 +199,7 @@ mod tests {
     use super::*;
 
     fn app() -> App {
-        let config = Config {
-            service: "crm".to_owned(),
-            prefix: "crm".to_owned(),
-            namespace: String::new(),
-            issuer: String::new(),
-            jwks: String::new(),
-            tenant_service: String::new(),
-            database: "nowhere".into(),
-            identity_token: "nowhere".into(),
-            connections: 1,
-        };
+        let config = Config::of_nowhere();
         App {
             verifier: Arc::new(Verifier::new(KeyLocation::new(&config.jwks), &config.issuer, USER_AUDIENCE)),
             config: Arc::new(config),
