@@ -10,12 +10,16 @@ pub const PLATFORM: &str = "easycode.io/platform";
 pub const TENANT: &str = easycode_contract::runtime::TENANT_LABEL;
 /// Label: the service an object belongs to.
 pub const SERVICE: &str = "easycode.io/service";
+/// Label: the version of the release that an object was planned from.
+pub const VERSION: &str = "app.kubernetes.io/version";
 /// Finalizer of tenants and platforms.
 pub const FINALIZER: &str = "easycode.io/operator";
 /// Annotation: confirms a deletion by the object's own name.
 pub const CONFIRM_DELETE: &str = "easycode.io/confirm-delete";
-/// Annotation: adopts the retained data of a deleted tenant; its value is that tenant's uid.
+/// Annotation: adopts the retained data of a deleted tenant; its value is that tenant's uid, or [`UNREGISTERED`].
 pub const UNDELETE: &str = "easycode.io/undelete";
+/// Stands for the uid of data whose entry in the registry is lost.
+pub const UNREGISTERED: &str = "unregistered";
 /// Annotation: begins anew with an empty schema for services whose data is gone; its value names them, with commas.
 pub const RECREATE_DATA: &str = "easycode.io/recreate-data";
 /// Annotation of a platform: asks that a pending rendering be applied now; its value is free, say a ticket.
@@ -42,7 +46,7 @@ pub fn of_platform(platform: &str, component: &str) -> Value {
 pub fn of_service(platform: &str, service: &str, version: &str) -> Value {
     let mut labels = of_platform(platform, service);
     labels["app.kubernetes.io/component"] = "service".into();
-    labels["app.kubernetes.io/version"] = version.into();
+    labels[VERSION] = version.into();
     labels[SERVICE] = service.into();
     labels
 }

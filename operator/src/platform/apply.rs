@@ -81,7 +81,8 @@ pub async fn apply(platform: &SharedPlatform, observed: &Observed, context: &Arc
         namespace_role: context.options.namespace_role.clone(),
     };
     let blueprint = Blueprint::new(platform, release, &operator);
-    if let Err(Stop::Fault(fault)) = stages(platform, &blueprint, context, &mut applied).await {
+    let running = observed.running.as_deref().map(|running| Blueprint { release: running, ..blueprint });
+    if let Err(Stop::Fault(fault)) = stages(platform, &blueprint, running.as_ref(), context, &mut applied).await {
         applied.fault = Some(fault);
     }
     applied
@@ -90,6 +91,7 @@ pub async fn apply(platform: &SharedPlatform, observed: &Observed, context: &Arc
 async fn stages(
     platform: &SharedPlatform,
     blueprint: &Blueprint<'_>,
+    running: Option<&Blueprint<'_>>,
     context: &Arc<Context>,
     applied: &mut Applied,
 ) -> Result<(), Stop> {
@@ -102,9 +104,16 @@ async fn stages(
     let mut ground = base::identities(blueprint);
     ground.extend(network::policies(blueprint, server.port));
     write(&ground, context, applied).await?;
-    let database = connect(blueprint, server, &logins, context, applied).await?;
+    let database = match connect(blueprint, server, &logins, context, applied).await {
+        Ok(database) => database,
+        Err(stop) => {
+            maintain(blueprint, running, &[], context, applied).await?;
+            return Err(stop);
+        }
+    };
 
     let ready = migrate(blueprint, &database, context, applied).await?;
+    maintain(blueprint, running, &ready, context, applied).await?;
     serve(blueprint, &ready, &database, context, applied).await?;
     if let Some(ingress) = ingress::ingress(blueprint) {
         write(&[ingress], context, applied).await?;
@@ -137,7 +146,8 @@ async fn claim(platform: &SharedPlatform, context: &Context) -> Result<(), Error
 /// Secrets are read when needed, not watched: the operator may read them only in namespaces that it made.
 async fn read_secrets(namespace: &str, context: &Context) -> Result<secrets::Secrets, Error> {
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let found = api.list(&ListParams::default().labels(labels::MANAGED_BY)).await?;
+    // Not by label: a password must outlive the loss of one.
+    let found = api.list(&ListParams::default()).await?;
     Ok(found.into_iter().map(|secret| (secret.name_any(), secret.data.unwrap_or_default())).collect())
 }
 
@@ -351,6 +361,33 @@ async fn retry_later(
         applied.next_look = Some(Duration::from_secs(5));
     } else {
         applied.next_look = Some(PAUSE.checked_sub(age).unwrap_or_default() + Duration::from_secs(1));
+    }
+    Ok(())
+}
+
+/// Keeps what runs as it was planned, where the release to come can't be served yet: what someone breaks in the meantime is
+/// mended all the same.
+async fn maintain(
+    blueprint: &Blueprint<'_>,
+    running: Option<&Blueprint<'_>>,
+    ready: &[&ReleasedService],
+    context: &Context,
+    applied: &mut Applied,
+) -> Result<(), Error> {
+    let moves_on = |service: &ReleasedService| ready.iter().any(|one| one.name == service.name);
+    for released in blueprint.services().iter().filter(|service| !moves_on(service)) {
+        let live = context.caches.get(Kind::Deployment, &blueprint.namespace(), &released.name);
+        let version = live.as_deref().and_then(|live| live.labels().get(labels::VERSION));
+        // One that moved on before must not be taken back.
+        let keeps = if version == Some(&blueprint.release.spec.version) { Some(blueprint) } else { running };
+        let Some((keeps, released)) = keeps
+            .and_then(|keeps| Some((keeps, keeps.services().iter().find(|service| service.name == released.name)?)))
+        else {
+            continue;
+        };
+        let annotations = live.as_deref().map(workload::annotations);
+        let (objects, _) = service::objects(keeps, released, annotations.as_ref());
+        write(&objects, context, applied).await?;
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ use crate::{runtime::context::Context, tenant::placement::placed_on};
 pub struct Observed {
     /// The release of the spec; `None` if there is no such.
     pub release: Option<Arc<Release>>,
+    /// The release that all workloads ran last, which may be another while a rollout is under way.
+    pub running: Option<Arc<Release>>,
     /// How many tenants are placed here.
     pub tenants: usize,
 }
@@ -18,7 +20,9 @@ pub struct Observed {
 /// Reads.
 #[must_use]
 pub fn observe(platform: &SharedPlatform, context: &Context) -> Observed {
+    let running = platform.status.as_ref().and_then(|status| status.release.as_deref());
     Observed {
+        running: running.and_then(|name| context.releases.get(&ObjectRef::new(name))),
         release: context.releases.get(&ObjectRef::new(&platform.spec.release)),
         tenants: tenants_on(&platform.name_any(), context).len(),
     }

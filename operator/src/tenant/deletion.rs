@@ -66,15 +66,30 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
         return Ok(Action::requeue(Duration::from_secs(10)));
     };
     let data = database.tenant(&role);
-    if data.uid != tenant.uid() {
+    if !is_of(tenant, &data) {
         // Nothing was made for this tenant, or the data is another's: a deleted one's of the same name.
+        if !data.schemas.is_empty() {
+            let note = format!(
+                "{} in the database is not this tenant's ({}), so its data stays untouched",
+                role.as_str(),
+                data.uid.as_deref().unwrap_or(labels::UNREGISTERED)
+            );
+            context.events.warning(tenant, "Delete", reason::RETAINED_DATA, note).await;
+        }
         release(tenant, context).await?;
         return Ok(Action::await_change());
     }
     match tenant.spec.deletion_policy {
         DeletionPolicy::Retain => {
-            database.bring(&role, database_plan::retain(&data)).await?;
             let uid = tenant.uid().unwrap_or_default();
+            let mut steps = Vec::new();
+            if data.uid.is_none() {
+                // Without an entry nobody could tell later whose data it is.
+                let display_name = tenant.spec.display_name.clone();
+                steps.push(database_plan::Step::Register { uid: uid.clone(), display_name });
+            }
+            steps.extend(database_plan::retain(&TenantData { uid: Some(uid.clone()), ..data.clone() }));
+            database.bring(&role, steps).await?;
             let note = format!(
                 "access is closed, the data is kept as {}; a tenant of this name annotated with {}={uid} takes it over",
                 role.as_str(),
@@ -100,6 +115,14 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
     }
     release(tenant, context).await?;
     Ok(Action::await_change())
+}
+
+/// Whether the data is this tenant's: by the registry, or, where its entry was lost, by what the status says it had.
+fn is_of(tenant: &Tenant, data: &TenantData) -> bool {
+    match &data.uid {
+        Some(owner) => tenant.uid().as_ref() == Some(owner),
+        None => tenant.status.as_ref().is_some_and(|status| !status.services.is_empty()),
+    }
 }
 
 /// The steps that close access and leave all data.

@@ -143,7 +143,10 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
     }
 
     let retention = jiff::SignedDuration::try_from(tenant.spec.retention.get()).unwrap_or(jiff::SignedDuration::MAX);
-    let adopted = database.tenant.uid.clone().filter(|owner| *owner != uid);
+    let adopted = match &database.tenant.uid {
+        Some(owner) => (*owner != uid).then(|| owner.clone()),
+        None => (!database.tenant.schemas.is_empty()).then(|| labels::UNREGISTERED.to_owned()),
+    };
     let desired = Desired {
         role: role.clone(),
         uid,
@@ -320,10 +323,18 @@ fn entitled(tenant: &Tenant, release: &Release) -> (BTreeMap<String, i32>, Optio
 /// Data of another tenant of this name, unless the tenant says that it takes it over. A tenant that never was deleted by the
 /// operator comes back with another uid when its objects are restored (from Git, from a backup of the cluster): it is the same.
 fn foreign_data(tenant: &Tenant, data: &TenantData, uid: &str) -> Option<Finding> {
-    let owner = data.uid.as_deref().filter(|owner| *owner != uid)?;
-    if data.retained.is_none() && data.display_name.as_ref() == Some(&tenant.spec.display_name) {
-        return None;
-    }
+    let owner = match data.uid.as_deref() {
+        Some(owner) if owner == uid => return None,
+        Some(_) if data.retained.is_none() && data.display_name.as_ref() == Some(&tenant.spec.display_name) => {
+            return None;
+        }
+        Some(owner) => owner,
+        // Struck off the registry: the status of the tenant that it was made for still knows it.
+        None if data.schemas.is_empty() || tenant.status.as_ref().is_some_and(|status| !status.services.is_empty()) => {
+            return None;
+        }
+        None => labels::UNREGISTERED,
+    };
     if tenant.annotations().get(labels::UNDELETE).is_some_and(|adopted| adopted == owner) {
         return None;
     }

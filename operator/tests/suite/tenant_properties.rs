@@ -129,6 +129,23 @@ proptest! {
     }
 
     #[test]
+    fn data_that_nothing_speaks_for_is_only_ever_closed((mut tenant, mut observed) in anyone()) {
+        tenant.annotations_mut().remove(labels::UNDELETE);
+        tenant.status = None;
+        let data = &mut observed.database.as_mut().unwrap().tenant;
+        data.uid = None;
+        prop_assume!(!data.schemas.is_empty());
+        prop_assume!(observed.trouble.is_none());
+        let told = plan(&tenant, &observed, NOW);
+        prop_assert!(told.is_blocked());
+        let closes = |step: &Step| matches!(step, Step::Revoke { login } if login.starts_with("svc_"));
+        prop_assert!(told.steps.iter().all(closes), "{:?}", told.steps);
+        // Until someone who knows says that it is this tenant's.
+        tenant.annotations_mut().insert(labels::UNDELETE.to_owned(), labels::UNREGISTERED.to_owned());
+        prop_assert_eq!(plan(&tenant, &observed, NOW).adopted.is_some(), plan(&tenant, &observed, NOW).role.is_some());
+    }
+
+    #[test]
     fn no_plan_of_one_tenant_names_another([(one, seen), (other, also)] in two()) {
         let plans = [plan(&one, &seen, NOW), plan(&other, &also, NOW)];
         for (tenant, plan) in [&one, &other].into_iter().zip(&plans) {

@@ -19,5 +19,17 @@ if [ ! -s "$data/PG_VERSION" ]; then
   } | postgres --single -j -D "$data.new" postgres >/dev/null
   mv "$data.new" "$data"
 fi
+# The operator's password is whatever its Secret says now: one that was lost and made anew must not lock it out. Over the
+# socket, where the superuser is known by the pod's user alone.
+keep_password() {
+  applied=
+  while sleep 2; do
+    password=$(cat /etc/easycode/operator/password) || continue
+    [ "$password" != "$applied" ] || continue
+    printf "ALTER ROLE easycode_operator PASSWORD '%s';" "$password" |
+      psql --host=/tmp --username=postgres --dbname=postgres --no-psqlrc --quiet 2>/dev/null && applied=$password
+  done
+}
+keep_password &
 exec postgres -D "$data" \
   -c config_file=/etc/easycode/postgres/postgresql.conf -c hba_file=/etc/easycode/postgres/pg_hba.conf
