@@ -36,12 +36,15 @@ wait_ready() {
   done
 }
 
-begin_steps 3
+begin_steps 4
 step "a release and a platform: examples/release.yaml, examples/platform.yaml"
 apply "$repo/examples/release.yaml"
 apply "$repo/examples/platform.yaml"
 step "three companies: examples/tenants.yaml"
 apply "$repo/examples/tenants.yaml"
+step "a company with an instance of its own: examples/instance.yaml"
+apply "$repo/examples/instance.yaml"
 step "waiting until all is Ready"
 wait_ready sharedplatforms 300 eu1
-wait_ready tenants 120 aurora borealis cirrus
+wait_ready dedicatedinstances 300 dynamo
+wait_ready tenants 120 aurora borealis cirrus dynamo

@@ -11,20 +11,27 @@ pub const READY: &str = "Ready";
 pub const PROGRESSING: &str = "Progressing";
 /// Something is wrong that does not mend by waiting, or that has lasted.
 pub const DEGRADED: &str = "Degraded";
-/// Tenant: a platform with room in the right region was found.
+/// Tenant: a platform with room in the right region was found, or its instance.
 pub const PLACED: &str = "Placed";
 /// Tenant: entitlements name only services and modules of the platform's release.
 pub const ENTITLEMENTS_VALID: &str = "EntitlementsValid";
-/// Tenant: role, schemas and grants are as planned; platform: the database answers and is set up.
+/// Tenant: role, schemas and grants are as planned; platform, instance: the database answers and is set up.
 pub const DATABASE_READY: &str = "DatabaseReady";
 /// Tenant: the context is published for the services.
 pub const CONFIG_PUBLISHED: &str = "ConfigPublished";
-/// Platform: every service's migrations for the release have run.
+/// Platform, instance: every service's migrations for the release have run.
 pub const MIGRATED: &str = "Migrated";
-/// Platform: every workload runs as planned.
+/// Platform, instance: every workload runs as planned.
 pub const SERVICES_AVAILABLE: &str = "ServicesAvailable";
-/// Platform: this operator would render a workload differently and waits for the next release or a request.
+/// Platform, instance: this operator would render a workload differently and waits for the next release, a window of
+/// maintenance or a request.
 pub const UPDATE_PENDING: &str = "UpdatePending";
+/// Tenant, instance: it was tried whether others can be reached from it or it from others, and they can't.
+pub const ISOLATION_VERIFIED: &str = "IsolationVerified";
+/// Instance: its tenant exists and names it.
+pub const TENANT_BOUND: &str = "TenantBound";
+/// Instance: its pods fit on nodes of its region.
+pub const SCHEDULED: &str = "Scheduled";
 
 /// Reasons, one list for all resources. `docs/runbook.md` says what to do about each.
 pub mod reason {
@@ -48,7 +55,7 @@ pub mod reason {
     pub const UNKNOWN_SERVICE: &str = "UnknownService";
     /// An entitlement names a module that the service lacks.
     pub const UNKNOWN_MODULE: &str = "UnknownModule";
-    /// The named instance does not exist, or its kind is not served by this operator.
+    /// The named instance does not exist.
     pub const INSTANCE_NOT_FOUND: &str = "InstanceNotFound";
     /// Data of a deleted tenant of the same name is kept.
     pub const RETAINED_DATA: &str = "RetainedData";
@@ -78,6 +85,32 @@ pub mod reason {
     pub const ARCHIVE_FAILED: &str = "ArchiveFailed";
     /// Tenants still use it.
     pub const IN_USE: &str = "InUse";
+    /// The tenant that the instance is for does not exist.
+    pub const TENANT_NOT_FOUND: &str = "TenantNotFound";
+    /// Tenant and instance don't name each other.
+    pub const TENANT_MISMATCH: &str = "TenantMismatch";
+    /// The instance is not ready yet.
+    pub const INSTANCE_NOT_READY: &str = "InstanceNotReady";
+    /// No node of the region admits the instance's pods.
+    pub const NO_NODE_IN_REGION: &str = "NoNodeInRegion";
+    /// No node has room for a pod.
+    pub const UNSCHEDULABLE: &str = "Unschedulable";
+    /// A definition of another project, such as CloudNativePG or the Gateway API, is not installed.
+    pub const DEFINITION_MISSING: &str = "DefinitionMissing";
+    /// A change waits for a window of maintenance.
+    pub const AWAITING_WINDOW: &str = "AwaitingWindow";
+    /// The namespace's quota does not admit a pod.
+    pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
+    /// A node can't get an image.
+    pub const IMAGE_UNAVAILABLE: &str = "ImageUnavailable";
+    /// The tenant moves to the other deployment model.
+    pub const MOVING: &str = "Moving";
+    /// The move stopped; the tenant is served where it was.
+    pub const MOVE_FAILED: &str = "MoveFailed";
+    /// Something was reached that must not be.
+    pub const ISOLATION_BREACHED: &str = "IsolationBreached";
+    /// Credentials are being renewed.
+    pub const ROTATING: &str = "Rotating";
 }
 
 /// What a controller says of one condition; the time is added when it is merged into a status.

@@ -4,16 +4,19 @@
 //! `crds/yaml`, and a test proves the two in sync. What a bad object violates is told by the rules beside each field.
 
 pub mod conditions;
+pub mod instance;
 mod names;
 pub mod platform;
 pub mod release;
 mod resources;
 pub mod scalars;
+pub mod stack;
 pub mod tenant;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
+pub use instance::{DedicatedInstance, DedicatedInstanceSpec, DedicatedInstanceStatus};
 pub use platform::{SharedPlatform, SharedPlatformSpec, SharedPlatformStatus};
 pub use release::{Release, ReleaseSpec, ReleaseStatus};
 pub use scalars::{Duration, Storage};
@@ -25,7 +28,7 @@ pub const GROUP: &str = "easycode.io";
 /// Every custom resource definition with the name of its file in `crds/yaml`.
 #[must_use]
 pub fn definitions() -> Vec<(String, CustomResourceDefinition)> {
-    [Tenant::crd(), SharedPlatform::crd(), Release::crd()]
+    [Tenant::crd(), DedicatedInstance::crd(), SharedPlatform::crd(), Release::crd()]
         .into_iter()
         .map(|crd| (format!("{}.yaml", crd.spec.names.plural), crd))
         .collect()

@@ -51,6 +51,19 @@ pub(crate) fn resource(_: &mut SchemaGenerator) -> Schema {
     object_of(40)
 }
 
+/// A tenant.
+pub(crate) fn tenant(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 40,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            "message": "must be a tenant's name: it begins with a letter and consists of lowercase letters, digits and dashes, such as aurora",
+        }],
+    })
+}
+
 /// Any other object of the cluster.
 pub(crate) fn object(_: &mut SchemaGenerator) -> Schema {
     object_of(253)
@@ -77,6 +90,19 @@ pub(crate) fn namespace(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-validations": [{
             "rule": "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
             "message": "must be a namespace's name: lowercase letters, digits and dashes, such as ingress-nginx",
+        }],
+    })
+}
+
+/// A host of the Domain Name System.
+pub(crate) fn host(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 200,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+            "message": "host: must be a DNS name in lowercase, such as erp.example.com",
         }],
     })
 }

@@ -29,3 +29,15 @@ fn amounts(description: &str) -> Value {
         },
     })
 }
+
+/// A single amount, of which there must be some.
+pub(crate) fn amount(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "maxLength": 20,
+        "x-kubernetes-validations": [{
+            "rule": "type(self) == int ? self > 0 : isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
+            "message": "must be an amount above zero such as 2, 500m or 512Mi",
+        }],
+    })
+}

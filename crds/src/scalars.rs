@@ -159,6 +159,27 @@ scalar!(
     "an amount of storage: a whole number of at most six digits and Mi, Gi or Ti, such as 512Mi or 10Gi"
 );
 
+/// The schema of a duration within bounds, both of them admitted and whole seconds.
+pub(crate) fn between(generator: &mut SchemaGenerator, least: Duration, most: Duration) -> Schema {
+    let mut schema = Duration::json_schema(generator);
+    if let Some(serde_json::Value::Array(rules)) = schema.get_mut("x-kubernetes-validations") {
+        // Of so many digits that the rule can't overflow. It knows no days, and takes them for hours.
+        let within = |text: &str, hours: u64| {
+            let (least, most) = (least.millis() / hours, most.millis() / hours);
+            format!("duration({text}) >= duration('{least}ms') && duration({text}) <= duration('{most}ms')")
+        };
+        rules.push(serde_json::json!({
+            "rule": format!(
+                "self.matches('^([0-9]{{1,9}}(ms|s)|[0-9]{{1,6}}(m|h|d))$') && (self.endsWith('d') ? {} : {})",
+                within("self.replace('d', 'h')", 24),
+                within("self", 1),
+            ),
+            "message": format!("must be at least {least} and at most {most}"),
+        }));
+    }
+    schema
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -27,6 +27,7 @@ use crate::{
     printcolumn(name = "State", type_ = "string", json_path = ".spec.state"),
     printcolumn(name = "Model", type_ = "string", json_path = ".spec.deployment.model"),
     printcolumn(name = "Platform", type_ = "string", json_path = ".status.platform"),
+    printcolumn(name = "Instance", type_ = "string", json_path = ".status.instance"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Message",
@@ -102,7 +103,8 @@ fn default_retention() -> Duration {
     validation = Rule::new("self.model != oldSelf.model || !has(oldSelf.instance) || (has(self.instance) && self.instance == oldSelf.instance)").message("deployment.instance: can't be changed once set, because the tenant's data is there; name the same instance, or onboard the company as a new tenant on the other")
 )]
 pub struct Deployment {
-    /// `Shared`: a schema of its own on a shared platform. `Dedicated`: a whole stack in a namespace of its own.
+    /// `Shared`: a schema of its own on a shared platform. `Dedicated`: a whole stack in a namespace of its own. Changing
+    /// it moves the tenant with its data.
     #[serde(default)]
     pub model: Model,
     /// Name of the `SharedPlatform`. Without it the operator places the tenant by region and free capacity.
@@ -268,12 +270,16 @@ pub struct TenantStatus {
     /// Generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Progressing`, `Degraded`, `Placed`, `EntitlementsValid`, `DatabaseReady`, `ConfigPublished`.
+    /// `Ready`, `Progressing`, `Degraded`, `Placed`, `EntitlementsValid`, `DatabaseReady`, `ConfigPublished`,
+    /// `IsolationVerified`.
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
     /// Platform that serves the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
+    /// Dedicated instance that serves the tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// Postgres role and schema of the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_role: Option<String>,

@@ -13,3 +13,7 @@ case $(cluster_kind) in
   kind) "$cluster_dir/kind-up.sh" ;;
   local) "$cluster_dir/local-up.sh" ;;
 esac
+# Regions are what cloud providers label nodes with; an existing cluster keeps the labels it has.
+if [ "$(cluster_kind)" != existing ]; then
+  kube label nodes --all --overwrite topology.kubernetes.io/region=eu-central topology.kubernetes.io/zone=eu-central-a >/dev/null
+fi

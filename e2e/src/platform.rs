@@ -6,8 +6,8 @@ use anyhow::{Context, ensure};
 use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
 use easycode_crds::SharedPlatform;
 use easycode_operator::{
-    platform::{namespace_of, plan::secrets::service_secret},
     postgres::credentials::Credentials,
+    stack::{home::Home, plan::secrets::service_secret},
 };
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::Api;
@@ -110,7 +110,7 @@ impl Platform {
     /// Its namespace.
     #[must_use]
     pub fn namespace(&self) -> String {
-        namespace_of(&self.name)
+        Home::Platform(self.name.clone()).namespace()
     }
 
     /// Base URL of a service.

@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use easycode_crds::{Release, SharedPlatform, Tenant, conditions};
+use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant, conditions};
 use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
+    instance,
     kubernetes::{
         apply::Applier,
         cache::{Caches, Triggers},
@@ -37,6 +38,7 @@ use crate::{
         metrics::Metrics,
         options::Options,
     },
+    stack::home::Home,
     tenant::{
         self,
         placement::{Placement, placed_on},
@@ -52,12 +54,19 @@ pub async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let (platform_sender, platform_triggers) = mpsc::unbounded_channel();
+    let (instance_sender, instance_triggers) = mpsc::unbounded_channel();
     let (tenant_sender, tenant_triggers) = mpsc::unbounded_channel();
     let (release_sender, release_triggers) = mpsc::unbounded_channel();
-    let triggers = Triggers { platforms: platform_sender, tenants: tenant_sender, releases: release_sender };
+    let triggers = Triggers {
+        platforms: platform_sender,
+        instances: instance_sender,
+        tenants: tenant_sender,
+        releases: release_sender,
+    };
     let (caches, watches) = Caches::start(&client, &triggers);
     let (tenants, tenant_changes, tenant_watch) = watch::<Tenant>(&client);
     let (platforms, platform_changes, platform_watch) = watch::<SharedPlatform>(&client);
+    let (instances, instance_changes, instance_watch) = watch::<DedicatedInstance>(&client);
     let (releases, release_changes, release_watch) = watch::<Release>(&client);
     let context = Arc::new(Context {
         applier: Applier::new(client.clone()),
@@ -72,15 +81,22 @@ pub async fn run(
         triggers,
         tenants,
         platforms,
+        instances,
         releases,
     });
 
-    let reflecting = tokio::spawn(futures::future::join3(tenant_watch, platform_watch, release_watch));
+    let reflecting = tokio::spawn(futures::future::join4(tenant_watch, platform_watch, instance_watch, release_watch));
     context.caches.wait_until_ready().await;
     context.tenants.wait_until_ready().await?;
     context.platforms.wait_until_ready().await?;
+    context.instances.wait_until_ready().await?;
     context.releases.wait_until_ready().await?;
-    info!(tenants = context.tenants.len(), platforms = context.platforms.len(), "caches are warm");
+    info!(
+        tenants = context.tenants.len(),
+        platforms = context.platforms.len(),
+        instances = context.instances.len(),
+        "caches are warm"
+    );
 
     let surveys = tokio::spawn(survey(Arc::clone(&context)));
     let dependents = Arc::clone(&context);
@@ -90,18 +106,39 @@ pub async fn run(
     let platform_controller = Controller::for_stream(platform_changes, context.platforms.clone())
         .with_config(ControllerConfig::default().concurrency(options.platform_concurrency))
         .reconcile_on(UnboundedReceiverStream::new(platform_triggers));
+    let instance_controller = Controller::for_stream(instance_changes, context.instances.clone())
+        .with_config(ControllerConfig::default().concurrency(options.platform_concurrency))
+        .reconcile_on(UnboundedReceiverStream::new(instance_triggers));
     let release_controller = Controller::for_stream(release_changes, context.releases.clone())
         .with_config(ControllerConfig::default().concurrency(options.platform_concurrency))
         .reconcile_on(UnboundedReceiverStream::new(release_triggers));
-    futures::future::join3(
-        drive(tenant_controller, tenant::reconcile, &context, stop.clone()),
+    let attached = Arc::clone(&context);
+    futures::future::join4(
+        drive(
+            tenant_controller,
+            move |tenant: Arc<Tenant>, context: Arc<Context>| {
+                // Which services an instance runs follows from its tenant.
+                let serves = |one: &DedicatedInstance| one.spec.tenant_ref.name == tenant.name_any();
+                for instance in attached.instances.state_filter(serves) {
+                    attached.triggers.instance(&instance.name_any());
+                }
+                tenant::reconcile(tenant, context)
+            },
+            &context,
+            stop.clone(),
+        ),
         drive(platform_controller, platform::reconcile, &context, stop.clone()),
+        drive(instance_controller, instance::reconcile, &context, stop.clone()),
         drive(
             release_controller,
             move |release: Arc<Release>, context: Arc<Context>| {
-                // A platform may have waited for this release.
+                // A platform or an instance may have waited for this release.
                 for platform in dependents.platforms.state_filter(|one| one.spec.release == release.name_any()) {
                     dependents.triggers.platform(&platform.name_any());
+                }
+                let runs_it = |one: &DedicatedInstance| one.spec.release.name == release.name_any();
+                for instance in dependents.instances.state_filter(runs_it) {
+                    dependents.triggers.instance(&instance.name_any());
                 }
                 release::reconcile(release, context)
             },
@@ -183,11 +220,11 @@ async fn survey(context: Arc<Context>) {
     loop {
         tokio::time::sleep(context.options.survey_interval()).await;
         // A platform's Secrets are not watched, and a tenant that leaves a platform makes room for another.
-        for platform in context.platforms.state() {
-            context.triggers.platform(&platform.name_any());
+        for home in context.homes() {
+            context.triggers.home(&home);
         }
         platform::trigger_unplaced(&context);
-        let looks = context.databases.all().into_iter().map(|(platform, database)| look(&context, platform, database));
+        let looks = context.databases.all().into_iter().map(|(home, database)| look(&context, home, database));
         futures::future::join_all(looks).await;
         measure(&context);
     }
@@ -207,7 +244,10 @@ fn measure(context: &Context) {
         .iter()
         .map(|tenant| {
             let reason = tenant.status.as_ref().and_then(|status| ready(&status.conditions)).map(|(_, reason)| reason);
-            (placed_on(tenant).unwrap_or_default().to_owned(), reason.unwrap_or_else(|| "NotSeen".to_owned()))
+            (
+                placed_on(tenant).map(|home| home.to_string()).unwrap_or_default(),
+                reason.unwrap_or_else(|| "NotSeen".to_owned()),
+            )
         })
         .collect();
     let platforms: Vec<_> = context
@@ -225,16 +265,16 @@ fn measure(context: &Context) {
     );
 }
 
-/// Looks at one platform's Postgres.
-async fn look(context: &Context, platform: String, database: Arc<Database>) {
+/// Looks at one Postgres.
+async fn look(context: &Context, home: Home, database: Arc<Database>) {
     let looked = database.refresh().await;
     let trouble = looked.as_ref().err().map(ToString::to_string);
-    if context.databases.looked(&platform, trouble.as_deref()) {
-        context.triggers.platform(&platform);
+    if context.databases.looked(&home, trouble.as_deref()) {
+        context.triggers.home(&home);
         if let Some(error) = trouble {
-            warn!(platform, error, "the platform's Postgres could not be looked at");
+            warn!(%home, error, "its Postgres could not be looked at");
         } else {
-            info!(platform, "the platform's Postgres answers again");
+            info!(%home, "its Postgres answers again");
         }
     }
     for role in database.take_changed() {

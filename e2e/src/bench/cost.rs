@@ -21,7 +21,7 @@ use easycode_contract::{
 };
 use easycode_crm::contacts::Contact;
 use easycode_kit::{App, Config, database};
-use easycode_operator::{platform::plan::secrets::service_secret, postgres::credentials::Credentials};
+use easycode_operator::{postgres::credentials::Credentials, stack::plan::secrets::service_secret};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},

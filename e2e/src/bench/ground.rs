@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, ensure};
 use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
 use easycode_crds::{Release, SharedPlatform, Tenant};
+use easycode_operator::stack::home::Home;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Resource,
@@ -113,7 +114,7 @@ pub async fn clear(cluster: &Cluster) -> anyhow::Result<Option<f64>> {
     remove(&platforms, NAME).await?;
     // The operator never removes a namespace, since the data is in it.
     let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
-    remove(&namespaces, &easycode_operator::platform::namespace_of(NAME)).await?;
+    remove(&namespaces, &Home::Platform(NAME.to_owned()).namespace()).await?;
     let releases: Api<Release> = Api::all(cluster.client.clone());
     remove(&releases, NAME).await?;
     Ok(erased)

@@ -9,12 +9,10 @@ use easycode_e2e::{
     cluster::Cluster,
     platform::Platform,
     tenant::{PATIENCE, TestTenant, tenants},
-    traffic::Traffic,
+    traffic::{Traffic, all_served},
     wait::until,
 };
-use k8s_openapi::{
-    api::events::v1::Event, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
@@ -22,7 +20,7 @@ use kube::{
 use reqwest::Method;
 use serde_json::json;
 
-use super::rows;
+use super::{rows, warned};
 
 const DEFINITION: &str = "tenants.easycode.io";
 
@@ -88,18 +86,7 @@ impl Saved {
     }
 }
 
-/// Waits for an event about the tenant.
-async fn said(tenant: &TestTenant, reason: &str) {
-    let events: Api<Event> = Api::all(tenant.platform.cluster.client.clone());
-    let about = format!("regarding.kind=Tenant,regarding.name={},reason={reason}", tenant.name);
-    until(&format!("an event {reason} about {}", tenant.name), Duration::from_secs(20), || async {
-        let found = events.list(&ListParams::default().fields(&about)).await?;
-        found.items.first().map(drop).context("no such event")
-    })
-    .await;
-}
-
-/// With the definition on its way out, the tenant is held and served, and an event says why.
+/// With the definition on its way out, the tenant is held and served, and a warning says why.
 async fn held(tenant: &TestTenant) -> anyhow::Result<()> {
     let cluster = &tenant.platform.cluster;
     let confirm = Patch::Merge(json!({ "metadata": { "annotations": { "easycode.io/confirm-delete": DEFINITION } } }));
@@ -107,7 +94,7 @@ async fn held(tenant: &TestTenant) -> anyhow::Result<()> {
     definitions(cluster).delete(DEFINITION, &DeleteParams::background()).await?;
     let held = tenant.condition("Ready", "False", "DefinitionDeleting").await;
     ensure!(held.metadata.deletion_timestamp.is_some(), "not being deleted");
-    said(tenant, "DefinitionDeleting").await;
+    warned(tenant, "DefinitionDeleting", "nothing is torn down").await;
     // The API server asks again and again for the objects to go; the operator holds on.
     tokio::time::sleep(Duration::from_secs(5)).await;
     tenant.get().await.context("the tenant is gone")?;
@@ -142,7 +129,7 @@ async fn deleting_the_definition_of_tenants_takes_no_tenant_with_it() -> anyhow:
 
     // What was put back is the tenant that was there: it has its data, and a change of it counts.
     tenant.ready().await;
-    said(&tenant, "DataAdopted").await;
+    warned(&tenant, "DataAdopted", "took over").await;
     let campaigns = json!({ "entitlements": [{ "service": "crm", "modules": ["campaigns"] }] });
     tenant.change(campaigns).await?;
     tenant.ready().await;
@@ -150,8 +137,7 @@ async fn deleting_the_definition_of_tenants_takes_no_tenant_with_it() -> anyhow:
     let answer = tenant.read("/contacts").await?;
     ensure!(answer.body["items"][0]["familyName"] == "Survivor", "{answer:?}");
     let seen = running.end().await?;
-    let unserved = seen.iter().find(|one| one.status != 200);
-    ensure!(unserved.is_none(), "{unserved:?} in between");
+    all_served(&seen)?;
     println!("{} requests were served in between", seen.len());
     namesake.condition("Ready", "False", "RetainedData").await;
     namesake.change(json!({ "displayName": "Aurora Ltd" })).await?;

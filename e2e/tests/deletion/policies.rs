@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::{Value, json};
 
-use super::{erased, rows, uid};
+use super::{erased, rows, told_of_data, uid, warned};
 
 /// Deletes the tenant and checks that nobody gets in any more.
 async fn delete(tenant: &TestTenant) -> anyhow::Result<Answer> {
@@ -39,10 +39,7 @@ async fn retained_data_is_kept_closed_and_taken_over_by_who_names_it() -> anyhow
 
     // Another company of the same name must not come by the data.
     tenant.apply(json!({})).await?;
-    let blocked = tenant.condition("Ready", "False", "RetainedData").await;
-    let conditions = blocked.status.map(|status| status.conditions).unwrap_or_default();
-    let ready = conditions.iter().find(|one| one.type_ == "Ready").context("no Ready")?;
-    ensure!(ready.message.contains(&format!("easycode.io/undelete={old}")), "no way out: {}", ready.message);
+    told_of_data(&tenant, &old).await?;
     ensure!(tenant.read("/contacts").await?.status == 403, "it is served");
     tenant.annotate("easycode.io/undelete", "00000000-0000-0000-0000-000000000000").await?;
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
@@ -69,6 +66,7 @@ async fn a_tenant_that_was_refused_retained_data_leaves_it_when_it_goes() -> any
     tenant.condition("Ready", "False", "RetainedData").await;
     tenant.delete().await?;
     tenant.gone().await;
+    warned(&tenant, "RetainedData", "stays untouched").await;
     ensure!(rows(&tenant).await? == "Kept", "the other's rows are gone");
 
     tenant.apply(json!({ "deletionPolicy": "Delete" })).await?;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use easycode_e2e::{holdings::Holdings, platform::Platform, tenant::TestTenant, wait::until};
-use easycode_operator::platform::plan::secrets::service_secret;
+use easycode_operator::stack::plan::secrets::service_secret;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,

@@ -8,6 +8,7 @@ use easycode_e2e::{
     faults::{can_stop_components, component},
     platform::Platform,
     tenant::{PATIENCE, TestTenant},
+    traffic::{Traffic, all_served},
     wait::until,
 };
 use k8s_openapi::api::core::v1::Node;
@@ -16,27 +17,22 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::asking::Asking;
-
 /// How long a component is away: long enough that everything that depends on it has asked for it.
 const AWAY: Duration = Duration::from_secs(5);
 
 /// A tenant whose user asks without a break.
-async fn in_use() -> anyhow::Result<(TestTenant, Asking)> {
+async fn in_use() -> anyhow::Result<(TestTenant, Traffic)> {
     let platform = Platform::example().await?;
     let tenant = TestTenant::create(&platform, "fault", json!({})).await?;
     tenant.serves(200).await;
-    let request = platform.request("crm", Method::GET, "/contacts").await?;
-    let asking = Asking::start(request.bearer_auth(tenant.token()?));
+    let asking = Traffic::calm(tenant.request("crm", Method::GET, "/contacts").await?);
     Ok((tenant, asking))
 }
 
 /// The API server answers again, a change of the tenant is reconciled and obeyed, and every request before that was served.
-async fn unharmed(tenant: &TestTenant, asking: Asking) -> anyhow::Result<()> {
+async fn unharmed(tenant: &TestTenant, asking: Traffic) -> anyhow::Result<()> {
     until("the API server answers", PATIENCE, || async { tenant.get().await }).await;
-    let asked = asking.end().await?;
-    let lost = asked.iter().find(|one| one.answer.status != 200);
-    ensure!(lost.is_none(), "one of {} requests was not served: {lost:?}", asked.len());
+    all_served(&asking.end().await?)?;
     tenant.change(json!({ "state": "Suspended" })).await?;
     tenant.condition("Ready", "False", "Suspended").await;
     let refused = tenant.serves(403).await;

@@ -1,7 +1,6 @@
 //! Faults of what the product stands on: Postgres, its own services, the cluster's components. While they last nothing wrong
 //! is answered and what can be served is; after them everything comes back without help.
 
-mod asking;
 mod control_plane;
 mod postgres;
 mod services;

@@ -6,13 +6,18 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use easycode_e2e::{operator::Operator, platform::Platform, signals, tenant::TestTenant, wait::until};
+use easycode_e2e::{
+    operator::Operator,
+    platform::Platform,
+    signals,
+    tenant::TestTenant,
+    traffic::{Seen, Traffic, count},
+    wait::until,
+};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::DeleteParams};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::asking::{Asked, Asking, count};
 
 const POD: &str = "postgres-0";
 
@@ -29,21 +34,20 @@ impl Witness {
         Ok(Self { tenant, mark })
     }
 
-    async fn ask(&self) -> anyhow::Result<Asking> {
-        let request = self.tenant.platform.request("crm", Method::GET, "/contacts").await?;
-        Ok(Asking::start(request.bearer_auth(self.tenant.token()?)))
+    async fn ask(&self) -> anyhow::Result<Traffic> {
+        Ok(Traffic::calm(self.tenant.request("crm", Method::GET, "/contacts").await?))
     }
 
     /// Checks that each answer is this tenant's one contact, or says to try again.
-    fn judge(&self, asked: &[Asked]) -> anyhow::Result<()> {
-        for one in asked {
+    fn judge(&self, seen: &[Seen]) -> anyhow::Result<()> {
+        for one in seen {
             one.served_or_put_off()?;
-            if one.answer.status == 200 {
-                let items = one.answer.body["items"].as_array().context("no items")?;
+            if one.status == 200 {
+                let items = one.body["items"].as_array().context("no items")?;
                 ensure!(items.len() == 1 && items[0]["familyName"] == self.mark, "not its own data: {one:?}");
             }
         }
-        println!("{}: {} served, {} put off", self.mark, count(asked, 200), count(asked, 503));
+        println!("{}: {} served, {} put off", self.mark, count(seen, 200), count(seen, 503));
         Ok(())
     }
 }
@@ -102,9 +106,9 @@ async fn while_postgres_is_dead_for_a_minute_nothing_wrong_is_answered_and_then_
     println!("all well {:?} after the fault began", begun.elapsed());
     for (witness, asking) in [(&one, asking_one), (&other, asking_other)] {
         witness.tenant.serves(200).await;
-        let asked = asking.end().await?;
-        witness.judge(&asked)?;
-        ensure!(count(&asked, 503) > 0 && count(&asked, 200) > 0, "it was not in the fault's way");
+        let seen = asking.end_to_judge().await?;
+        witness.judge(&seen)?;
+        ensure!(count(&seen, 503) > 0 && count(&seen, 200) > 0, "it was not in the fault's way");
         witness.tenant.ready().await;
     }
     let after = lives(&operator).await?;
@@ -136,12 +140,12 @@ async fn while_postgres_hangs_every_new_request_is_answered_within_ten_seconds()
     signals::send(&platform.cluster, &pod, "CONT").await?;
     witness.tenant.serves(200).await;
     for asking in asking {
-        let asked = asking.end().await?;
-        witness.judge(&asked)?;
+        let seen = asking.end_to_judge().await?;
+        witness.judge(&seen)?;
         // A query that was under way has the tenant's statement timeout.
-        let slowest = asked.iter().filter(|one| one.at > hangs).map(|one| one.took).max().unwrap_or_default();
+        let slowest = seen.iter().filter(|one| one.asked > hangs).map(|one| one.took).max().unwrap_or_default();
         ensure!(slowest < Duration::from_secs(10), "an answer took {slowest:?}");
-        ensure!(count(&asked, 503) > 0, "it did not hang");
+        ensure!(count(&seen, 503) > 0, "it did not hang");
     }
     platform.ready(Duration::from_mins(2)).await;
     witness.tenant.erase().await

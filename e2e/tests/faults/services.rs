@@ -9,7 +9,7 @@ use easycode_e2e::{
     platform::Platform,
     signals,
     tenant::{PATIENCE, TestTenant},
-    traffic::EFFECTIVE,
+    traffic::{EFFECTIVE, Seen, Traffic, all_served, count},
     wait::until,
 };
 use k8s_openapi::api::core::v1::Pod;
@@ -19,8 +19,6 @@ use kube::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::asking::{Asked, Asking, count};
 
 /// The pod of a service that has one.
 async fn pod_of(platform: &Platform, service: &str) -> anyhow::Result<Pod> {
@@ -43,13 +41,12 @@ async fn published(tenant: &TestTenant, wanted: impl Fn(&TenantContext) -> bool)
     .await
 }
 
-async fn ask(tenant: &TestTenant, path: &str) -> anyhow::Result<Asking> {
-    let request = tenant.platform.request("crm", Method::GET, path).await?;
-    Ok(Asking::start(request.bearer_auth(tenant.token()?)))
+async fn ask(tenant: &TestTenant, path: &str) -> anyhow::Result<Traffic> {
+    Ok(Traffic::calm(tenant.request("crm", Method::GET, path).await?))
 }
 
-fn served_after(asked: &[Asked], time: Instant) -> Option<&Asked> {
-    asked.iter().find(|one| one.at > time && one.answer.status == 200)
+fn served_after(seen: &[Seen], time: Instant) -> Option<&Seen> {
+    seen.iter().find(|one| one.asked > time && one.status == 200)
 }
 
 #[tokio::test]
@@ -73,11 +70,11 @@ async fn a_suspension_made_while_tenant_service_is_dead_is_in_force_within_a_sec
     })
     .await;
     tokio::time::sleep_until((suspended + 2 * EFFECTIVE).into()).await;
-    let asked = asking.end().await?;
-    println!("{} served, {} refused, {} put off", count(&asked, 200), count(&asked, 403), count(&asked, 503));
-    let late = served_after(&asked, suspended + EFFECTIVE);
-    ensure!(late.is_none(), "served {:?} after the suspension", late.map(|one| one.at - suspended));
-    let other = asked.iter().find(|one| ![200, 403, 503].contains(&one.answer.status));
+    let seen = asking.end_to_judge().await?;
+    println!("{} served, {} refused, {} put off", count(&seen, 200), count(&seen, 403), count(&seen, 503));
+    let late = served_after(&seen, suspended + EFFECTIVE);
+    ensure!(late.is_none(), "served {:?} after the suspension", late.map(|one| one.asked - suspended));
+    let other = seen.iter().find(|one| ![200, 403, 503].contains(&one.status));
     ensure!(other.is_none(), "{other:?}");
     tenant.erase().await
 }
@@ -113,14 +110,14 @@ async fn while_tenant_service_is_frozen_nothing_is_served_by_rules_older_than_a_
     })
     .await;
     tokio::time::sleep_until((thawed + 3 * EFFECTIVE).into()).await;
-    let asked = asking.end().await?;
-    println!("{} served, {} refused, {} put off", count(&asked, 200), count(&asked, 403), count(&asked, 503));
+    let seen = asking.end_to_judge().await?;
+    println!("{} served, {} refused, {} put off", count(&seen, 200), count(&seen, 403), count(&seen, 503));
 
-    let during = |one: &&Asked| one.at > frozen + EFFECTIVE && one.at + one.took < thawed;
-    let wrong = asked.iter().filter(during).find(|one| one.answer.status != 503);
+    let during = |one: &&Seen| one.asked > frozen + EFFECTIVE && one.asked + one.took < thawed;
+    let wrong = seen.iter().filter(during).find(|one| one.status != 503);
     ensure!(wrong.is_none(), "answered by old rules: {wrong:?}");
-    ensure!(asked.iter().filter(during).count() > 0, "nothing was asked meanwhile");
-    let late = served_after(&asked, thawed + EFFECTIVE);
+    ensure!(seen.iter().filter(during).count() > 0, "nothing was asked meanwhile");
+    let late = served_after(&seen, thawed + EFFECTIVE);
     ensure!(late.is_none(), "still served after the thaw: {late:?}");
     tenant.erase().await
 }
@@ -144,7 +141,7 @@ async fn no_request_is_lost_while_one_of_two_replicas_goes() -> anyhow::Result<(
     let url = format!("{}/contacts", platform.service("crm").await?);
     let request = http.get(url).bearer_auth(tenant.token()?).timeout(Duration::from_secs(10));
     let asking: Vec<_> =
-        (0..4).map(|_| Asking::start(request.try_clone().expect("a request without a body can be repeated"))).collect();
+        (0..4).map(|_| Traffic::calm(request.try_clone().expect("a request without a body can be repeated"))).collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let pod = pod_of(&platform, "crm").await?;
     let pods: Api<Pod> = Api::namespaced(platform.cluster.client.clone(), &platform.namespace());
@@ -156,9 +153,7 @@ async fn no_request_is_lost_while_one_of_two_replicas_goes() -> anyhow::Result<(
     .await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     for asking in asking {
-        let asked = asking.end().await?;
-        let lost = asked.iter().find(|one| one.answer.status != 200);
-        ensure!(lost.is_none(), "one of {} was not served: {lost:?}", asked.len());
+        all_served(&asking.end().await?)?;
     }
     resize(json!(before)).await?;
     tenant.erase().await

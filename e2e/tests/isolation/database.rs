@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use easycode_e2e::{platform::Platform, tenant::TestTenant};
-use easycode_operator::platform::plan::secrets::migration_secret;
+use easycode_operator::stack::plan::secrets::migration_secret;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions, raw_sql};
 

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use easycode_e2e::{
     cluster::Cluster,
     operator::NAMESPACE,
-    own_platform::{BRING_UP, OwnPlatform, remove_namespace},
+    own_platform::{OwnPlatform, remove_namespace},
     platform::{Platform, postgres_image},
     tenant::{TestTenant, fresh_name},
     wait::until,
@@ -17,6 +17,8 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, from_value, json};
+
+use super::{crm_is_mended, crm_of, says};
 
 /// As a managed Postgres is handed over: a login that may make roles and databases, and a database of its own.
 const START: &str = r#"
@@ -128,16 +130,16 @@ async fn an_external_database_serves_once_its_secret_is_right_and_until_then_it_
     let mut fields = elsewhere.fields();
     fields.as_object_mut().context("fields")?.remove("password");
     elsewhere.secret(&secret, &fields).await?;
-    says(&own, "SecretInvalid", "key password is missing").await;
+    says(&own, "DatabaseReady", "SecretInvalid", "key password is missing").await;
 
     fields["password"] = "wrong".into();
     elsewhere.secret(&secret, &fields).await?;
-    says(&own, "DatabaseUnavailable", "password authentication failed").await;
+    says(&own, "DatabaseReady", "DatabaseUnavailable", "password authentication failed").await;
 
     fields["password"] = "right".into();
     fields["host"] = format!("nowhere.{}.svc", elsewhere.namespace).into();
     elsewhere.secret(&secret, &fields).await?;
-    says(&own, "DatabaseUnavailable", "does not answer").await;
+    says(&own, "DatabaseReady", "DatabaseUnavailable", "does not answer").await;
 
     elsewhere.secret(&secret, &elsewhere.fields()).await?;
     own.ready().await;
@@ -149,14 +151,32 @@ async fn an_external_database_serves_once_its_secret_is_right_and_until_then_it_
     elsewhere.remove(&secret).await
 }
 
-/// Waits until the platform says of its database what is wrong.
-async fn says(own: &OwnPlatform, reason: &str, hint: &str) {
-    until(&format!("the platform says {reason}: {hint}"), BRING_UP, || async {
-        let told = own.condition("DatabaseReady", "False", reason).await;
-        ensure!(told.contains(hint), "it says {told}");
-        Ok(())
-    })
-    .await;
+#[tokio::test]
+async fn what_serves_is_mended_while_the_operator_can_not_log_in() -> anyhow::Result<()> {
+    let cluster = Cluster::connect().await?;
+    Platform::example().await?;
+    let elsewhere = Elsewhere::start(&cluster).await?;
+    let secret = fresh_name("secret");
+    elsewhere.secret(&secret, &elsewhere.fields()).await?;
+    let own = OwnPlatform::apply_new(&cluster, "ext", external(&secret)).await?;
+    own.ready().await;
+    let tenant = TestTenant::create(&own.platform, "ext", json!({})).await?;
+    tenant.serves(200).await;
+
+    let ran = crm_of(&own.platform).await?;
+    let mut fields = elsewhere.fields();
+    fields["password"] = "wrong".into();
+    elsewhere.secret(&secret, &fields).await?;
+    says(&own, "DatabaseReady", "DatabaseUnavailable", "password authentication failed").await;
+    crm_is_mended(&own.platform, &ran).await?;
+    tenant.serves(200).await;
+    says(&own, "DatabaseReady", "DatabaseUnavailable", "password authentication failed").await;
+
+    elsewhere.secret(&secret, &elsewhere.fields()).await?;
+    own.ready().await;
+    tenant.erase().await?;
+    own.remove().await?;
+    elsewhere.remove(&secret).await
 }
 
 #[tokio::test]

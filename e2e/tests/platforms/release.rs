@@ -17,6 +17,8 @@ use kube::{
 };
 use serde_json::json;
 
+use super::{crm_is_mended, crm_of, says};
+
 /// A release made from that of the example. Remove it at the end.
 async fn release_like(cluster: &Cluster, name: &str, change: impl Fn(&mut Release)) -> anyhow::Result<()> {
     let platforms: Api<easycode_crds::SharedPlatform> = Api::all(cluster.client.clone());
@@ -69,29 +71,38 @@ async fn a_bad_release_is_told_of_while_the_good_one_serves_on_and_taking_it_bac
     own.ready().await;
     let tenant = TestTenant::create(&own.platform, "release", json!({})).await?;
     tenant.serves(200).await;
-    let change = |release: &mut Release, image: &str, version: i32| {
+    let ran = crm_of(&own.platform).await?;
+    let change = |release: &mut Release, suffix: &str, image: &str, schema: i32| {
+        release.spec.version.push_str(suffix);
         let crm = release.spec.services.iter_mut().find(|one| one.name == "crm").expect("the example has crm");
         if !image.is_empty() {
             image.clone_into(&mut crm.image);
         }
-        crm.schema_version = version;
+        crm.schema_version = schema;
     };
-    // In turn: migrations that never start, an image that lacks the migrations it promises, and one that never starts.
+    // In turn: migrations that never start, once in a release of the same version, an image that lacks the migrations it
+    // promises, and one that never starts.
     let missing = "localhost/easycode/crm:missing";
-    for (image, version, type_, reason, hint) in [
-        (missing, 2, "Migrated", "Migrating", "crm"),
-        ("", 2, "Migrated", "MigrationFailed", "publishes version 1"),
-        (missing, 1, "ServicesAvailable", "RollingOut", "crm"),
+    for (suffix, image, schema, type_, reason, hint) in [
+        ("", missing, 2, "Migrated", "Migrating", "crm"),
+        ("-next", missing, 2, "Migrated", "Migrating", "crm"),
+        ("-next", "", 2, "Migrated", "MigrationFailed", "publishes version 1"),
+        ("-next", missing, 1, "ServicesAvailable", "ImageUnavailable", "of pod crm-"),
     ] {
         let name = fresh_name("release");
-        release_like(&cluster, &name, |release| change(release, image, version)).await?;
+        release_like(&cluster, &name, |release| change(release, suffix, image, schema)).await?;
         own.apply(json!({ "release": name })).await?;
-        let told = own.condition(type_, "False", reason).await;
-        ensure!(told.contains(hint), "{told}");
+        says(&own, type_, reason, hint).await;
         own.condition("Ready", "False", reason).await;
         let running = own.api().get(&own.platform.name).await?.status.context("no status")?.release;
         ensure!(running.is_some_and(|running| running != name), "it is said to run");
         tenant.serves(200).await;
+        if type_ == "Migrated" {
+            // What serves meanwhile is not left alone.
+            crm_is_mended(&own.platform, &ran).await?;
+            says(&own, type_, reason, hint).await;
+            tenant.serves(200).await;
+        }
         tenant.ready().await;
         own.apply(json!({})).await?;
         own.ready().await;

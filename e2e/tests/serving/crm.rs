@@ -180,16 +180,18 @@ async fn fields_that_a_tenants_administrator_declares_are_the_tenants_own() -> a
     // Known to every replica within a second.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let contact = |custom: Value| json!({ "familyName": "Lovelace", "custom": custom });
-    for (custom, field) in [
-        (json!({}), "custom.loyaltyNumber"),
-        (json!({ "loyaltyNumber": 7 }), "custom.loyaltyNumber"),
-        (json!({ "loyaltyNumber": "7", "since": "yesterday" }), "custom.since"),
-        (json!({ "loyaltyNumber": "7", "color": "red" }), "custom.color"),
+    for (custom, complaint) in [
+        (json!({}), "custom.loyaltyNumber: is required"),
+        (json!({ "loyaltyNumber": 7 }), "custom.loyaltyNumber: must be a text"),
+        (json!({ "loyaltyNumber": "7", "since": "yesterday" }), "custom.since: must be a date such as 2026-11-24"),
+        (
+            json!({ "loyaltyNumber": "7", "color": "red" }),
+            "custom.color: there is no such field; declared are loyaltyNumber, since",
+        ),
     ] {
         let refused = tenant.ask("crm", Method::POST, "/contacts", Some(contact(custom.clone()))).await?;
         ensure!((refused.status, refused.code()) == (422, "invalid"), "{custom}: {refused:?}");
-        let detail = refused.body["detail"].as_str().unwrap_or_default();
-        ensure!(detail.starts_with(field), "{custom}: {detail}");
+        ensure!(refused.body["detail"] == complaint, "{custom}: {refused:?}");
     }
     let full = json!({ "loyaltyNumber": "7", "since": "2026-11-24" });
     let made = make(&tenant, "/contacts", contact(full.clone())).await?;

@@ -1,6 +1,6 @@
 //! Makes planned objects so, by server-side apply, and only where something differs.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use kube::{
     Api, Client, ResourceExt,
@@ -45,7 +45,12 @@ impl Applier {
 
     /// Applies the object if the cache has no such object or a different one. Returns whether it wrote.
     pub async fn apply(&self, planned: &Planned, caches: &Caches) -> Result<bool, kube::Error> {
-        let live = caches.get(planned.kind, &planned.namespace, &planned.name);
+        let live = match caches.get(planned.kind, &planned.namespace, &planned.name) {
+            None if planned.kind.is_read() => {
+                self.api(planned.kind, &planned.namespace).get_opt(&planned.name).await?.map(Arc::new)
+            }
+            known => known,
+        };
         let key = (planned.kind, planned.namespace.clone(), planned.name.clone());
         let fingerprint = fingerprint(&planned.body);
         if let Some(live) = &live {

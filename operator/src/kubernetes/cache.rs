@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use easycode_crds::{Release, SharedPlatform, Tenant};
+use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant};
 use futures::{StreamExt, future::join_all};
 use kube::{
     Api, Client, ResourceExt,
@@ -18,12 +18,15 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use tracing::warn;
 
 use super::{labels, object::Kind};
+use crate::stack::home::Home;
 
 /// Whom a change of a made object concerns.
 #[derive(Clone)]
 pub struct Triggers {
     /// Reconciles a platform.
     pub platforms: mpsc::UnboundedSender<ObjectRef<SharedPlatform>>,
+    /// Reconciles an instance.
+    pub instances: mpsc::UnboundedSender<ObjectRef<DedicatedInstance>>,
     /// Reconciles a tenant.
     pub tenants: mpsc::UnboundedSender<ObjectRef<Tenant>>,
     /// Reconciles a release.
@@ -35,6 +38,19 @@ impl Triggers {
     pub fn platform(&self, name: &str) {
         // A closed channel means that the controller has stopped, so there is nobody to tell.
         let _ = self.platforms.send(ObjectRef::new(name));
+    }
+
+    /// Reconciles the instance.
+    pub fn instance(&self, name: &str) {
+        let _ = self.instances.send(ObjectRef::new(name));
+    }
+
+    /// Reconciles whichever it is.
+    pub fn home(&self, home: &Home) {
+        match home {
+            Home::Platform(name) => self.platform(name),
+            Home::Instance(name) => self.instance(name),
+        }
     }
 
     /// Reconciles the tenant.
@@ -52,6 +68,8 @@ impl Triggers {
             self.tenant(tenant);
         } else if let Some(platform) = object.labels().get(labels::PLATFORM) {
             self.platform(platform);
+        } else if let Some(instance) = object.labels().get(labels::INSTANCE) {
+            self.instance(instance);
         }
     }
 }

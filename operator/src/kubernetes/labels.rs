@@ -1,11 +1,11 @@
 //! Labels and annotations, in one place.
 
-use serde_json::{Value, json};
-
 /// Names the operator as maker; every watch of made objects is narrowed by it.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by=easycode-operator";
 /// Label: the platform an object belongs to, or a tenant was placed on.
 pub const PLATFORM: &str = "easycode.io/platform";
+/// Label: the dedicated instance an object belongs to, or a tenant was placed on.
+pub const INSTANCE: &str = "easycode.io/instance";
 /// Label: the tenant an object belongs to.
 pub const TENANT: &str = easycode_contract::runtime::TENANT_LABEL;
 /// Label: the service an object belongs to.
@@ -28,25 +28,3 @@ pub const APPLY_PENDING: &str = "easycode.io/apply-pending";
 pub const INPUTS: &str = "easycode.io/inputs";
 /// Annotation of a workload: the rendering that was applied, as JSON.
 pub const RENDERED: &str = "easycode.io/rendered";
-
-/// Labels of an object of a platform.
-#[must_use]
-pub fn of_platform(platform: &str, component: &str) -> Value {
-    json!({
-        "app.kubernetes.io/name": component,
-        "app.kubernetes.io/instance": platform,
-        "app.kubernetes.io/part-of": "easycode",
-        "app.kubernetes.io/managed-by": "easycode-operator",
-        PLATFORM: platform,
-    })
-}
-
-/// Labels of an object of one service of a platform.
-#[must_use]
-pub fn of_service(platform: &str, service: &str, version: &str) -> Value {
-    let mut labels = of_platform(platform, service);
-    labels["app.kubernetes.io/component"] = "service".into();
-    labels[VERSION] = version.into();
-    labels[SERVICE] = service.into();
-    labels
-}

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod cache;
 pub mod definition;
+pub mod finalizer;
 pub mod labels;
 pub mod object;
 

@@ -34,11 +34,21 @@ pub enum Kind {
     Job,
     /// v1 PersistentVolumeClaim.
     PersistentVolumeClaim,
+    /// v1 ResourceQuota.
+    ResourceQuota,
+    /// v1 LimitRange.
+    LimitRange,
+    /// autoscaling HorizontalPodAutoscaler.
+    HorizontalPodAutoscaler,
+    /// Gateway API HTTPRoute. Its definition may be missing, so it is read when needed and not watched.
+    HTTPRoute,
+    /// CloudNativePG's Cluster, of which the same holds.
+    Cluster,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::Namespace,
         Self::ServiceAccount,
         Self::Secret,
@@ -53,12 +63,22 @@ impl Kind {
         Self::Deployment,
         Self::Job,
         Self::PersistentVolumeClaim,
+        Self::ResourceQuota,
+        Self::LimitRange,
+        Self::HorizontalPodAutoscaler,
+        Self::HTTPRoute,
+        Self::Cluster,
     ];
 
     /// Group, version, kind and plural, as the API server names them.
     #[must_use]
     pub fn resource(self) -> ApiResource {
         let (group, plural) = match self {
+            Self::ResourceQuota => ("", "resourcequotas"),
+            Self::LimitRange => ("", "limitranges"),
+            Self::HorizontalPodAutoscaler => ("autoscaling", "horizontalpodautoscalers"),
+            Self::Cluster => ("postgresql.cnpg.io", "clusters"),
+            Self::HTTPRoute => ("gateway.networking.k8s.io", "httproutes"),
             Self::Namespace => ("", "namespaces"),
             Self::ServiceAccount => ("", "serviceaccounts"),
             Self::Secret => ("", "secrets"),
@@ -74,20 +94,27 @@ impl Kind {
             Self::Job => ("batch", "jobs"),
             Self::PersistentVolumeClaim => ("", "persistentvolumeclaims"),
         };
-        let api_version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+        let version = if self == Self::HorizontalPodAutoscaler { "v2" } else { "v1" };
+        let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
         ApiResource {
             group: group.to_owned(),
-            version: "v1".to_owned(),
+            version: version.to_owned(),
             api_version,
             kind: format!("{self:?}"),
             plural: plural.to_owned(),
         }
     }
 
+    /// Whether it is read before it is written, since no watch shows it. (Secrets are compared where they are planned.)
+    #[must_use]
+    pub fn is_read(self) -> bool {
+        matches!(self, Self::HTTPRoute | Self::Cluster)
+    }
+
     /// Whether a drift of it is noticed by a watch.
     #[must_use]
     pub fn is_watched(self) -> bool {
-        self != Self::Secret
+        !matches!(self, Self::Secret | Self::HTTPRoute | Self::Cluster)
     }
 }
 

@@ -1,9 +1,5 @@
-//! The `SharedPlatform` controller: observe → plan → apply → status.
-//!
-//! A platform comes up in stages, each of which needs what the one before made: the namespace with Secrets and Postgres,
-//! the services' databases, their migrations, their workloads.
+//! The `SharedPlatform` controller: observe → plan → apply → status. Planning and applying are those of any stack.
 
-mod apply;
 mod deletion;
 mod observe;
 pub mod plan;
@@ -14,12 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use easycode_crds::SharedPlatform;
+use easycode_crds::{
+    SharedPlatform,
+    conditions::{self, Finding, reason},
+};
 use kube::runtime::controller::Action;
+use serde_json::json;
 
-use crate::runtime::{context::Context, error::Error};
+use crate::{
+    kubernetes::finalizer,
+    runtime::{context::Context, error::Error},
+    stack::apply::{self, Applied},
+};
 
-pub use plan::namespace_of;
 pub(crate) use status::trigger_unplaced;
 
 /// Brings one platform to plan.
@@ -41,11 +44,31 @@ async fn steps(platform: &SharedPlatform, context: &Arc<Context>) -> Result<Acti
     }
     // Its tenants are served, and deleted, as long as it is there.
     let observed = observe::observe(platform, context);
-    let applied = apply::apply(platform, &observed, context).await;
+    let applied = apply(platform, &observed, context).await?;
     status::report(platform, &observed, &applied, held.as_ref(), context).await?;
     match applied.fault {
         Some(fault) => Err(fault),
         None if held.is_some() => Ok(Action::requeue(Duration::from_secs(15))),
         None => Ok(Action::requeue(applied.next_look.unwrap_or_else(|| context.options.resync_interval()))),
     }
+}
+
+async fn apply(
+    platform: &SharedPlatform,
+    observed: &observe::Observed,
+    context: &Arc<Context>,
+) -> Result<Applied, Error> {
+    let Some(release) = &observed.release else {
+        let message =
+            format!("Release {} does not exist; create it, or name another in spec.release", platform.spec.release);
+        let finding = Finding::new(conditions::DATABASE_READY, None, reason::RELEASE_NOT_FOUND, message);
+        return Ok(Applied { findings: vec![finding], ..Applied::default() });
+    };
+    if !finalizer::is_set(platform) {
+        finalizer::claim(platform, json!({}), &context.client).await?;
+    }
+    let operator = context.options.operator();
+    let blueprint = plan::blueprint(platform, release, &operator);
+    let running = observed.running.as_deref().map(|running| blueprint.with_release(running));
+    Ok(apply::bring(&blueprint, running.as_ref(), context).await)
 }

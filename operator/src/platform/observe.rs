@@ -5,7 +5,7 @@ use std::sync::Arc;
 use easycode_crds::{Release, SharedPlatform};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
-use crate::{runtime::context::Context, tenant::placement::placed_on};
+use crate::{runtime::context::Context, stack::home::Home, tenant::placement::tenants_on};
 
 /// What a platform is planned from, beside its spec.
 pub struct Observed {
@@ -24,17 +24,6 @@ pub fn observe(platform: &SharedPlatform, context: &Context) -> Observed {
     Observed {
         running: running.and_then(|name| context.releases.get(&ObjectRef::new(name))),
         release: context.releases.get(&ObjectRef::new(&platform.spec.release)),
-        tenants: tenants_on(&platform.name_any(), context).len(),
+        tenants: tenants_on(&Home::Platform(platform.name_any()), context).len(),
     }
-}
-
-/// Names of the tenants placed on a platform.
-#[must_use]
-pub fn tenants_on(platform: &str, context: &Context) -> Vec<String> {
-    context
-        .tenants
-        .state_filter(|tenant| placed_on(tenant) == Some(platform))
-        .iter()
-        .map(|tenant| tenant.name_any())
-        .collect()
 }

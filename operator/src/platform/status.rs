@@ -1,9 +1,6 @@
 //! Turns what was found into the platform's status and events. Writes only what changed.
 
-use easycode_crds::{
-    SharedPlatform, SharedPlatformStatus,
-    conditions::{self, Finding, reason},
-};
+use easycode_crds::{SharedPlatform, SharedPlatformStatus, conditions};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
@@ -11,13 +8,16 @@ use kube::{
     api::{Patch, PatchParams},
 };
 
-use super::{
-    apply::Applied,
-    deletion::Held,
-    namespace_of,
-    observe::{self, Observed},
+use super::observe::Observed;
+use crate::{
+    runtime::{context::Context, error::Error},
+    stack::{
+        apply::Applied,
+        home::Home,
+        status::{self as stack, Held},
+    },
+    tenant::placement::{placed_on, tenants_on},
 };
-use crate::runtime::{context::Context, error::Error};
 
 /// Reports the outcome of a reconcile, and lets the platform's tenants go on if what they wait for has changed.
 pub async fn report(
@@ -28,15 +28,12 @@ pub async fn report(
     context: &Context,
 ) -> Result<(), Error> {
     let mut findings = applied.findings.clone();
-    findings.push(pending(applied));
+    findings.push(stack::pending(applied));
     findings.extend(match held {
-        Some(Held { reason, message }) => vec![
-            Finding::new(conditions::READY, Some(false), reason, message.clone()),
-            Finding::new(conditions::PROGRESSING, Some(true), reason, message.clone()),
-            Finding::new(conditions::DEGRADED, Some(true), reason, message.clone()),
-        ],
-        None => summary(&findings, applied.fault.as_ref()),
+        Some(held) => held.findings(),
+        None => stack::summary(&findings, applied.fault.as_ref()),
     });
+    let home = Home::Platform(platform.name_any());
     let before = platform.status.clone().unwrap_or_default();
     let after = SharedPlatformStatus {
         observed_generation: platform.metadata.generation,
@@ -46,23 +43,23 @@ pub async fn report(
             platform.metadata.generation,
             &Time(Timestamp::now()),
         ),
-        namespace: Some(namespace_of(&platform.name_any())),
+        namespace: Some(home.namespace()),
         release: applied.running.clone().or_else(|| before.release.clone()),
         tenants: i32::try_from(observed.tenants).unwrap_or(i32::MAX),
         services: if applied.services.is_empty() { before.services.clone() } else { applied.services.clone() },
     };
     context.metrics.tenants(&platform.name_any(), observed.tenants);
     write(platform, &after, context).await?;
-    tell(platform, &findings, context).await;
+    stack::tell(platform, &before.conditions, &findings, context).await;
     let moved = |status: &SharedPlatformStatus| {
         (status.release.clone(), published(status), is_true(status, conditions::DATABASE_READY))
     };
     if before.observed_generation != after.observed_generation {
         trigger_releases(context);
     }
-    let first = context.databases.visit(&platform.name_any());
+    let first = context.databases.visit(&home);
     if first || applied.connected || moved(&before) != moved(&after) {
-        trigger_tenants(&platform.name_any(), context);
+        trigger_tenants(&home, context);
     } else if before.observed_generation != after.observed_generation || before.tenants > after.tenants {
         // There may be room now.
         trigger_unplaced(context);
@@ -78,9 +75,9 @@ fn is_true(status: &SharedPlatformStatus, type_: &str) -> bool {
     status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
 }
 
-/// Reconciles all tenants of the platform, and those that have none yet.
-pub fn trigger_tenants(platform: &str, context: &Context) {
-    for name in observe::tenants_on(platform, context) {
+/// Reconciles all tenants that live there, and those that have no home yet.
+pub fn trigger_tenants(home: &Home, context: &Context) {
+    for name in tenants_on(home, context) {
         context.triggers.tenant(&name);
     }
     trigger_unplaced(context);
@@ -95,7 +92,7 @@ pub fn trigger_releases(context: &Context) {
 
 /// Reconciles all tenants that wait for a platform.
 pub fn trigger_unplaced(context: &Context) {
-    for tenant in context.tenants.state_filter(|tenant| crate::tenant::placement::placed_on(tenant).is_none()) {
+    for tenant in context.tenants.state_filter(|tenant| placed_on(tenant).is_none()) {
         context.triggers.tenant(&tenant.name_any());
     }
 }
@@ -109,59 +106,4 @@ pub async fn write(platform: &SharedPlatform, after: &SharedPlatformStatus, cont
     let patch = serde_json::json!({ "status": after });
     api.patch_status(&platform.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
     Ok(())
-}
-
-fn pending(applied: &Applied) -> Finding {
-    if applied.pending.is_empty() {
-        Finding::new(conditions::UPDATE_PENDING, Some(false), reason::AS_PLANNED, "nothing is pending")
-    } else {
-        let message = format!(
-            "this operator renders {} differently; it is applied with the next release, or now if you annotate the platform with {}=<anything new>",
-            applied.pending.join(", "),
-            crate::kubernetes::labels::APPLY_PENDING
-        );
-        Finding::new(conditions::UPDATE_PENDING, Some(true), reason::OPERATOR_CHANGED, message)
-    }
-}
-
-fn summary(findings: &[Finding], fault: Option<&Error>) -> Vec<Finding> {
-    let stages = || findings.iter().filter(|finding| finding.type_ != conditions::UPDATE_PENDING);
-    let trouble = fault
-        .map(|fault| Finding::new(conditions::READY, Some(false), fault.reason(), fault.to_string()))
-        .or_else(|| stages().find(|finding| finding.status == Some(false)).cloned())
-        .or_else(|| stages().find(|finding| finding.status.is_none()).cloned());
-    let Some(trouble) = trouble else {
-        return vec![
-            Finding::new(conditions::READY, Some(true), reason::AS_PLANNED, "all services serve"),
-            Finding::new(conditions::PROGRESSING, Some(false), reason::AS_PLANNED, "nothing to do"),
-            Finding::new(conditions::DEGRADED, Some(false), reason::AS_PLANNED, "no trouble"),
-        ];
-    };
-    let on_its_way =
-        fault.is_none() && [reason::PROVISIONING, reason::MIGRATING, reason::ROLLING_OUT].contains(&trouble.reason);
-    vec![
-        Finding::new(conditions::READY, Some(false), trouble.reason, trouble.message.clone()),
-        Finding::new(
-            conditions::PROGRESSING,
-            Some(on_its_way || fault.is_some()),
-            trouble.reason,
-            if on_its_way { "on its way" } else { "see Degraded" },
-        ),
-        Finding::new(conditions::DEGRADED, Some(!on_its_way), trouble.reason, trouble.message),
-    ]
-}
-
-async fn tell(platform: &SharedPlatform, findings: &[Finding], context: &Context) {
-    let Some(ready) = findings.iter().find(|finding| finding.type_ == conditions::READY) else { return };
-    let was =
-        platform.status.as_ref().and_then(|status| status.conditions.iter().find(|one| one.type_ == conditions::READY));
-    if was.is_some_and(|was| was.reason == ready.reason && was.message == ready.message) {
-        return;
-    }
-    let degraded = findings.iter().any(|finding| finding.type_ == conditions::DEGRADED && finding.status == Some(true));
-    if degraded {
-        context.events.warning(platform, "Reconcile", ready.reason, ready.message.clone()).await;
-    } else {
-        context.events.normal(platform, "Reconcile", ready.reason, ready.message.clone()).await;
-    }
 }

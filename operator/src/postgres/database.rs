@@ -37,6 +37,7 @@ const LONGEST_LOOK: Duration = Duration::from_secs(20);
 /// A platform's Postgres.
 pub struct Database {
     server: Credentials,
+    version: String,
     logins: Vec<ServiceLogins>,
     admin: PgPool,
     services: BTreeMap<String, PgPool>,
@@ -72,7 +73,7 @@ impl Database {
                 .connect_lazy_with(credentials.options())
         };
         let admin = pool(&server, 2);
-        setup::registry(&admin).await?;
+        let version = setup::registry(&admin).await?;
         let mut services = BTreeMap::new();
         for logins in logins {
             setup::service(&admin, &server, logins).await?;
@@ -84,6 +85,7 @@ impl Database {
         let (queue, requests) = mpsc::channel(1024);
         let database = Arc::new(Self {
             server,
+            version,
             logins: logins.to_vec(),
             admin,
             services,
@@ -103,6 +105,12 @@ impl Database {
     #[must_use]
     pub fn serves(&self, server: &Credentials, logins: &[ServiceLogins]) -> bool {
         self.server == *server && self.logins == logins
+    }
+
+    /// The version of Postgres, such as `15.8`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// What the tenant has, as last seen or made.

@@ -24,8 +24,8 @@ impl From<InvalidName> for Error {
     }
 }
 
-/// Makes the registry in the operator's own database, and refuses a server that is too old.
-pub async fn registry(admin: &PgPool) -> Result<(), Error> {
+/// Makes the registry in the operator's own database, and refuses a server that is too old. Returns its version.
+pub async fn registry(admin: &PgPool) -> Result<String, Error> {
     let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(admin).await?;
     if version < 150_000 {
         return Err(Error::Refused(format!("Postgres 15 or later is needed, this is {}", version / 10_000)));
@@ -35,7 +35,8 @@ pub async fn registry(admin: &PgPool) -> Result<(), Error> {
     if !present {
         raw_sql(statements::REGISTRY).execute(admin).await?;
     }
-    Ok(())
+    // Numbered so since Postgres 10.
+    Ok(format!("{}.{}", version / 10_000, version % 10_000))
 }
 
 /// Makes the database and the logins of a service.

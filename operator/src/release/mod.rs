@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use easycode_crds::{
-    Release, ReleaseStatus, SharedPlatform,
+    DedicatedInstance, Release, ReleaseStatus, SharedPlatform,
     conditions::{self, Finding, reason},
 };
 use jiff::Timestamp;
@@ -22,9 +22,13 @@ pub async fn reconcile(release: Arc<Release>, context: Arc<Context>) -> Result<A
     let runs_it = |platform: &SharedPlatform| {
         platform.spec.release == release.name_any() && platform.metadata.deletion_timestamp.is_none()
     };
-    let users = context.platforms.state_filter(runs_it).len();
+    let dedicated = |instance: &DedicatedInstance| {
+        instance.spec.release.name == release.name_any() && instance.metadata.deletion_timestamp.is_none()
+    };
+    let users = context.platforms.state_filter(runs_it).len() + context.instances.state_filter(dedicated).len();
     let before = release.status.clone().unwrap_or_default();
-    let findings = [Finding::new(conditions::READY, Some(true), reason::AS_PLANNED, "can be named by a platform")];
+    let findings =
+        [Finding::new(conditions::READY, Some(true), reason::AS_PLANNED, "can be named by a platform or an instance")];
     let after = ReleaseStatus {
         observed_generation: release.metadata.generation,
         conditions: conditions::merge(

@@ -5,8 +5,11 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use easycode_crds::{Release, SharedPlatform, Tenant};
-use kube::{Client, runtime::reflector::Store};
+use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant};
+use kube::{
+    Client, ResourceExt,
+    runtime::reflector::{ObjectRef, Store},
+};
 
 use super::{events::Events, metrics::Metrics, options::Options};
 use crate::{
@@ -15,6 +18,7 @@ use crate::{
         cache::{Caches, Triggers},
     },
     postgres::Database,
+    stack::home::Home,
     tenant::{placement::Placement, unseen::Unseen},
 };
 
@@ -38,71 +42,107 @@ pub struct Context {
     pub tenants: Store<Tenant>,
     /// All platforms.
     pub platforms: Store<SharedPlatform>,
+    /// All instances.
+    pub instances: Store<DedicatedInstance>,
     /// All releases.
     pub releases: Store<Release>,
     /// Statuses of tenants that the cache does not show yet.
     pub unseen: Unseen,
     /// Where tenants go.
     pub placement: Placement,
-    /// The platforms' Postgres, as far as connected.
+    /// The stacks' Postgres, as far as connected.
     pub databases: Databases,
 }
 
-type Connections = HashMap<String, (Arc<Database>, Option<String>)>;
+impl Context {
+    /// Whether there is such a platform or instance.
+    #[must_use]
+    pub fn exists(&self, home: &Home) -> bool {
+        match home {
+            Home::Platform(name) => self.platforms.get(&ObjectRef::new(name)).is_some(),
+            Home::Instance(name) => self.instances.get(&ObjectRef::new(name)).is_some(),
+        }
+    }
 
-/// The platforms' Postgres by name of the platform, each with what was wrong at the last look.
+    /// An image with Postgres' client programs that can be had where the home is: that of its embedded Postgres, or the
+    /// default one.
+    #[must_use]
+    pub fn client_image(&self, home: &Home) -> String {
+        let embedded = match home {
+            Home::Platform(name) => {
+                self.platforms.get(&ObjectRef::new(name)).and_then(|one| one.spec.database.embedded.clone())
+            }
+            Home::Instance(name) => {
+                self.instances.get(&ObjectRef::new(name)).and_then(|one| one.spec.database.embedded.clone())
+            }
+        };
+        embedded.unwrap_or_default().image
+    }
+
+    /// All platforms and instances.
+    #[must_use]
+    pub fn homes(&self) -> Vec<Home> {
+        let platforms = self.platforms.state().into_iter().map(|one| Home::Platform(one.name_any()));
+        let instances = self.instances.state().into_iter().map(|one| Home::Instance(one.name_any()));
+        platforms.chain(instances).collect()
+    }
+}
+
+type Connections = HashMap<Home, (Arc<Database>, Option<String>)>;
+
+/// The Postgres of platforms and instances, each with what was wrong at the last look.
 #[derive(Default)]
 pub struct Databases {
     connections: RwLock<Connections>,
-    visited: RwLock<HashSet<String>>,
+    visited: RwLock<HashSet<Home>>,
 }
 
 impl Databases {
-    /// The platform's Postgres, if connected.
+    /// The Postgres, if connected.
     #[must_use]
-    pub fn get(&self, platform: &str) -> Option<Arc<Database>> {
-        self.read().get(platform).map(|(database, _)| Arc::clone(database))
+    pub fn get(&self, home: &Home) -> Option<Arc<Database>> {
+        self.read().get(home).map(|(database, _)| Arc::clone(database))
     }
 
     /// What was wrong at the last look.
     #[must_use]
-    pub fn trouble(&self, platform: &str) -> Option<String> {
-        self.read().get(platform).and_then(|(_, trouble)| trouble.clone())
+    pub fn trouble(&self, home: &Home) -> Option<String> {
+        self.read().get(home).and_then(|(_, trouble)| trouble.clone())
     }
 
-    /// All connections by platform.
+    /// All connections, each with whose it is.
     #[must_use]
-    pub fn all(&self) -> Vec<(String, Arc<Database>)> {
-        self.read().iter().map(|(platform, (database, _))| (platform.clone(), Arc::clone(database))).collect()
+    pub fn all(&self) -> Vec<(Home, Arc<Database>)> {
+        self.read().iter().map(|(home, (database, _))| (home.clone(), Arc::clone(database))).collect()
     }
 
     /// Keeps a new connection.
-    pub fn insert(&self, platform: &str, database: Arc<Database>) {
-        self.write().insert(platform.to_owned(), (database, None));
+    pub fn insert(&self, home: &Home, database: Arc<Database>) {
+        self.write().insert(home.clone(), (database, None));
     }
 
     /// Notes how the last look went. Returns whether that is news.
-    pub fn looked(&self, platform: &str, trouble: Option<&str>) -> bool {
-        match self.write().get_mut(platform) {
+    pub fn looked(&self, home: &Home, trouble: Option<&str>) -> bool {
+        match self.write().get_mut(home) {
             Some((_, known)) => std::mem::replace(known, trouble.map(str::to_owned)).as_deref() != trouble,
             None => false,
         }
     }
 
-    /// Notes that the platform was reconciled by this process. Returns whether for the first time.
-    pub fn visit(&self, platform: &str) -> bool {
-        self.visited.write().unwrap_or_else(PoisonError::into_inner).insert(platform.to_owned())
+    /// Notes that it was reconciled by this process. Returns whether for the first time.
+    pub fn visit(&self, home: &Home) -> bool {
+        self.visited.write().unwrap_or_else(PoisonError::into_inner).insert(home.clone())
     }
 
-    /// Whether the platform was reconciled by this process.
+    /// Whether it was reconciled by this process.
     #[must_use]
-    pub fn was_visited(&self, platform: &str) -> bool {
-        self.visited.read().unwrap_or_else(PoisonError::into_inner).contains(platform)
+    pub fn was_visited(&self, home: &Home) -> bool {
+        self.visited.read().unwrap_or_else(PoisonError::into_inner).contains(home)
     }
 
-    /// Forgets a platform's connection.
-    pub fn remove(&self, platform: &str) {
-        self.write().remove(platform);
+    /// Forgets a connection.
+    pub fn remove(&self, home: &Home) {
+        self.write().remove(home);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Connections> {

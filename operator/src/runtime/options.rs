@@ -4,6 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
 
+use crate::stack::blueprint::Operator;
+
 /// The EasyCode tenancy operator.
 #[derive(Clone, Debug, Parser)]
 #[command(version, about)]
@@ -38,6 +40,16 @@ pub struct Options {
 }
 
 impl Options {
+    /// The operator, as the objects that it makes refer to it.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        Operator {
+            namespace: self.namespace.clone(),
+            service_account: self.service_account.clone(),
+            namespace_role: self.namespace_role.clone(),
+        }
+    }
+
     /// Time between two surveys of a Postgres.
     #[must_use]
     pub fn survey_interval(&self) -> Duration {

@@ -3,17 +3,15 @@
 
 use easycode_contract::database::Identifier;
 use easycode_crds::Tenant;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
+use kube::ResourceExt;
 use serde_json::json;
 
 use super::{placement::placed_on, plan::Plan};
 use crate::{
-    kubernetes::labels,
+    kubernetes::{finalizer, labels},
     postgres::{self, survey::TenantData},
     runtime::{context::Context, error::Error},
+    stack::home::Home,
 };
 
 /// What became of a plan.
@@ -28,10 +26,10 @@ pub struct Applied {
 /// Applies the plan.
 pub async fn apply(tenant: &Tenant, plan: &Plan, context: &Context) -> Result<Applied, Error> {
     let mut applied = Applied { database: plan.database.clone(), changed: false };
-    let Some(platform) = plan.platform.as_ref().filter(|_| plan.role.is_some() || plan.config_map.is_some()) else {
+    let Some(home) = plan.home.as_ref().filter(|_| plan.role.is_some() || plan.config_map.is_some()) else {
         return Ok(applied);
     };
-    claim(tenant, platform, context).await?;
+    claim(tenant, home, context).await?;
 
     let closing = plan.steps.iter().any(postgres::plan::Step::closes_access);
     if closing {
@@ -41,8 +39,8 @@ pub async fn apply(tenant: &Tenant, plan: &Plan, context: &Context) -> Result<Ap
     if let Some(role) = &role {
         let database = context
             .databases
-            .get(platform)
-            .ok_or_else(|| postgres::Error::Unavailable(format!("SharedPlatform {platform} was disconnected")))?;
+            .get(home)
+            .ok_or_else(|| postgres::Error::Unavailable(format!("{home} was disconnected")))?;
         applied.database = database.bring(role, plan.steps.clone()).await?;
         applied.changed = true;
     }
@@ -60,23 +58,14 @@ async fn publish(plan: &Plan, context: &Context) -> Result<bool, Error> {
 }
 
 /// Sets finalizer and placement in one write, before anything is made for the tenant: whatever happens afterwards, the
-/// tenant is found on this platform and cleaned up there.
-async fn claim(tenant: &Tenant, platform: &str, context: &Context) -> Result<(), Error> {
-    let claimed = tenant.finalizers().iter().any(|one| one == labels::FINALIZER);
-    let labelled = tenant.labels().get(labels::PLATFORM).is_some_and(|label| label == platform);
-    if claimed && labelled && placed_on(tenant) == Some(platform) {
+/// tenant is found there and cleaned up.
+async fn claim(tenant: &Tenant, home: &Home, context: &Context) -> Result<(), Error> {
+    let labelled = tenant.labels().get(home.label()).is_some_and(|label| label == home.name());
+    if finalizer::is_set(tenant) && labelled && placed_on(tenant).as_ref() == Some(home) {
         return Ok(());
     }
-    let mut finalizers = tenant.finalizers().to_vec();
-    if !claimed {
-        finalizers.push(labels::FINALIZER.to_owned());
-    }
-    let patch = json!({"metadata": {
-        "resourceVersion": tenant.resource_version(),
-        "finalizers": finalizers,
-        "labels": { labels::PLATFORM: platform },
-    }});
-    let api: Api<Tenant> = Api::all(context.client.clone());
-    api.patch_metadata(&tenant.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    let mut placement = json!({ labels::PLATFORM: null, labels::INSTANCE: null });
+    placement[home.label()] = home.name().into();
+    finalizer::claim(tenant, placement, &context.client).await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use easycode_contract::database::Identifier;
 use easycode_crds::Tenant;
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,9 +11,12 @@ use crate::{
         labels,
         object::{Kind, Planned},
     },
-    platform::plan::{DATABASE_CLIENT, container_security, namespace_of, pod_security, secrets::migration_secret},
     postgres::survey::TenantData,
     runtime::{context::Context, error::Error},
+    stack::{
+        home::Home,
+        plan::{DATABASE_CLIENT, container_security, pod_security, secrets::migration_secret},
+    },
 };
 
 const VOLUME: &str = "archive";
@@ -31,16 +34,11 @@ pub enum Progress {
 }
 
 /// Starts the job, or looks at it.
-pub async fn progress(
-    tenant: &Tenant,
-    platform: &str,
-    data: &TenantData,
-    context: &Context,
-) -> Result<Progress, Error> {
-    let namespace = namespace_of(platform);
-    let job = job(tenant, platform, data, context);
+pub async fn progress(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -> Result<Progress, Error> {
+    let namespace = home.namespace();
+    let job = job(tenant, home, data, context);
     let Some(live) = context.caches.get(Kind::Job, &namespace, &job.name) else {
-        context.applier.apply(&volume(platform), &context.caches).await?;
+        context.applier.apply(&volume(home), &context.caches).await?;
         context.applier.apply(&job, &context.caches).await?;
         return Ok(Progress::Running);
     };
@@ -60,25 +58,20 @@ pub async fn progress(
     })
 }
 
-fn volume(platform: &str) -> Planned {
+fn volume(home: &Home) -> Planned {
     let body = json!({
-        "metadata": { "labels": labels::of_platform(platform, VOLUME) },
+        "metadata": { "labels": home.labels(VOLUME) },
         "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "20Gi" } } },
     });
-    Planned::new(Kind::PersistentVolumeClaim, &namespace_of(platform), VOLUME, body)
+    Planned::new(Kind::PersistentVolumeClaim, &home.namespace(), VOLUME, body)
 }
 
-fn job(tenant: &Tenant, platform: &str, data: &TenantData, context: &Context) -> Planned {
+fn job(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -> Planned {
     let uid = tenant.uid().unwrap_or_default();
     let name = format!("archive-{}-{}", tenant.name_any(), uid.chars().take(8).collect::<String>());
     let folder = format!("/archive/{}/{uid}", tenant.name_any());
     let role = Identifier::tenant(&tenant.name_any()).map(|role| role.as_str().to_owned()).unwrap_or_default();
-    let image = context
-        .platforms
-        .get(&ObjectRef::new(platform))
-        .and_then(|platform| platform.spec.database.embedded.clone())
-        .unwrap_or_default()
-        .image;
+    let image = context.client_image(home);
     let container = |name: &str, script: String, env: Vec<Value>| {
         json!({
             "name": name,
@@ -112,7 +105,7 @@ fn job(tenant: &Tenant, platform: &str, data: &TenantData, context: &Context) ->
         ),
         Vec::new(),
     );
-    let object_labels = labels::of_platform(platform, VOLUME);
+    let object_labels = home.labels(VOLUME);
     let mut job_labels = object_labels.clone();
     job_labels[labels::TENANT] = tenant.name_any().into();
     let mut pod_labels = job_labels.clone();
@@ -140,5 +133,5 @@ fn job(tenant: &Tenant, platform: &str, data: &TenantData, context: &Context) ->
             },
         },
     });
-    Planned::new(Kind::Job, &namespace_of(platform), &name, body)
+    Planned::new(Kind::Job, &home.namespace(), &name, body)
 }

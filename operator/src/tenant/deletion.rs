@@ -11,27 +11,23 @@ use easycode_crds::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-    runtime::{controller::Action, reflector::ObjectRef},
-};
+use kube::{ResourceExt, runtime::controller::Action};
 use serde_json::json;
 
 use super::{archive, config_map_name, placement::placed_on, status};
 use crate::{
     kubernetes::{
-        definition, labels,
+        definition, finalizer, labels,
         object::{Kind, Planned},
     },
-    platform::namespace_of,
     postgres::{self, plan as database_plan, survey::TenantData},
     runtime::{context::Context, error::Error},
+    stack::home::Home,
 };
 
 /// Takes the next step of a deletion.
 pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Error> {
-    if !tenant.finalizers().iter().any(|one| one == labels::FINALIZER) {
+    if !finalizer::is_set(tenant) {
         return Ok(Action::await_change());
     }
     if definition::is_going(&context.client, "tenants.easycode.io").await? {
@@ -39,29 +35,26 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
         hold(tenant, reason::CRD_DELETING, message, context).await?;
         return Ok(Action::requeue(Duration::from_secs(30)));
     }
-    let Some(platform) = placed_on(tenant) else {
-        release(tenant, context).await?;
+    let Some(home) = placed_on(tenant) else {
+        finalizer::release(tenant, &context.client).await?;
         return Ok(Action::await_change());
     };
-    let namespace = namespace_of(platform);
+    let namespace = home.namespace();
     if context.caches.get(Kind::ConfigMap, &namespace, &config_map_name(tenant)).is_some() {
         context.applier.delete(Kind::ConfigMap, &namespace, &config_map_name(tenant)).await?;
     }
     let Ok(role) = Identifier::tenant(&tenant.name_any()) else {
-        release(tenant, context).await?;
+        finalizer::release(tenant, &context.client).await?;
         return Ok(Action::await_change());
     };
-    let Some(database) = context.databases.get(platform) else {
-        if context.platforms.get(&ObjectRef::new(platform)).is_none() {
-            let note = format!(
-                "SharedPlatform {platform} does not exist any more; if its database does, the data is still there"
-            );
+    let Some(database) = context.databases.get(&home) else {
+        if !context.exists(&home) {
+            let note = format!("{home} does not exist any more; if its database does, the data is still there");
             context.events.warning(tenant, "Delete", reason::PLATFORM_NOT_FOUND, note).await;
-            release(tenant, context).await?;
+            finalizer::release(tenant, &context.client).await?;
             return Ok(Action::await_change());
         }
-        let message =
-            format!("the Postgres of SharedPlatform {platform} is not connected; deletion goes on when it is");
+        let message = format!("the Postgres of {home} is not connected; deletion goes on when it is");
         hold(tenant, reason::PLATFORM_NOT_READY, &message, context).await?;
         return Ok(Action::requeue(Duration::from_secs(10)));
     };
@@ -76,7 +69,7 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
             );
             context.events.warning(tenant, "Delete", reason::RETAINED_DATA, note).await;
         }
-        release(tenant, context).await?;
+        finalizer::release(tenant, &context.client).await?;
         return Ok(Action::await_change());
     }
     match tenant.spec.deletion_policy {
@@ -99,8 +92,8 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
         }
         DeletionPolicy::Archive => {
             database.bring(&role, closed(&data)).await?;
-            match archive::progress(tenant, platform, &data, context).await? {
-                archive::Progress::Done => erase(tenant, &role, &data, &namespace, &database, context).await?,
+            match archive::progress(tenant, &home, &data, context).await? {
+                archive::Progress::Done => erase(tenant, &home, &role, &data, &database, context).await?,
                 archive::Progress::Running => {
                     hold(tenant, reason::DELETING, "the last dump is being archived", context).await?;
                     return Ok(Action::requeue(Duration::from_secs(2)));
@@ -111,9 +104,9 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
                 }
             }
         }
-        DeletionPolicy::Delete => erase(tenant, &role, &data, &namespace, &database, context).await?,
+        DeletionPolicy::Delete => erase(tenant, &home, &role, &data, &database, context).await?,
     }
-    release(tenant, context).await?;
+    finalizer::release(tenant, &context.client).await?;
     Ok(Action::await_change())
 }
 
@@ -134,9 +127,9 @@ fn closed(data: &TenantData) -> Vec<database_plan::Step> {
 /// that a crash leaves no erasure without a receipt.
 async fn erase(
     tenant: &Tenant,
+    home: &Home,
     role: &Identifier,
     data: &TenantData,
-    namespace: &str,
     database: &postgres::Database,
     context: &Context,
 ) -> Result<(), Error> {
@@ -149,7 +142,8 @@ async fn erase(
             postgres::Error::Refused(format!("after erasure {} still has schemas in {left}", role.as_str())).into()
         );
     }
-    let receipt = receipt(tenant, role, data, namespace, &database.services());
+    let namespace = &home.namespace();
+    let receipt = receipt(tenant, home, role, data, &database.services());
     // One from before a crash lists what was erased then.
     if context.caches.get(Kind::ConfigMap, namespace, &receipt.name).is_none() {
         context.applier.apply(&receipt, &context.caches).await?;
@@ -173,9 +167,8 @@ async fn erase(
     Ok(())
 }
 
-fn receipt(tenant: &Tenant, role: &Identifier, data: &TenantData, namespace: &str, databases: &[&str]) -> Planned {
+fn receipt(tenant: &Tenant, home: &Home, role: &Identifier, data: &TenantData, databases: &[&str]) -> Planned {
     let uid = tenant.uid().unwrap_or_default();
-    let platform = placed_on(tenant).unwrap_or_default();
     // After a crash amid the erasure the database shows only what is left; the status still tells all that was there.
     let recorded = tenant.status.iter().flat_map(|status| &status.services).map(|data| &data.service);
     let erased: BTreeSet<_> = data.schemas.keys().chain(recorded).collect();
@@ -193,10 +186,10 @@ fn receipt(tenant: &Tenant, role: &Identifier, data: &TenantData, namespace: &st
     });
     let name = format!("receipt-{}-{}", tenant.name_any(), uid.chars().take(8).collect::<String>());
     let body = json!({
-        "metadata": { "labels": labels::of_platform(platform, "erasure-receipt") },
+        "metadata": { "labels": home.labels("erasure-receipt") },
         "data": { "receipt.json": document.to_string() },
     });
-    Planned::new(Kind::ConfigMap, namespace, &name, body)
+    Planned::new(Kind::ConfigMap, &home.namespace(), &name, body)
 }
 
 /// Says what the deletion waits for.
@@ -218,15 +211,4 @@ pub async fn hold(tenant: &Tenant, reason: &'static str, message: &str, context:
         context.events.warning(tenant, "Delete", reason, message.to_owned()).await;
     }
     Ok(())
-}
-
-async fn release(tenant: &Tenant, context: &Context) -> Result<(), Error> {
-    let finalizers: Vec<_> = tenant.finalizers().iter().filter(|one| *one != labels::FINALIZER).collect();
-    let patch = json!({"metadata": { "resourceVersion": tenant.resource_version(), "finalizers": finalizers }});
-    let api: Api<Tenant> = Api::all(context.client.clone());
-    match api.patch_metadata(&tenant.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -16,12 +16,12 @@ use std::{
 
 use easycode_crds::Tenant;
 use jiff::Timestamp;
-use kube::{
-    ResourceExt,
-    runtime::{controller::Action, reflector::ObjectRef},
-};
+use kube::{ResourceExt, runtime::controller::Action};
 
-use crate::runtime::{context::Context, error::Error};
+use crate::{
+    runtime::{context::Context, error::Error},
+    stack::home::Home,
+};
 
 /// Brings one tenant to plan.
 pub async fn reconcile(tenant: Arc<Tenant>, context: Arc<Context>) -> Result<Action, Error> {
@@ -41,12 +41,12 @@ async fn steps(cached: &Tenant, context: &Context, started: Instant) -> Result<A
         }
         return outcome;
     }
-    // After a start of the operator: nothing can be said until the platform was looked at, which calls its tenants; and of a
-    // tenant without platform, until it is known which of them has data of it.
-    let unseen = |platform: &str| !context.databases.was_visited(platform);
+    // After a start of the operator: nothing can be said until its home was looked at, which calls its tenants; and of a
+    // tenant without one, until it is known which of them has data of it.
+    let unseen = |home: &Home| !context.databases.was_visited(home);
     let must_wait = match placement::placed_on(tenant) {
-        Some(platform) => context.platforms.get(&ObjectRef::new(platform)).is_some() && unseen(platform),
-        None => context.platforms.state().iter().any(|platform| unseen(&platform.name_any())),
+        Some(home) => context.exists(&home) && unseen(&home),
+        None => context.homes().iter().any(unseen),
     };
     if must_wait {
         return Ok(Action::requeue(Duration::from_secs(10)));

@@ -1,31 +1,70 @@
-//! Reads what a tenant's plan needs, out of caches only: the platform, its release, and what the database holds.
+//! Reads what a tenant's plan needs, out of caches only: where it lives, the release there, and what the database holds.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use easycode_contract::database::Identifier;
-use easycode_crds::{Release, SharedPlatform, Tenant};
+use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant, conditions};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
-use super::placement::{Unplaced, placed_on};
+use super::placement::{Offer, Unplaced, placed_on};
 use crate::{
+    instance, platform,
     postgres::{Database, survey::TenantData},
     runtime::context::Context,
+    stack::home::Home,
 };
 
 /// What a tenant's plan is made from, beside the tenant.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// The platform, or why there is none.
-    pub platform: Result<Arc<SharedPlatform>, Unplaced>,
-    /// The release that the platform runs.
+    /// Where it lives, or why nowhere.
+    pub residence: Result<Residence, Unplaced>,
+    /// The release that runs there.
     pub release: Option<Arc<Release>>,
-    /// What the platform's database holds; `None` while it is not connected.
+    /// What the database there holds; `None` while it is not connected.
     pub database: Option<DatabaseView>,
-    /// What was wrong with the platform's database at the last look.
+    /// What was wrong with the database there at the last look.
     pub trouble: Option<String>,
 }
 
-/// What the plan needs to know of the platform's database.
+/// Where a tenant lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Residence {
+    /// The platform or the instance.
+    pub home: Home,
+    /// Where the tenant's people reach the services.
+    pub endpoint: Option<String>,
+    /// What keeps the services of an instance from serving; those of a platform are told of there.
+    pub unavailable: Option<String>,
+}
+
+impl Residence {
+    /// A platform.
+    #[must_use]
+    pub fn on_platform(platform: &SharedPlatform) -> Self {
+        Self {
+            home: Home::Platform(platform.name_any()),
+            endpoint: platform::plan::endpoint(platform),
+            unavailable: None,
+        }
+    }
+
+    /// An instance.
+    #[must_use]
+    pub fn on_instance(instance: &DedicatedInstance) -> Self {
+        let said = |condition: &Condition| (condition.status != "True").then(|| condition.message.clone());
+        let conditions = instance.status.iter().flat_map(|status| &status.conditions);
+        let serving = conditions.filter(|one| one.type_ == conditions::SERVICES_AVAILABLE).map(said).next();
+        Self {
+            home: Home::Instance(instance.name_any()),
+            endpoint: instance::plan::endpoint(instance),
+            unavailable: serving.unwrap_or_else(|| Some("it was not brought up yet".to_owned())),
+        }
+    }
+}
+
+/// What the plan needs to know of the database.
 #[derive(Clone, Debug, Default)]
 pub struct DatabaseView {
     /// What the tenant has.
@@ -37,33 +76,45 @@ pub struct DatabaseView {
 /// Reads. Decides the placement of a tenant that has none.
 #[must_use]
 pub fn observe(tenant: &Tenant, context: &Context) -> Observed {
-    let platforms = context.platforms.state();
+    let (platforms, instances) = (context.platforms.state(), context.instances.state());
     let tenants = context.tenants.state();
     let holders = if placed_on(tenant).is_none() { holders(tenant, context) } else { Vec::new() };
-    let placed = context.placement.place(tenant, tenants.iter().map(AsRef::as_ref), &platforms, &holders);
-    let platform = placed.map(|name| {
-        let found = platforms.iter().find(|platform| platform.name_any() == name);
-        Arc::clone(found.expect("placement names only platforms it was given"))
-    });
-    let Ok(live) = &platform else {
-        return Observed { platform, release: None, database: None, trouble: None };
+    let offer = Offer { platforms: &platforms, instances: &instances, holders: &holders };
+    let placed = context.placement.place(tenant, tenants.iter().map(AsRef::as_ref), &offer);
+    let home = match placed {
+        Ok(home) => home,
+        Err(why) => return Observed { residence: Err(why), release: None, database: None, trouble: None },
     };
-    let running = live.status.as_ref().and_then(|status| status.release.as_deref());
-    let release = context.releases.get(&ObjectRef::new(running.unwrap_or(&live.spec.release)));
+    let (residence, release) = match &home {
+        Home::Platform(name) => {
+            let platform = platforms.iter().find(|one| one.name_any() == *name);
+            let running = platform.and_then(|one| one.status.as_ref()?.release.clone());
+            let release = running.or_else(|| platform.map(|one| one.spec.release.clone()));
+            (platform.map(|one| Residence::on_platform(one)), release)
+        }
+        Home::Instance(name) => {
+            let instance = instances.iter().find(|one| one.name_any() == *name);
+            let running = instance.and_then(|one| one.status.as_ref()?.release.clone());
+            let release = running.or_else(|| instance.map(|one| one.spec.release.name.clone()));
+            (instance.map(|one| Residence::on_instance(one)), release)
+        }
+    };
+    let residence = residence.expect("placement names only what it was given");
+    let release = release.and_then(|name| context.releases.get(&ObjectRef::new(&name)));
     let database = Identifier::tenant(&tenant.name_any()).ok().and_then(|role| {
-        let database = context.databases.get(&live.name_any())?;
+        let database = context.databases.get(&home)?;
         Some(DatabaseView { tenant: database.tenant(&role), published: database.published() })
     });
-    let trouble = context.databases.trouble(&live.name_any());
-    Observed { platform, release, database, trouble }
+    let trouble = context.databases.trouble(&home);
+    Observed { residence: Ok(residence), release, database, trouble }
 }
 
-/// Platforms whose database has data of a tenant of this name.
-fn holders(tenant: &Tenant, context: &Context) -> Vec<String> {
+/// Platforms and instances whose database has data of a tenant of this name.
+fn holders(tenant: &Tenant, context: &Context) -> Vec<Home> {
     let Ok(role) = Identifier::tenant(&tenant.name_any()) else { return Vec::new() };
     let holds = |database: &Database| {
         let data = database.tenant(&role);
         data.uid.is_some() || !data.schemas.is_empty()
     };
-    context.databases.all().into_iter().filter(|(_, database)| holds(database)).map(|(platform, _)| platform).collect()
+    context.databases.all().into_iter().filter(|(_, database)| holds(database)).map(|(home, _)| home).collect()
 }

@@ -1,11 +1,11 @@
-//! Which platform a tenant goes to. Decided once; kept in the tenant's label, then in its status.
+//! Where a tenant lives: which platform, or its instance. Decided once; kept in the tenant's label, then in its status.
 
 use std::{collections::HashMap, sync::Mutex};
 
-use easycode_crds::{SharedPlatform, Tenant, conditions::reason, tenant::Model};
+use easycode_crds::{DedicatedInstance, SharedPlatform, Tenant, conditions::reason, tenant::Model};
 use kube::ResourceExt;
 
-use crate::kubernetes::labels;
+use crate::{kubernetes::labels, runtime::context::Context, stack::home::Home};
 
 /// Why no platform was found, for the tenant's status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,52 +23,82 @@ pub struct Placement {
     recent: Mutex<HashMap<String, String>>,
 }
 
-/// The platform a tenant was placed on before: its status is the truth, its label until there is a status.
+/// Where a tenant lives: its status is the truth, its label until there is a status.
 #[must_use]
-pub fn placed_on(tenant: &Tenant) -> Option<&str> {
-    tenant
-        .status
-        .as_ref()
-        .and_then(|status| status.platform.as_deref())
-        .or_else(|| tenant.labels().get(labels::PLATFORM).map(String::as_str))
+pub fn placed_on(tenant: &Tenant) -> Option<Home> {
+    let status = tenant.status.as_ref();
+    let label = |key: &str| tenant.labels().get(key).cloned();
+    let instance = status.and_then(|status| status.instance.clone()).map(Home::Instance);
+    let platform = status.and_then(|status| status.platform.clone()).map(Home::Platform);
+    instance
+        .or(platform)
+        .or_else(|| label(labels::INSTANCE).map(Home::Instance))
+        .or_else(|| label(labels::PLATFORM).map(Home::Platform))
+}
+
+/// Names of the tenants that live there.
+#[must_use]
+pub fn tenants_on(home: &Home, context: &Context) -> Vec<String> {
+    let lives = |tenant: &Tenant| placed_on(tenant).as_ref() == Some(home);
+    context.tenants.state_filter(lives).iter().map(|tenant| tenant.name_any()).collect()
+}
+
+/// What there is to choose from.
+pub struct Offer<'a, P, I> {
+    /// All platforms.
+    pub platforms: &'a [P],
+    /// All instances.
+    pub instances: &'a [I],
+    /// Those whose database has data of the tenant's name.
+    pub holders: &'a [Home],
 }
 
 impl Placement {
-    /// Finds the tenant's platform: the one it was placed on before, else the one that already has data of its name
-    /// (`holders`), else one with room.
-    pub fn place<'a>(
+    /// Finds the tenant's home: the one it was placed on before, else the one that already has data of its name, else what
+    /// its spec asks for.
+    pub fn place<'a, P: AsRef<SharedPlatform>, I: AsRef<DedicatedInstance>>(
         &self,
         tenant: &Tenant,
         tenants: impl Iterator<Item = &'a Tenant>,
-        platforms: &[impl AsRef<SharedPlatform>],
-        holders: &[String],
-    ) -> Result<String, Unplaced> {
-        if let Some(platform) = placed_on(tenant) {
-            return match platforms.iter().map(AsRef::as_ref).find(|one| one.name_any() == platform) {
-                Some(found) => in_region(tenant, found).map(|()| platform.to_owned()),
-                None => Err(not_found(platform)),
-            };
+        offer: &Offer<'_, P, I>,
+    ) -> Result<Home, Unplaced> {
+        let placed = placed_on(tenant);
+        let settled = match (&placed, offer.holders) {
+            (Some(home), _) => Some(home),
+            // A tenant whose objects were restored, or one of a deleted tenant's name: its data must not be passed by.
+            (None, [holder]) => {
+                let named = tenant.spec.deployment.platform.as_deref();
+                if let (Home::Platform(holder), Some(named)) = (holder, named)
+                    && holder != named
+                {
+                    return Err(elsewhere(holder));
+                }
+                Some(holder)
+            }
+            _ => None,
+        };
+        match settled {
+            Some(Home::Platform(name)) => {
+                let found = offer.platforms.iter().map(AsRef::as_ref).find(|one| one.name_any() == *name);
+                let platform = found.ok_or_else(|| not_found(name))?;
+                in_region(tenant, &format!("SharedPlatform {name}"), &platform.spec.region)?;
+                return Ok(Home::Platform(name.clone()));
+            }
+            Some(Home::Instance(name)) => return instance(tenant, name, offer.instances),
+            None => {}
         }
         if tenant.spec.deployment.model == Model::Dedicated {
-            let instance = tenant.spec.deployment.instance.as_deref().unwrap_or_default();
-            return Err(Unplaced {
-                reason: reason::INSTANCE_NOT_FOUND,
-                message: format!(
-                    "DedicatedInstance {instance} does not exist; create it, or set deployment.model to Shared"
-                ),
-            });
-        }
-        if let [holder] = holders {
-            // A tenant whose objects were restored, or one of a deleted tenant's name: its data must not be passed by.
-            let named = tenant.spec.deployment.platform.as_ref();
-            return if named.is_none_or(|named| named == holder) { Ok(holder.clone()) } else { Err(elsewhere(holder)) };
+            let named = tenant.spec.deployment.instance.as_deref().unwrap_or_default();
+            return instance(tenant, named, offer.instances);
         }
         let mut recent = self.recent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut load: HashMap<String, usize> = HashMap::new();
         for other in tenants.filter(|other| other.name_any() != tenant.name_any()) {
-            if let Some(platform) = placed_on(other) {
+            if let Some(home) = placed_on(other) {
                 recent.remove(&other.name_any());
-                *load.entry(platform.to_owned()).or_default() += 1;
+                if let Home::Platform(platform) = home {
+                    *load.entry(platform).or_default() += 1;
+                }
             }
         }
         for (name, platform) in recent.iter() {
@@ -76,10 +106,31 @@ impl Placement {
                 *load.entry(platform.clone()).or_default() += 1;
             }
         }
-        let chosen = choose(tenant, platforms, &load)?;
+        let chosen = choose(tenant, offer.platforms, &load)?;
         recent.insert(tenant.name_any(), chosen.clone());
-        Ok(chosen)
+        Ok(Home::Platform(chosen))
     }
+}
+
+/// The instance of the name, if it is there for this tenant.
+fn instance(tenant: &Tenant, name: &str, instances: &[impl AsRef<DedicatedInstance>]) -> Result<Home, Unplaced> {
+    let Some(found) = instances.iter().map(AsRef::as_ref).find(|one| one.name_any() == name) else {
+        return Err(Unplaced {
+            reason: reason::INSTANCE_NOT_FOUND,
+            message: format!("DedicatedInstance {name} does not exist; create it, or set deployment.model to Shared"),
+        });
+    };
+    if found.spec.tenant_ref.name != tenant.name_any() {
+        return Err(Unplaced {
+            reason: reason::TENANT_MISMATCH,
+            message: format!(
+                "DedicatedInstance {name} is for tenant {}; name another in deployment.instance",
+                found.spec.tenant_ref.name
+            ),
+        });
+    }
+    in_region(tenant, &format!("DedicatedInstance {name}"), &found.spec.location.region)?;
+    Ok(Home::Instance(name.to_owned()))
 }
 
 fn not_found(platform: &str) -> Unplaced {
@@ -98,16 +149,12 @@ fn elsewhere(platform: &str) -> Unplaced {
     }
 }
 
-/// Data stays in its region, whatever label or platform a tenant names.
-fn in_region(tenant: &Tenant, platform: &SharedPlatform) -> Result<(), Unplaced> {
+/// Data stays in its region, whatever label, platform or instance a tenant names.
+fn in_region(tenant: &Tenant, home: &str, there: &str) -> Result<(), Unplaced> {
     match &tenant.spec.region {
-        Some(region) if *region != platform.spec.region => Err(Unplaced {
+        Some(region) if region != there => Err(Unplaced {
             reason: reason::NO_PLATFORM_IN_REGION,
-            message: format!(
-                "SharedPlatform {} is in region {}, but the tenant must stay in {region}; name a platform there",
-                platform.name_any(),
-                platform.spec.region
-            ),
+            message: format!("{home} is in region {there}, but the tenant must stay in {region}; name one there"),
         }),
         _ => Ok(()),
     }
@@ -129,7 +176,7 @@ fn choose(
 
     if let Some(name) = &tenant.spec.deployment.platform {
         let platform = alive().find(|one| one.name_any() == *name).ok_or_else(|| not_found(name))?;
-        in_region(tenant, platform)?;
+        in_region(tenant, &format!("SharedPlatform {name}"), &platform.spec.region)?;
         return if free(platform) > 0 { Ok(name.clone()) } else { Err(full(&format!("SharedPlatform {name} is"))) };
     }
 
@@ -162,6 +209,20 @@ mod tests {
         std::sync::Arc::new(SharedPlatform::new(name, serde_json::from_value(spec).unwrap()))
     }
 
+    fn place(
+        placement: &Placement,
+        tenant: &Tenant,
+        platforms: &[std::sync::Arc<SharedPlatform>],
+        holders: &[Home],
+    ) -> Result<Home, Unplaced> {
+        let instances: [std::sync::Arc<DedicatedInstance>; 0] = [];
+        placement.place(tenant, std::iter::empty(), &Offer { platforms, instances: &instances, holders })
+    }
+
+    fn on(platform: &str) -> Home {
+        Home::Platform(platform.to_owned())
+    }
+
     fn tenant(name: &str, spec: &serde_json::Value) -> Tenant {
         let mut full = serde_json::json!({"displayName": name});
         full.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
@@ -173,12 +234,10 @@ mod tests {
         let platforms = [platform("a", "eu", 2), platform("b", "eu", 1)];
         let placement = Placement::default();
         let placed: Vec<_> = (0..4)
-            .map(|n| {
-                placement.place(&tenant(&format!("t{n}"), &serde_json::json!({})), std::iter::empty(), &platforms, &[])
-            })
+            .map(|n| place(&placement, &tenant(&format!("t{n}"), &serde_json::json!({})), &platforms, &[]))
             .collect();
-        assert_eq!(placed.iter().filter(|one| one.as_deref() == Ok("a")).count(), 2);
-        assert_eq!(placed.iter().filter(|one| one.as_deref() == Ok("b")).count(), 1);
+        assert_eq!(placed.iter().filter(|one| **one == Ok(on("a"))).count(), 2);
+        assert_eq!(placed.iter().filter(|one| **one == Ok(on("b"))).count(), 1);
         assert_eq!(placed[3].as_ref().unwrap_err().reason, reason::NO_CAPACITY);
     }
 
@@ -186,10 +245,10 @@ mod tests {
     fn data_stays_in_its_region() {
         let placement = Placement::default();
         let wanted = tenant("t", &serde_json::json!({"region": "us"}));
-        let error = placement.place(&wanted, std::iter::empty(), &[platform("a", "eu", 2)], &[]).unwrap_err();
+        let error = place(&placement, &wanted, &[platform("a", "eu", 2)], &[]).unwrap_err();
         assert_eq!(error.reason, reason::NO_PLATFORM_IN_REGION);
         let named = tenant("t", &serde_json::json!({"region": "us", "deployment": {"platform": "a"}}));
-        let error = placement.place(&named, std::iter::empty(), &[platform("a", "eu", 2)], &[]).unwrap_err();
+        let error = place(&placement, &named, &[platform("a", "eu", 2)], &[]).unwrap_err();
         assert_eq!(error.reason, reason::NO_PLATFORM_IN_REGION);
     }
 
@@ -198,20 +257,18 @@ mod tests {
         let mut placed = tenant("t", &serde_json::json!({}));
         placed.labels_mut().insert(labels::PLATFORM.into(), "a".into());
         let placement = Placement::default();
-        assert_eq!(
-            placement.place(&placed, std::iter::empty(), &[platform("a", "eu", 0), platform("b", "eu", 9)], &[]),
-            Ok("a".into())
-        );
+        let platforms = [platform("a", "eu", 0), platform("b", "eu", 9)];
+        assert_eq!(place(&placement, &placed, &platforms, &[]), Ok(on("a")));
     }
 
     #[test]
     fn a_tenant_goes_where_its_data_is() {
         let platforms = [platform("a", "eu", 2), platform("b", "eu", 9)];
-        let (placement, holders) = (Placement::default(), ["a".to_owned()]);
+        let (placement, holders) = (Placement::default(), [on("a")]);
         let free = tenant("t", &serde_json::json!({}));
-        assert_eq!(placement.place(&free, std::iter::empty(), &platforms, &holders), Ok("a".into()));
+        assert_eq!(place(&placement, &free, &platforms, &holders), Ok(on("a")));
         let named = tenant("t", &serde_json::json!({"deployment": {"platform": "b"}}));
-        let refused = placement.place(&named, std::iter::empty(), &platforms, &holders).unwrap_err();
+        let refused = place(&placement, &named, &platforms, &holders).unwrap_err();
         assert_eq!(refused.reason, reason::RETAINED_DATA);
     }
 }

@@ -12,7 +12,7 @@ use easycode_contract::{
     runtime,
 };
 use easycode_crds::{
-    Release, SharedPlatform, Tenant,
+    Release, Tenant,
     conditions::{self, Finding, reason},
     tenant::{Model, ServiceData, State},
 };
@@ -29,21 +29,21 @@ use crate::{
         labels,
         object::{Kind, Planned},
     },
-    platform::plan::namespace_of,
     postgres::{
         plan::{self as database_plan, Desired, Step},
         survey::TenantData,
     },
+    stack::home::Home,
 };
 
 /// What is to be done for a tenant.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The platform; the tenant's label must name it before anything is made there.
-    pub platform: Option<String>,
+    /// Where it lives; the tenant's label must name it before anything is made there.
+    pub home: Option<Home>,
     /// Role and schema.
     pub role: Option<Identifier>,
-    /// Steps in the platform's database.
+    /// Steps in the database there.
     pub steps: Vec<Step>,
     /// What the database holds now.
     pub database: TenantData,
@@ -64,7 +64,7 @@ pub struct Plan {
 impl Plan {
     fn blocked(findings: Vec<Finding>) -> Self {
         Self {
-            platform: None,
+            home: None,
             role: None,
             steps: Vec::new(),
             database: TenantData::default(),
@@ -87,15 +87,15 @@ impl Plan {
 /// Makes the plan.
 #[must_use]
 pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
-    let platform = match &observed.platform {
-        Ok(platform) => platform,
+    let residence = match &observed.residence {
+        Ok(residence) => residence,
         Err(why) => {
             let finding = Finding::new(conditions::PLACED, Some(false), why.reason, why.message.clone());
             return Plan::blocked(vec![finding]);
         }
     };
-    let name = platform.name_any();
-    let mut blocked = Plan { platform: Some(name.clone()), ..Plan::blocked(vec![placed(tenant, &name)]) };
+    let home = &residence.home;
+    let mut blocked = Plan { home: Some(home.clone()), ..Plan::blocked(vec![placed(tenant, home)]) };
 
     // The CRD admits only names that are identifiers, so this speaks for objects stored before it did.
     let Ok(role) = Identifier::tenant(&tenant.name_any()) else {
@@ -112,20 +112,20 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
             conditions::ENTITLEMENTS_VALID,
             None,
             reason::PLATFORM_NOT_READY,
-            format!("SharedPlatform {name} has no release yet; see its conditions"),
+            format!("{home} has no release yet; see its conditions"),
         ));
         // Which modules there are is not known, but that nobody is to be served is.
         let closed = tenant.spec.state == State::Suspended && tenant.status.is_some();
-        blocked.config_map = closed.then(|| config_map(tenant, platform, None, &role, &BTreeMap::new()));
+        blocked.config_map = closed.then(|| config_map(tenant, home, None, &role, &BTreeMap::new()));
         return blocked;
     };
     let (entitled, complaint) = entitled(tenant, release);
     blocked.findings.push(complaint.unwrap_or_else(|| {
-        Finding::new(conditions::ENTITLEMENTS_VALID, Some(true), reason::AS_PLANNED, "all in the platform's release")
+        Finding::new(conditions::ENTITLEMENTS_VALID, Some(true), reason::AS_PLANNED, "all in the release")
     }));
     let Some(database) = observed.database.as_ref().filter(|_| observed.trouble.is_none()) else {
-        blocked.findings.push(no_database(&name, observed.trouble.as_deref()));
-        blocked.config_map = closing(tenant, platform, release, &role, entitled);
+        blocked.findings.push(no_database(home, observed.trouble.as_deref()));
+        blocked.config_map = closing(tenant, home, release, &role, entitled);
         return blocked;
     };
     let uid = tenant.uid().unwrap_or_default();
@@ -133,12 +133,12 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         blocked.findings.push(finding);
         // Nobody may act for the one whose data it is, least of all under the name of this tenant.
         blocked.steps = database_plan::retain(&TenantData { uid: None, ..database.tenant.clone() });
-        blocked.config_map = Some(config_map(tenant, platform, Some(release), &role, &BTreeMap::new()));
+        blocked.config_map = Some(config_map(tenant, home, Some(release), &role, &BTreeMap::new()));
         return blocked;
     }
-    if let Some(finding) = unpublished(&name, &entitled, &database.published) {
+    if let Some(finding) = unpublished(home, &entitled, &database.published) {
         blocked.findings.push(finding);
-        blocked.config_map = closing(tenant, platform, release, &role, entitled);
+        blocked.config_map = closing(tenant, home, release, &role, entitled);
         return blocked;
     }
 
@@ -156,6 +156,13 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         open: tenant.spec.state == State::Active,
         retain_until: whole_seconds(now.saturating_add(retention).unwrap_or(Timestamp::MAX)),
     };
+    if let Some(why) = &residence.unavailable {
+        let message = format!("the services of {home} are not all available: {why}");
+        blocked.findings.push(Finding::new(conditions::SERVICES_AVAILABLE, None, reason::INSTANCE_NOT_READY, message));
+    } else if matches!(home, Home::Instance(_)) {
+        let message = "all services run as planned";
+        blocked.findings.push(Finding::new(conditions::SERVICES_AVAILABLE, Some(true), reason::AS_PLANNED, message));
+    }
     let missing = missing(tenant, database, &entitled);
     let mut steps = database_plan::plan(&desired, &database.tenant, now);
     if !missing.is_empty() {
@@ -164,11 +171,8 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         blocked.findings.push(data_missing(&missing));
     }
     Plan {
-        config_map: Some(config_map(tenant, platform, Some(release), &role, &entitled)),
-        endpoint: platform.spec.ingress.as_ref().map(|ingress| {
-            let scheme = if ingress.tls_secret.is_some() { "https" } else { "http" };
-            format!("{scheme}://{}", platform.spec.domain)
-        }),
+        config_map: Some(config_map(tenant, home, Some(release), &role, &entitled)),
+        endpoint: residence.endpoint.clone(),
         next_look: end_of_retention(&database.tenant, &steps, now),
         role: Some(role),
         steps,
@@ -179,47 +183,49 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
     }
 }
 
-fn placed(tenant: &Tenant, platform: &str) -> Finding {
-    if tenant.spec.deployment.model == Model::Dedicated {
-        let instance = tenant.spec.deployment.instance.as_deref().unwrap_or_default();
-        return Finding::new(
-            conditions::PLACED,
-            Some(false),
-            reason::INSTANCE_NOT_FOUND,
-            format!(
-                "DedicatedInstance {instance} does not exist; the tenant stays on SharedPlatform {platform} meanwhile"
-            ),
-        );
+fn placed(tenant: &Tenant, home: &Home) -> Finding {
+    let deployment = &tenant.spec.deployment;
+    let wanted = match (deployment.model, &deployment.instance, &deployment.platform) {
+        (Model::Dedicated, instance, _) => Home::Instance(instance.clone().unwrap_or_default()),
+        (Model::Shared, _, Some(platform)) => Home::Platform(platform.clone()),
+        (Model::Shared, _, None) if matches!(home, Home::Platform(_)) => home.clone(),
+        (Model::Shared, ..) => {
+            let message = format!("it is to move from {home} to a platform");
+            return Finding::new(conditions::PLACED, Some(false), reason::MOVING, message);
+        }
+    };
+    if wanted == *home {
+        return Finding::new(conditions::PLACED, Some(true), reason::AS_PLANNED, format!("on {home}"));
     }
-    Finding::new(conditions::PLACED, Some(true), reason::AS_PLANNED, format!("on SharedPlatform {platform}"))
+    Finding::new(conditions::PLACED, Some(false), reason::MOVING, format!("it is to move from {home} to {wanted}"))
 }
 
 /// The context that takes away what is to be taken away and gives nothing new: that must not wait for anything.
 fn closing(
     tenant: &Tenant,
-    platform: &SharedPlatform,
+    home: &Home,
     release: &Release,
     role: &Identifier,
     mut entitled: BTreeMap<String, i32>,
 ) -> Option<Planned> {
     entitled.retain(|service, _| had(tenant, service).is_some_and(|data| data.entitled));
-    (!entitled.is_empty()).then(|| config_map(tenant, platform, Some(release), role, &entitled))
+    (!entitled.is_empty()).then(|| config_map(tenant, home, Some(release), role, &entitled))
 }
 
-fn no_database(platform: &str, trouble: Option<&str>) -> Finding {
+fn no_database(home: &Home, trouble: Option<&str>) -> Finding {
     match trouble {
         Some(trouble) => Finding::new(conditions::DATABASE_READY, Some(false), reason::DATABASE_UNAVAILABLE, trouble),
         None => Finding::new(
             conditions::DATABASE_READY,
             None,
             reason::PLATFORM_NOT_READY,
-            format!("the Postgres of SharedPlatform {platform} is not set up yet; see its conditions"),
+            format!("the Postgres of {home} is not set up yet; see its conditions"),
         ),
     }
 }
 
-/// Services whose migrations the platform has not run yet.
-fn unpublished(platform: &str, entitled: &BTreeMap<String, i32>, published: &BTreeMap<String, i32>) -> Option<Finding> {
+/// Services whose migrations have not run there yet.
+fn unpublished(home: &Home, entitled: &BTreeMap<String, i32>, published: &BTreeMap<String, i32>) -> Option<Finding> {
     let waiting: Vec<_> = entitled
         .iter()
         .filter(|(service, version)| published.get(*service).is_none_or(|published| published < version))
@@ -230,7 +236,7 @@ fn unpublished(platform: &str, entitled: &BTreeMap<String, i32>, published: &BTr
             conditions::DATABASE_READY,
             None,
             reason::PLATFORM_NOT_READY,
-            format!("migrations of {} have not run on SharedPlatform {platform} yet", waiting.join(", ")),
+            format!("migrations of {} have not run on {home} yet", waiting.join(", ")),
         )
     })
 }
@@ -352,7 +358,7 @@ fn foreign_data(tenant: &Tenant, data: &TenantData, uid: &str) -> Option<Finding
 
 fn config_map(
     tenant: &Tenant,
-    platform: &SharedPlatform,
+    home: &Home,
     release: Option<&Release>,
     role: &Identifier,
     entitled: &BTreeMap<String, i32>,
@@ -385,12 +391,12 @@ fn config_map(
         release: release.map(|release| release.spec.version.clone()).unwrap_or_default(),
         settings: BTreeMap::new(),
     };
-    let mut object_labels = labels::of_platform(&platform.name_any(), "tenant-config");
+    let mut object_labels = home.labels("tenant-config");
     object_labels[labels::TENANT] = tenant.name_any().into();
     let document = serde_json::to_string(&context).expect("a context has only string keys");
     let body = json!({
         "metadata": { "labels": object_labels, "annotations": { "easycode.io/owner": format!("Tenant/{}", tenant.name_any()) } },
         "data": { runtime::CONTEXT_KEY: document },
     });
-    Planned::new(Kind::ConfigMap, &namespace_of(&platform.name_any()), &config_map_name(tenant), body)
+    Planned::new(Kind::ConfigMap, &home.namespace(), &config_map_name(tenant), body)
 }

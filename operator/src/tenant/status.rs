@@ -19,6 +19,7 @@ use super::{apply::Applied, plan::Plan};
 use crate::{
     postgres::survey::TenantData,
     runtime::{context::Context, error::Error},
+    stack::home::Home,
 };
 
 /// Reports the outcome of a reconcile.
@@ -36,6 +37,11 @@ pub async fn report(
     findings.extend(summary(tenant, &findings, applied.err()));
 
     let before = tenant.status.clone().unwrap_or_default();
+    let (platform, instance) = match &plan.home {
+        Some(Home::Platform(name)) => (Some(name.clone()), None),
+        Some(Home::Instance(name)) => (None, Some(name.clone())),
+        None => (None, None),
+    };
     let after = TenantStatus {
         observed_generation: tenant.metadata.generation,
         conditions: conditions::merge(
@@ -44,9 +50,10 @@ pub async fn report(
             tenant.metadata.generation,
             &Time(Timestamp::now()),
         ),
-        platform: plan.platform.clone().or_else(|| before.platform.clone()),
+        platform: platform.or_else(|| before.platform.clone().filter(|_| plan.home.is_none())),
+        instance: instance.or_else(|| before.instance.clone().filter(|_| plan.home.is_none())),
         database_role: plan.role.as_ref().map(|role| role.as_str().to_owned()).or_else(|| before.database_role.clone()),
-        endpoint: plan.endpoint.clone().or_else(|| before.endpoint.clone()),
+        endpoint: if plan.role.is_some() { plan.endpoint.clone() } else { before.endpoint.clone() },
         services: services(plan, if plan.role.is_some() { database } else { &empty }, &before),
     };
     write(tenant, &after, context).await?;
@@ -60,7 +67,17 @@ pub async fn write(tenant: &Tenant, after: &TenantStatus, context: &Context) -> 
         return Ok(());
     }
     let api: Api<Tenant> = Api::all(context.client.clone());
-    let patch = serde_json::json!({ "status": after });
+    // A field that is left out of a merge patch stays.
+    let mut patch = serde_json::json!({ "status": after });
+    for (field, present) in [
+        ("platform", after.platform.is_some()),
+        ("instance", after.instance.is_some()),
+        ("endpoint", after.endpoint.is_some()),
+    ] {
+        if !present {
+            patch["status"][field] = serde_json::Value::Null;
+        }
+    }
     let written = api.patch_status(&tenant.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
     context.unseen.wrote(&written);
     Ok(())

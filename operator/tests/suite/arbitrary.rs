@@ -10,7 +10,7 @@ use easycode_crds::{Release, SharedPlatform, Tenant};
 use easycode_operator::{
     kubernetes::labels,
     postgres::survey::TenantData,
-    tenant::observe::{DatabaseView, Observed},
+    tenant::observe::{DatabaseView, Observed, Residence},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -192,7 +192,7 @@ pub fn situation(name: String) -> impl Strategy<Value = (Tenant, Observed)> {
             let services = release.spec.services.iter();
             let published = services.map(|one| (one.name.clone(), one.schema_version + ahead)).collect();
             let observed = Observed {
-                platform: Ok(Arc::new(platform)),
+                residence: Ok(Residence::on_platform(&platform)),
                 release: Some(Arc::new(release)),
                 database: Some(DatabaseView { tenant: data, published }),
                 trouble,

@@ -9,7 +9,7 @@ use easycode_operator::{
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     examples::assert_snapshot,
@@ -221,10 +221,15 @@ fn rights_have_no_wildcard_and_allow_no_escalation() {
         }
         let named = rule["resourceNames"].as_array().is_some_and(|names| !names.is_empty());
         assert!(!has(&rule, "verbs", "bind") || named, "{role} may bind any role: {rule}");
-        for resource in ["pods", "pods/exec", "nodes", "serviceaccounts/token", "clusterrolebindings"] {
+        // Pods may be looked at, and only in the operator's own namespaces.
+        let listed = role == "ClusterRole easycode-operator-namespace" && rule["verbs"] == json!(["list"]);
+        assert!(!has(&rule, "resources", "pods") || listed, "{role}: {rule}");
+        for resource in ["pods/exec", "nodes", "serviceaccounts/token", "clusterrolebindings"] {
             assert!(!has(&rule, "resources", resource), "{role}: {rule}");
         }
-        for kept in ["namespaces", "persistentvolumeclaims", "statefulsets", "customresourcedefinitions", "tenants"] {
+        for kept in
+            ["namespaces", "persistentvolumeclaims", "statefulsets", "clusters", "customresourcedefinitions", "tenants"]
+        {
             assert!(!(has(&rule, "resources", kept) && has(&rule, "verbs", "delete")), "{role} may delete: {rule}");
         }
     }
@@ -250,6 +255,7 @@ fn the_operator_may_make_and_watch_every_kind_that_it_plans() {
         let (everywhere, in_platforms) = ("ClusterRole easycode-operator", "ClusterRole easycode-operator-namespace");
         let (looks, makes) = (["get", "list", "watch"], ["create", "patch"]);
         let needed: Vec<_> = match kind {
+            Kind::HTTPRoute | Kind::Cluster => ["get", "create", "patch"].map(|verb| (in_platforms, verb)).into(),
             Kind::Secret => ["get", "list", "create", "patch"].map(|verb| (in_platforms, verb)).into(),
             Kind::Namespace | Kind::RoleBinding => {
                 looks.into_iter().chain(makes).map(|verb| (everywhere, verb)).collect()

@@ -5,7 +5,7 @@ use std::path::Path;
 use easycode_operator::{
     cli::plan::catalogue::Catalogue,
     kubernetes::{labels, object::Planned},
-    platform::plan::Operator,
+    stack::blueprint::Operator,
 };
 use serde_json::Value;
 

@@ -8,7 +8,12 @@ use easycode_operator::{
         labels,
         object::{Kind, Planned},
     },
-    platform::plan::{self, Blueprint, namespace_of, postgres, secrets, service},
+    platform::plan::blueprint,
+    stack::{
+        blueprint::Server,
+        home::Home,
+        plan::{self, postgres, secrets, service},
+    },
 };
 use k8s_openapi::ByteString;
 use kube::{ResourceExt, api::DynamicObject};
@@ -26,7 +31,7 @@ fn any_platform() -> impl Strategy<Value = (SharedPlatform, Release)> {
 }
 
 fn planned(platform: &SharedPlatform, release: &Release) -> Vec<Planned> {
-    plan::objects(platform, release, &operator())
+    plan::objects(&blueprint(platform, release, &operator()))
 }
 
 /// The spec of the pods that a workload makes.
@@ -101,14 +106,14 @@ proptest! {
     #[test]
     fn a_plan_applied_is_satisfied_and_its_workloads_are_not_rendered_anew((platform, release) in any_platform()) {
         let operator = operator();
-        let blueprint = Blueprint::new(&platform, &release, &operator);
+        let blueprint = blueprint(&platform, &release, &operator);
         let objects = planned(&platform, &release);
         for object in &objects {
             prop_assert_eq!(object.differences(&live(object)), Vec::<String>::new(), "{}", title(object));
             let annotations = Some(&object.body["metadata"]["annotations"]);
-            let (again, pending) = match object.kind {
-                Kind::StatefulSet => postgres::objects(&blueprint, annotations),
-                Kind::Deployment => {
+            let (again, pending) = match (object.kind, &blueprint.server) {
+                (Kind::StatefulSet, Server::Embedded(settings)) => postgres::objects(&blueprint, settings, annotations),
+                (Kind::Deployment, _) => {
                     let released = release.spec.services.iter().find(|one| one.name == object.name).unwrap();
                     service::objects(&blueprint, released, annotations)
                 }
@@ -123,7 +128,7 @@ proptest! {
         let objects = planned(&platform, &release);
         let keys: BTreeSet<_> = objects.iter().map(|object| (object.kind, &object.namespace, &object.name)).collect();
         prop_assert_eq!(keys.len(), objects.len());
-        let namespace = namespace_of(&platform.name_any());
+        let namespace = Home::Platform(platform.name_any()).namespace();
         for object in &objects {
             let place = if object.kind == Kind::Namespace { &object.name } else { &object.namespace };
             prop_assert_eq!(place, &namespace);
@@ -188,7 +193,7 @@ proptest! {
     #[test]
     fn passwords_are_in_secrets_alone((platform, release) in any_platform()) {
         let operator = operator();
-        let blueprint = Blueprint::new(&platform, &release, &operator);
+        let blueprint = blueprint(&platform, &release, &operator);
         let server = postgres::operator_credentials(&blueprint.namespace(), "the-operators-password");
         let (logins, objects) = secrets::logins(&blueprint, &server, &BTreeMap::new()).unwrap();
         let passwords: Vec<_> = logins
@@ -214,7 +219,7 @@ proptest! {
     #[test]
     fn a_login_once_made_is_kept((platform, release) in any_platform()) {
         let operator = operator();
-        let blueprint = Blueprint::new(&platform, &release, &operator);
+        let blueprint = blueprint(&platform, &release, &operator);
         let server = postgres::operator_credentials(&blueprint.namespace(), "p");
         let (first, objects) = secrets::logins(&blueprint, &server, &BTreeMap::new()).unwrap();
         let present = objects

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use easycode_contract::database::Identifier;
-use easycode_crds::{Release, SharedPlatform, Tenant, TenantStatus, conditions::reason, tenant::State};
+use easycode_crds::{Release, Tenant, TenantStatus, conditions::reason, tenant::State};
 use easycode_operator::{
     kubernetes::labels,
     postgres::{
@@ -11,7 +11,7 @@ use easycode_operator::{
         survey::TenantData,
     },
     tenant::{
-        observe::{DatabaseView, Observed},
+        observe::{DatabaseView, Observed, Residence},
         placement::Unplaced,
         plan::{Plan, plan},
     },
@@ -31,24 +31,28 @@ fn now() -> Timestamp {
 /// A tenant, and all that its plan is made from.
 struct Scene {
     tenant: Tenant,
-    platform: Result<Arc<SharedPlatform>, Unplaced>,
+    residence: Result<Residence, Unplaced>,
     release: Arc<Release>,
     database: Option<DatabaseView>,
     trouble: Option<String>,
 }
 
 impl Scene {
-    /// A tenant of the examples that was just created, on a platform that is ready.
+    /// A tenant of the examples that was just created, on a platform or an instance that is ready.
     fn fresh(name: &str) -> Self {
         let catalogue = catalogue();
         let mut tenant = catalogue.tenant(name).unwrap().clone();
         tenant.metadata.uid = Some(UID.to_owned());
         tenant.metadata.generation = Some(1);
-        let platform = Arc::clone(&catalogue.platforms[0]);
+        let platform = &catalogue.platforms[0];
+        let residence = match &tenant.spec.deployment.instance {
+            Some(name) => Residence { unavailable: None, ..Residence::on_instance(catalogue.instance(name).unwrap()) },
+            None => Residence::on_platform(platform),
+        };
         let release = Arc::clone(catalogue.release(&platform.spec.release).unwrap());
         let published = release.spec.services.iter().map(|one| (one.name.clone(), one.schema_version)).collect();
         let database = Some(DatabaseView { tenant: TenantData::default(), published });
-        Self { tenant, platform: Ok(platform), release, database, trouble: None }
+        Self { tenant, residence: Ok(residence), release, database, trouble: None }
     }
 
     /// The same after its first plan was applied, a generation later.
@@ -76,7 +80,7 @@ impl Scene {
 
     fn plan(&self) -> Plan {
         let observed = Observed {
-            platform: self.platform.clone(),
+            residence: self.residence.clone(),
             release: Some(Arc::clone(&self.release)),
             database: self.database.clone(),
             trouble: self.trouble.clone(),
@@ -108,7 +112,7 @@ fn text(plan: &Plan) -> String {
     });
     let closes = plan.steps.iter().any(Step::closes_access);
     let sections: [(&str, Value); 9] = [
-        ("platform", json!(plan.platform)),
+        ("home", json!(plan.home.as_ref().map(ToString::to_string))),
         ("findings", findings.collect()),
         ("role", json!(plan.role.as_ref().map(Identifier::as_str))),
         ("entitled", json!(plan.entitled)),
@@ -223,7 +227,7 @@ fn a_schema_that_vanished() {
 #[test]
 fn a_tenant_without_a_platform() {
     let mut scene = Scene::fresh("aurora");
-    scene.platform =
+    scene.residence =
         Err(Unplaced { reason: reason::NO_CAPACITY, message: "every fitting SharedPlatform is full".into() });
     scene.assert_snapshot("unplaced");
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
-use easycode_crds::{Release, SharedPlatform, Tenant};
+use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant};
 use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,6 +15,8 @@ pub struct Catalogue {
     pub tenants: Vec<Tenant>,
     /// Shared installations.
     pub platforms: Vec<Arc<SharedPlatform>>,
+    /// Dedicated installations.
+    pub instances: Vec<Arc<DedicatedInstance>>,
     /// Releases.
     pub releases: Vec<Arc<Release>>,
 }
@@ -45,8 +47,9 @@ impl Catalogue {
         match kind {
             "Tenant" => self.tenants.push(parse(document).with_context(named)?),
             "SharedPlatform" => self.platforms.push(Arc::new(parse(document).with_context(named)?)),
+            "DedicatedInstance" => self.instances.push(Arc::new(parse(document).with_context(named)?)),
             "Release" => self.releases.push(Arc::new(parse(document).with_context(named)?)),
-            other => bail!("this plans Tenant, SharedPlatform and Release, not {other:?}"),
+            other => bail!("this plans Tenant, SharedPlatform, DedicatedInstance and Release, not {other:?}"),
         }
         Ok(())
     }
@@ -56,6 +59,7 @@ impl Catalogue {
         Ok(Self {
             tenants: list(client).await?,
             platforms: list(client).await?.into_iter().map(Arc::new).collect(),
+            instances: list(client).await?.into_iter().map(Arc::new).collect(),
             releases: list(client).await?.into_iter().map(Arc::new).collect(),
         })
     }
@@ -70,6 +74,12 @@ impl Catalogue {
     #[must_use]
     pub fn platform(&self, name: &str) -> Option<&Arc<SharedPlatform>> {
         self.platforms.iter().find(|platform| platform.name_any() == name)
+    }
+
+    /// The instance of the name.
+    #[must_use]
+    pub fn instance(&self, name: &str) -> Option<&Arc<DedicatedInstance>> {
+        self.instances.iter().find(|instance| instance.name_any() == name)
     }
 
     /// The release of the name.
@@ -95,17 +105,26 @@ impl Catalogue {
             platform.status = known.and_then(|known| known.status.clone());
             inherit(platform, known.map(AsRef::as_ref), changed);
         }
+        for instance in &mut self.instances {
+            let known = cluster.instance(&instance.name_any());
+            let changed = known.is_none_or(|known| known.spec != instance.spec);
+            let instance = Arc::make_mut(instance);
+            instance.status = known.and_then(|known| known.status.clone());
+            inherit(instance, known.map(AsRef::as_ref), changed);
+        }
         self
     }
 
-    /// What tenants can be served by: platforms and releases, and those of the other that are not among them.
+    /// What tenants can be served by: platforms, instances and releases, and those of the other that are not among them.
     #[must_use]
     pub fn offer_over(&self, other: &Self) -> Self {
         let platforms = other.platforms.iter().filter(|one| self.platform(&one.name_any()).is_none());
+        let instances = other.instances.iter().filter(|one| self.instance(&one.name_any()).is_none());
         let releases = other.releases.iter().filter(|one| self.release(&one.name_any()).is_none());
         Self {
             tenants: Vec::new(),
             platforms: self.platforms.iter().chain(platforms).map(Arc::clone).collect(),
+            instances: self.instances.iter().chain(instances).map(Arc::clone).collect(),
             releases: self.releases.iter().chain(releases).map(Arc::clone).collect(),
         }
     }

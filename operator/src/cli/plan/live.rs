@@ -5,17 +5,17 @@ use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::{DynamicObject, ListParams};
 
 use super::changes::{Live, key_of};
-use crate::kubernetes::{
-    apply::Applier,
-    labels,
-    object::{Kind, Planned},
+use crate::{
+    kubernetes::{
+        apply::Applier,
+        labels,
+        object::{Kind, Planned},
+    },
+    stack::plan::service,
 };
 
 /// Requests at once.
 const REQUESTS: usize = 16;
-/// Kinds of which the operator also takes away what is not planned.
-const PRUNED: [Kind; 4] = [Kind::Deployment, Kind::Service, Kind::PodDisruptionBudget, Kind::Ingress];
-
 /// The live ones of the planned objects.
 pub async fn of(planned: &[Planned], applier: &Applier) -> anyhow::Result<Live> {
     let found: Vec<Option<_>> = stream::iter(planned.iter().map(|object| get(object, applier)))
@@ -31,10 +31,11 @@ async fn get(object: &Planned, applier: &Applier) -> anyhow::Result<Option<(Kind
     Ok(found.map(|found| (object.kind, found)))
 }
 
-/// The live objects of a platform: the planned ones, and those that are no longer planned.
-pub async fn of_platform(planned: &[Planned], namespace: &str, applier: &Applier) -> anyhow::Result<Live> {
+/// The live objects of a stack: the planned ones, and those that are no longer planned.
+pub async fn of_stack(planned: &[Planned], namespace: &str, applier: &Applier) -> anyhow::Result<Live> {
     let mut live = of(planned, applier).await?;
-    for kind in PRUNED {
+    // Kinds of which the operator also takes away what is not planned.
+    for kind in service::KINDS.into_iter().chain([Kind::Ingress]) {
         let made = ListParams::default().labels(labels::MANAGED_BY);
         let found = applier.api(kind, namespace).list(&made).await;
         for object in found.with_context(|| format!("listing {} in {namespace}", kind.resource().plural))? {

@@ -3,7 +3,7 @@
 pub mod catalogue;
 pub mod changes;
 mod live;
-pub mod platform;
+pub mod stack;
 pub mod tenant;
 
 use std::path::PathBuf;
@@ -15,16 +15,16 @@ use kube::{Client, ResourceExt};
 use self::{
     catalogue::Catalogue,
     changes::{Live, Section, summary},
+    stack::Known,
     tenant::Planner,
 };
 use super::say;
 use crate::{
+    instance,
     kubernetes::apply::Applier,
-    platform::{
-        namespace_of,
-        plan::{self as platform_plan, Operator},
-    },
+    platform,
     runtime::options::Options,
+    stack::{blueprint::Blueprint, home::Home, plan as stack_plan},
 };
 
 const LEGEND: &str = "\
@@ -63,7 +63,9 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let sections = sections(&files.applied_to(&cluster), &cluster, applier.as_ref()).await?;
     if sections.is_empty() {
-        return say("nothing to plan: a Release makes nothing until a SharedPlatform names it\n");
+        return say(
+            "nothing to plan: a Release makes nothing until a SharedPlatform or a DedicatedInstance names it\n",
+        );
     }
     for section in &sections {
         say(&section.to_string())?;
@@ -72,17 +74,36 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn sections(files: &Catalogue, cluster: &Catalogue, applier: Option<&Applier>) -> anyhow::Result<Vec<Section>> {
-    let operator = operator();
+    let operator = Options::parse_from(["easycode-operator"]).operator();
+    let release_of = |name: &str| files.release(name).or_else(|| cluster.release(name));
     let mut sections = Vec::new();
     for platform in &files.platforms {
-        let release = files.release(&platform.spec.release).or_else(|| cluster.release(&platform.spec.release));
-        let planned = release.map(|release| platform_plan::objects(platform, release, &operator)).unwrap_or_default();
-        let live = match applier {
-            Some(applier) => live::of_platform(&planned, &namespace_of(&platform.name_any()), applier).await?,
-            None => Live::new(),
+        let Some(release) = release_of(&platform.spec.release) else {
+            let title = Home::Platform(platform.name_any()).to_string();
+            sections.push(stack::without_release(title, &platform.spec.release));
+            continue;
         };
-        let release = release.map(AsRef::as_ref);
-        sections.push(platform::section(platform, release, &operator, &cluster.tenants, &live));
+        let blueprint = platform::plan::blueprint(platform, release, &operator);
+        let services = platform.status.as_ref().map(|status| status.services.as_slice()).unwrap_or_default();
+        let leaving = platform.metadata.deletion_timestamp.is_some();
+        let live = live_of(&blueprint, applier).await?;
+        let known = Known { leaving, services, tenants: &cluster.tenants, live: &live };
+        sections.push(stack::section(&blueprint, known));
+    }
+    for instance in &files.instances {
+        let Some(release) = release_of(&instance.spec.release.name) else {
+            let title = Home::Instance(instance.name_any()).to_string();
+            sections.push(stack::without_release(title, &instance.spec.release.name));
+            continue;
+        };
+        let name = &instance.spec.tenant_ref.name;
+        let tenant = files.tenant(name).or_else(|| cluster.tenant(name));
+        let blueprint = instance::plan::blueprint(instance, tenant, release, &operator);
+        let services = instance.status.as_ref().map(|status| status.services.as_slice()).unwrap_or_default();
+        let leaving = instance.metadata.deletion_timestamp.is_some();
+        let live = live_of(&blueprint, applier).await?;
+        let known = Known { leaving, services, tenants: &cluster.tenants, live: &live };
+        sections.push(stack::section(&blueprint, known));
     }
     let planner = Planner::new(files, cluster);
     for tenant in &files.tenants {
@@ -96,12 +117,10 @@ async fn sections(files: &Catalogue, cluster: &Catalogue, applier: Option<&Appli
     Ok(sections)
 }
 
-/// The operator as its defaults, or the environment, name it.
-fn operator() -> Operator {
-    let options = Options::parse_from(["easycode-operator"]);
-    Operator {
-        namespace: options.namespace,
-        service_account: options.service_account,
-        namespace_role: options.namespace_role,
+/// What the cluster has of a stack.
+async fn live_of(blueprint: &Blueprint<'_>, applier: Option<&Applier>) -> anyhow::Result<Live> {
+    match applier {
+        Some(applier) => live::of_stack(&stack_plan::objects(blueprint), &blueprint.namespace(), applier).await,
+        None => Ok(Live::new()),
     }
 }

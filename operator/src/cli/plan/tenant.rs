@@ -13,9 +13,10 @@ use super::{
 };
 use crate::{
     postgres::{plan::Step, survey::TenantData},
+    stack::home::Home,
     tenant::{
-        observe::{DatabaseView, Observed},
-        placement::Placement,
+        observe::{DatabaseView, Observed, Residence},
+        placement::{Offer, Placement},
         plan::{self, Plan},
     },
 };
@@ -35,30 +36,50 @@ impl<'a> Planner<'a> {
         Self { files, cluster, offer: files.offer_over(cluster), placement: Placement::default() }
     }
 
-    /// Plans one tenant.
-    ///
-    /// # Panics
-    /// Never: a tenant is placed only on a platform that is on offer.
+    /// Plans one tenant. A platform or an instance that is planned, too, is taken as brought to its plan; any other as it is.
     #[must_use]
     pub fn plan(&self, tenant: &Tenant, now: Timestamp) -> Plan {
-        let placed = self.placement.place(tenant, self.cluster.tenants.iter(), &self.offer.platforms, &[]);
-        let platform = placed.map(|name| Arc::clone(self.offer.platform(&name).expect("placed on what is on offer")));
-        let Ok(live) = &platform else {
-            return plan::plan(tenant, &Observed { platform, release: None, database: None, trouble: None }, now);
+        let offer = Offer { platforms: &self.offer.platforms, instances: &self.offer.instances, holders: &[] };
+        let home = match self.placement.place(tenant, self.cluster.tenants.iter(), &offer) {
+            Ok(home) => home,
+            Err(why) => {
+                let observed = Observed { residence: Err(why), release: None, database: None, trouble: None };
+                return plan::plan(tenant, &observed, now);
+            }
         };
-        // A platform that is planned, too, is taken as brought to its plan; any other as it is.
-        let is_planned = self.files.platform(&live.name_any()).is_some();
-        let status = live.status.as_ref().filter(|_| !is_planned);
-        let running = status.and_then(|status| status.release.as_deref()).unwrap_or(&live.spec.release);
-        let release = self.offer.release(running).map(Arc::clone);
+        let (residence, is_planned, spec, status) = match &home {
+            Home::Platform(name) => {
+                let platform = self.offer.platform(name);
+                let status = platform.and_then(|one| one.status.as_ref());
+                let status = status.map(|status| (status.release.as_deref(), status.services.as_slice()));
+                let spec = platform.map(|one| one.spec.release.as_str());
+                (platform.map(|one| Residence::on_platform(one)), self.files.platform(name).is_some(), spec, status)
+            }
+            Home::Instance(name) => {
+                let instance = self.offer.instance(name);
+                let status = instance.and_then(|one| one.status.as_ref());
+                let status = status.map(|status| (status.release.as_deref(), status.services.as_slice()));
+                let spec = instance.map(|one| one.spec.release.name.as_str());
+                (instance.map(|one| Residence::on_instance(one)), self.files.instance(name).is_some(), spec, status)
+            }
+        };
+        let residence = residence.map(|one| if is_planned { Residence { unavailable: None, ..one } } else { one });
+        let status = status.filter(|_| !is_planned);
+        let release = status.and_then(|(running, _)| running).or(spec).and_then(|name| self.offer.release(name));
         let services = release.iter().flat_map(|release| &release.spec.services);
         let published: BTreeMap<_, _> = match status {
-            Some(status) => status.services.iter().map(|one| (one.service.clone(), one.schema_version)).collect(),
+            Some((_, services)) => services.iter().map(|one| (one.service.clone(), one.schema_version)).collect(),
             None => services.map(|one| (one.name.clone(), one.schema_version)).collect(),
         };
         let known = self.cluster.tenant(&tenant.name_any());
         let database = DatabaseView { tenant: known.map(recorded).unwrap_or_default(), published };
-        plan::plan(tenant, &Observed { platform, release, database: Some(database), trouble: None }, now)
+        let observed = Observed {
+            residence: Ok(residence.expect("placed on what is on offer")),
+            release: release.map(Arc::clone),
+            database: Some(database),
+            trouble: None,
+        };
+        plan::plan(tenant, &observed, now)
     }
 }
 
@@ -92,7 +113,7 @@ pub fn section(tenant: &Tenant, plan: &Plan, live: &Live) -> Section {
     }
     let unwell = plan.findings.iter().filter(|finding| finding.status != Some(true));
     notes.extend(unwell.map(|finding| format!("{}: {}", finding.reason, finding.message)));
-    let place = plan.platform.as_ref().map_or_else(String::new, |platform| format!(" on SharedPlatform {platform}"));
+    let place = plan.home.as_ref().map_or_else(String::new, |home| format!(" on {home}"));
     let is_new = plan.steps.contains(&Step::CreateRole);
     let mut changes: Vec<_> = plan
         .steps
@@ -157,7 +178,12 @@ mod tests {
         tenant.metadata.uid = Some("u1".into());
         tenant.metadata.generation = Some(1);
         tenant.status = Some(serde_json::from_value(json!({ "platform": "eu1", "services": entitled })).unwrap());
-        Catalogue { tenants: vec![tenant], platforms: vec![Arc::new(platform)], releases: vec![release("r1", 1)] }
+        Catalogue {
+            tenants: vec![tenant],
+            platforms: vec![Arc::new(platform)],
+            releases: vec![release("r1", 1)],
+            ..Catalogue::default()
+        }
     }
 
     fn planned(spec: &Value, mut files: Catalogue, cluster: &Catalogue) -> Section {

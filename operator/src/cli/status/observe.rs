@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
-use easycode_crds::{SharedPlatform, Tenant};
+use easycode_crds::{DedicatedInstance, SharedPlatform, Tenant};
 use k8s_openapi::api::{core::v1::ConfigMap, events::v1::Event};
-use kube::{Api, Client, ResourceExt, api::ListParams};
+use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
+use serde::de::DeserializeOwned;
 
 use crate::{
     kubernetes::labels,
-    platform::namespace_of,
+    stack::home::Home,
     tenant::{config_map_name, placement::placed_on},
 };
 
@@ -20,6 +21,8 @@ pub struct Observed {
     pub tenant: Tenant,
     /// The platform it was placed on, if that exists.
     pub platform: Option<SharedPlatform>,
+    /// The instance it was placed on, if that exists.
+    pub instance: Option<DedicatedInstance>,
     /// The ConfigMap with its context.
     pub config_map: Option<ConfigMap>,
     /// What was told of it.
@@ -36,12 +39,15 @@ pub async fn observe(client: &Client, name: Option<&str>) -> anyhow::Result<Vec<
         },
         None => api.list(&ListParams::default()).await.context("listing tenants")?.items,
     };
-    let platforms: BTreeSet<_> = tenants.iter().filter_map(placed_on).map(str::to_owned).collect();
-    let (mut found, mut config_maps) = (Vec::new(), Vec::new());
-    for platform in &platforms {
-        let api: Api<SharedPlatform> = Api::all(client.clone());
-        found.extend(api.get_opt(platform).await.with_context(|| format!("reading SharedPlatform {platform}"))?);
-        let namespace = namespace_of(platform);
+    let homes: BTreeSet<_> = tenants.iter().filter_map(placed_on).collect();
+    let (mut platforms, mut instances, mut config_maps) = (Vec::new(), Vec::new(), Vec::new());
+    for home in &homes {
+        let reading = || format!("reading {home}");
+        match home {
+            Home::Platform(name) => platforms.extend(get(client, name).await.with_context(reading)?),
+            Home::Instance(name) => instances.extend(get(client, name).await.with_context(reading)?),
+        }
+        let namespace = home.namespace();
         let of_tenants = name.map_or_else(|| labels::TENANT.to_owned(), |name| format!("{}={name}", labels::TENANT));
         let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
         let listed = api.list(&ListParams::default().labels(&of_tenants)).await;
@@ -51,17 +57,31 @@ pub async fn observe(client: &Client, name: Option<&str>) -> anyhow::Result<Vec<
     Ok(tenants
         .into_iter()
         .map(|tenant| {
-            let platform = placed_on(&tenant);
-            let namespace = platform.map(namespace_of);
+            let home = placed_on(&tenant);
+            let namespace = home.as_ref().map(Home::namespace);
             let belongs = |map: &&ConfigMap| map.namespace() == namespace && map.name_any() == config_map_name(&tenant);
             Observed {
-                platform: found.iter().find(|one| Some(one.name_any().as_str()) == platform).cloned(),
+                platform: platforms
+                    .iter()
+                    .find(|one: &&SharedPlatform| home == Some(Home::Platform(one.name_any())))
+                    .cloned(),
+                instance: instances
+                    .iter()
+                    .find(|one: &&DedicatedInstance| home == Some(Home::Instance(one.name_any())))
+                    .cloned(),
                 config_map: config_maps.iter().find(belongs).cloned(),
                 events: events.iter().filter(|event| regards(event, &tenant)).cloned().collect(),
                 tenant,
             }
         })
         .collect())
+}
+
+async fn get<K>(client: &Client, name: &str) -> kube::Result<Option<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    Api::<K>::all(client.clone()).get_opt(name).await
 }
 
 /// Events of objects without a namespace are in `default`.

@@ -2,7 +2,7 @@
 
 use easycode_contract::{context::TenantContext, runtime};
 use easycode_crds::{
-    SharedPlatform, conditions,
+    conditions,
     tenant::{ServiceData, State},
 };
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::observe::Observed;
 use crate::{
-    platform::namespace_of,
+    stack::home::Home,
     tenant::{config_map_name, placement::placed_on},
 };
 
@@ -40,8 +40,8 @@ pub struct Report {
     pub ready: bool,
     /// Its conditions.
     pub conditions: Vec<Condition>,
-    /// The platform it was placed on.
-    pub platform: Option<Platform>,
+    /// The platform or the instance it lives on.
+    pub home: Option<Residence>,
     /// Its published context, once it was placed.
     pub config_map: Option<Context>,
     /// Its role in Postgres.
@@ -54,13 +54,15 @@ pub struct Report {
     pub events: Vec<Told>,
 }
 
-/// A tenant's platform.
+/// Where a tenant lives.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Platform {
+pub struct Residence {
+    /// `SharedPlatform` or `DedicatedInstance`.
+    pub kind: &'static str,
     /// Its name.
     pub name: String,
-    /// Whether there is such a platform.
+    /// Whether there is such an object.
     pub exists: bool,
     /// Its region.
     pub region: Option<String>,
@@ -106,7 +108,7 @@ pub struct Schema {
     /// What the status says.
     #[serde(flatten)]
     pub data: ServiceData,
-    /// Version that the platform's migrations bring it to, if known.
+    /// Version that the migrations there bring it to, if known.
     pub published_version: Option<i32>,
 }
 
@@ -141,29 +143,34 @@ impl Report {
             generation,
             observed_generation: status.observed_generation,
             ready: status.conditions.iter().any(is_ready) && status.observed_generation == Some(generation),
-            platform: placed.map(|name| Platform::new(name, observed.platform.as_ref())),
-            config_map: placed.map(|name| {
-                Context::new(namespace_of(name), config_map_name(tenant), observed.config_map.as_ref(), generation)
+            config_map: placed.as_ref().map(|home| {
+                Context::new(home.namespace(), config_map_name(tenant), observed.config_map.as_ref(), generation)
             }),
+            home: placed.map(|home| Residence::new(&home, observed)),
             conditions: status.conditions,
             database_role: status.database_role,
             endpoint: status.endpoint,
-            services: status.services.into_iter().map(|data| Schema::new(data, observed.platform.as_ref())).collect(),
+            services: status.services.into_iter().map(|data| Schema::new(data, observed)).collect(),
             events: told(&observed.events),
         }
     }
 }
 
-impl Platform {
-    fn new(name: &str, platform: Option<&SharedPlatform>) -> Self {
-        let status = platform.and_then(|platform| platform.status.clone()).unwrap_or_default();
+impl Residence {
+    fn new(home: &Home, observed: &Observed) -> Self {
+        let (platform, instance) = (observed.platform.as_ref(), observed.instance.as_ref());
+        let status = platform.and_then(|one| one.status.clone()).unwrap_or_default();
+        let dedicated = instance.and_then(|one| one.status.clone()).unwrap_or_default();
+        let region = platform.map(|one| one.spec.region.clone());
+        let wanted = platform.map(|one| one.spec.release.clone());
         Self {
-            name: name.to_owned(),
-            exists: platform.is_some(),
-            region: platform.map(|platform| platform.spec.region.clone()),
-            release: status.release,
-            wanted_release: platform.map(|platform| platform.spec.release.clone()),
-            conditions: status.conditions,
+            kind: home.kind(),
+            name: home.name().to_owned(),
+            exists: platform.is_some() || instance.is_some(),
+            region: region.or_else(|| instance.map(|one| one.spec.location.region.clone())),
+            release: status.release.or(dedicated.release),
+            wanted_release: wanted.or_else(|| instance.map(|one| one.spec.release.name.clone())),
+            conditions: if instance.is_some() { dedicated.conditions } else { status.conditions },
         }
     }
 }
@@ -183,9 +190,10 @@ impl Context {
 }
 
 impl Schema {
-    fn new(data: ServiceData, platform: Option<&SharedPlatform>) -> Self {
-        let mut services =
-            platform.iter().filter_map(|platform| platform.status.as_ref()).flat_map(|one| &one.services);
+    fn new(data: ServiceData, observed: &Observed) -> Self {
+        let shared = observed.platform.iter().filter_map(|one| one.status.as_ref()).flat_map(|one| &one.services);
+        let dedicated = observed.instance.iter().filter_map(|one| one.status.as_ref()).flat_map(|one| &one.services);
+        let mut services = shared.chain(dedicated);
         let published_version = services.find(|one| one.service == data.service).map(|one| one.schema_version);
         Self { data, published_version }
     }
@@ -230,7 +238,7 @@ mod tests {
 
     fn report(tenant: Tenant, config_map: Option<&Value>) -> Report {
         let config_map = config_map.map(|data| serde_json::from_value(json!({ "data": data })).unwrap());
-        Report::new(&Observed { tenant, platform: None, config_map, events: Vec::new() })
+        Report::new(&Observed { tenant, platform: None, instance: None, config_map, events: Vec::new() })
     }
 
     fn context(generation: i64) -> Value {

@@ -3,7 +3,7 @@
 use easycode_crds::conditions::{self, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::report::{Context, Freshness, Platform, Report, Schema, Told};
+use super::report::{Context, Freshness, Report, Residence, Schema, Told};
 
 const WELL: char = '✔';
 const WAITING: char = '…';
@@ -46,7 +46,7 @@ pub fn tree(report: &Report) -> String {
         )));
     }
     root.children.extend(condition_leaves(&report.conditions));
-    root.children.extend(report.platform.as_ref().map(platform));
+    root.children.extend(report.home.as_ref().map(home));
     root.children.extend(report.config_map.as_ref().map(|context| config_map(context, report)));
     if let Some(role) = &report.database_role {
         let children = report.services.iter().map(schema).collect();
@@ -79,12 +79,14 @@ fn condition(condition: &Condition) -> Node {
 
 /// `Progressing`, `Degraded` and `UpdatePending` are well when false, all others when true.
 fn mark(condition: &Condition) -> char {
-    const WAITS: [&str; 6] = [
+    const WAITS: [&str; 8] = [
         reason::PROVISIONING,
         reason::MIGRATING,
         reason::ROLLING_OUT,
         reason::DELETING,
         reason::PLATFORM_NOT_READY,
+        reason::INSTANCE_NOT_READY,
+        reason::MOVING,
         reason::SUSPENDED,
     ];
     match (condition.type_.as_str(), condition.status.as_str()) {
@@ -96,21 +98,21 @@ fn mark(condition: &Condition) -> char {
     }
 }
 
-fn platform(platform: &Platform) -> Node {
-    if !platform.exists {
-        return Node::leaf(format!("{WRONG} SharedPlatform {} does not exist", platform.name));
+fn home(home: &Residence) -> Node {
+    if !home.exists {
+        return Node::leaf(format!("{WRONG} {} {} does not exist", home.kind, home.name));
     }
-    let ready = platform.conditions.iter().find(|one| one.type_ == conditions::READY);
-    let release = match (&platform.release, &platform.wanted_release) {
+    let ready = home.conditions.iter().find(|one| one.type_ == conditions::READY);
+    let release = match (&home.release, &home.wanted_release) {
         (Some(running), Some(wanted)) if running != wanted => format!(", release {running} on the way to {wanted}"),
         (Some(running), _) => format!(", release {running}"),
         (None, Some(wanted)) => format!(", on the way to release {wanted}"),
         (None, None) => String::new(),
     };
-    let region = platform.region.as_deref().unwrap_or_default();
+    let region = home.region.as_deref().unwrap_or_default();
     Node {
-        text: format!("{} SharedPlatform {} in {region}{release}", ready.map_or(WAITING, mark), platform.name),
-        children: condition_leaves(&platform.conditions),
+        text: format!("{} {} {} in {region}{release}", ready.map_or(WAITING, mark), home.kind, home.name),
+        children: condition_leaves(&home.conditions),
     }
 }
 
@@ -171,6 +173,7 @@ mod tests {
         Observed {
             tenant: serde_json::from_value(tenant.clone()).unwrap(),
             platform: platform.map(|platform| serde_json::from_value(platform.clone()).unwrap()),
+            instance: None,
             config_map: None,
             events: vec![serde_json::from_value(event).unwrap()],
         }

@@ -1,38 +1,43 @@
 //! One service: its account, its Deployment, its Service and its disruption budget.
 
 use easycode_contract::runtime;
-use easycode_crds::{platform::ServiceSize, release::ReleasedService};
+use easycode_crds::release::ReleasedService;
 use serde_json::{Value, json};
 
-use super::{Blueprint, DATABASE_CLIENT, USER, base::IDENTITY, container_security, pod_security, secrets, workload};
-use crate::kubernetes::{
-    labels,
-    object::{Kind, Planned},
+use super::{
+    super::blueprint::{Autoscaling, ServiceSettings},
+    Blueprint, DATABASE_CLIENT, USER,
+    base::IDENTITY,
+    container_security, pod_security, secrets, workload,
 };
+use crate::kubernetes::object::{Kind, Planned};
 
 /// The account of a service, which holds no rights and whose token is not mounted.
 #[must_use]
 pub fn service_account(blueprint: &Blueprint, service: &str) -> Planned {
     let body = json!({
-        "metadata": { "labels": labels::of_platform(blueprint.name, service) },
+        "metadata": { "labels": blueprint.home.labels(service) },
         "automountServiceAccountToken": false,
     });
     Planned::new(Kind::ServiceAccount, &blueprint.namespace(), service, body)
 }
 
-/// The size of a service, by the spec or by default.
+/// Kinds of the objects of a service.
+pub const KINDS: [Kind; 5] =
+    [Kind::Service, Kind::Deployment, Kind::PodDisruptionBudget, Kind::ConfigMap, Kind::HorizontalPodAutoscaler];
+
+/// The objects that a service has by the blueprint, by kind and name.
 #[must_use]
-pub fn size(blueprint: &Blueprint, service: &str) -> ServiceSize {
-    let named = blueprint.spec.services.iter().find(|size| size.name == service).cloned();
-    named.unwrap_or_else(|| ServiceSize { name: service.to_owned(), replicas: 1, resources: None, connections: 10 })
+pub fn names(blueprint: &Blueprint, service: &ReleasedService) -> Vec<(Kind, String)> {
+    objects(blueprint, service, None).0.into_iter().map(|object| (object.kind, object.name)).collect()
 }
 
-/// Service, Deployment and disruption budget; `live` are the annotations of the Deployment that runs.
+/// Service, Deployment, disruption budget, and what else the service is given; `live` are the annotations of the Deployment that runs.
 #[must_use]
 pub fn objects(blueprint: &Blueprint, service: &ReleasedService, live: Option<&Value>) -> (Vec<Planned>, bool) {
     let namespace = blueprint.namespace();
-    let size = size(blueprint, &service.name);
-    let object_labels = labels::of_service(blueprint.name, &service.name, &blueprint.release.spec.version);
+    let settings = blueprint.settings_of(&service.name);
+    let object_labels = blueprint.home.service_labels(&service.name, &blueprint.release.spec.version);
     let selector = json!({ "app.kubernetes.io/name": service.name, "app.kubernetes.io/component": "service" });
     let budget = json!({
         "metadata": { "labels": object_labels },
@@ -46,29 +51,60 @@ pub fn objects(blueprint: &Blueprint, service: &ReleasedService, live: Option<&V
             "ports": [{ "name": "http", "port": runtime::API_PORT, "targetPort": "http", "protocol": "TCP" }],
         },
     });
-    let identity = &blueprint.spec.identity;
-    let inputs = json!({
-        "image": service.image,
+    let identity = blueprint.identity;
+    let mut inputs = json!({
+        "image": blueprint.image_of(service),
         "release": blueprint.release.spec.version,
-        "size": size,
+        "size": settings,
         "issuer": identity.issuer,
         "jwksUri": identity.jwks_uri,
         "requested": blueprint.requested,
     });
-    let rendered = deployment(blueprint, service, &size, &object_labels, &selector);
+    if !blueprint.nodes.is_any() {
+        inputs["nodes"] = json!(blueprint.nodes);
+    }
+    let rendered = deployment(blueprint, service, &settings, &object_labels, &selector);
     let (deployment, pending) =
         workload::keep_or_render(Kind::Deployment, &namespace, &service.name, &inputs, rendered, live);
-    let objects = vec![
+    let mut objects = vec![
         Planned::new(Kind::Service, &namespace, &service.name, endpoint),
         deployment,
         Planned::new(Kind::PodDisruptionBudget, &namespace, &service.name, budget),
     ];
+    objects.extend(files(blueprint, &settings, &object_labels));
+    objects.extend(settings.autoscaling.map(|bounds| autoscaler(&namespace, &service.name, bounds, &object_labels)));
     (objects, pending)
+}
+
+/// Name of the ConfigMap with a service's extra configuration.
+fn files_name(service: &str) -> String {
+    format!("{service}-extra")
+}
+
+fn files(blueprint: &Blueprint, settings: &ServiceSettings, object_labels: &Value) -> Option<Planned> {
+    let body = json!({ "metadata": { "labels": object_labels }, "data": settings.files });
+    let name = files_name(&settings.size.name);
+    (!settings.files.is_empty()).then(|| Planned::new(Kind::ConfigMap, &blueprint.namespace(), &name, body))
+}
+
+fn autoscaler(namespace: &str, service: &str, bounds: Autoscaling, object_labels: &Value) -> Planned {
+    let body = json!({
+        "metadata": { "labels": object_labels },
+        "spec": {
+            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": service },
+            "minReplicas": bounds.min_replicas,
+            "maxReplicas": bounds.max_replicas,
+            "metrics": [{ "type": "Resource", "resource": {
+                "name": "cpu", "target": { "type": "Utilization", "averageUtilization": bounds.target_cpu_percent },
+            } }],
+        },
+    });
+    Planned::new(Kind::HorizontalPodAutoscaler, namespace, service, body)
 }
 
 /// The environment of a service's container, the same for serving and for migrating.
 pub(crate) fn environment(blueprint: &Blueprint, service: &str, connections: u32) -> Vec<Value> {
-    let identity = &blueprint.spec.identity;
+    let identity = blueprint.identity;
     let namespace = blueprint.namespace();
     let jwks = identity.jwks_uri.clone().unwrap_or_else(|| runtime::JWKS_FILE.to_owned());
     [
@@ -90,12 +126,13 @@ pub(crate) fn environment(blueprint: &Blueprint, service: &str, connections: u32
 fn deployment(
     blueprint: &Blueprint,
     service: &ReleasedService,
-    size: &ServiceSize,
+    settings: &ServiceSettings,
     object_labels: &Value,
     selector: &Value,
 ) -> Value {
     let mut pod_labels = object_labels.clone();
     pod_labels[DATABASE_CLIENT] = "true".into();
+    let size = &settings.size;
     let resources = size.resources.as_ref().map_or_else(
         || json!({ "requests": { "cpu": "50m", "memory": "64Mi" }, "limits": { "memory": "256Mi" } }),
         |resources| json!(resources),
@@ -110,12 +147,18 @@ fn deployment(
         json!({ "name": "database", "mountPath": runtime::DATABASE_DIR, "readOnly": true }),
         json!({ "name": "token", "mountPath": "/var/run/secrets/easycode", "readOnly": true }),
     ];
-    if blueprint.spec.identity.jwks.is_some() {
+    if blueprint.identity.jwks.is_some() {
         volumes.push(json!({ "name": "identity", "configMap": { "name": IDENTITY } }));
         mounts.push(json!({ "name": "identity", "mountPath": "/etc/easycode/identity", "readOnly": true }));
     }
+    if !settings.files.is_empty() {
+        volumes.push(json!({ "name": "extra", "configMap": { "name": files_name(&service.name) } }));
+        mounts.push(json!({ "name": "extra", "mountPath": "/etc/easycode/extra", "readOnly": true }));
+    }
+    let mut variables = environment(blueprint, &service.name, size.connections);
+    variables.extend(settings.environment.iter().map(|(name, value)| json!({ "name": name, "value": value })));
     let probe = |path: &str, period: u32| json!({ "httpGet": { "path": path, "port": "admin" }, "periodSeconds": period, "failureThreshold": 3 });
-    json!({
+    let mut rendered = json!({
         "metadata": { "labels": object_labels },
         "spec": {
             "replicas": size.replicas,
@@ -137,9 +180,9 @@ fn deployment(
                     }],
                     "containers": [{
                         "name": "service",
-                        "image": service.image,
+                        "image": blueprint.image_of(service),
                         "imagePullPolicy": "IfNotPresent",
-                        "env": environment(blueprint, &service.name, size.connections),
+                        "env": variables,
                         "ports": [
                             { "name": "http", "containerPort": runtime::API_PORT, "protocol": "TCP" },
                             { "name": "admin", "containerPort": runtime::ADMIN_PORT, "protocol": "TCP" },
@@ -155,5 +198,15 @@ fn deployment(
                 },
             },
         },
-    })
+    });
+    if settings.autoscaling.is_some() {
+        rendered["spec"].as_object_mut().expect("a spec is an object").remove("replicas");
+    }
+    if !settings.files.is_empty() {
+        // So that a change of them rolls out.
+        rendered["spec"]["template"]["metadata"]["annotations"]["easycode.io/extra"] =
+            workload::short_hash(&json!(settings.files)).into();
+    }
+    workload::bind_to(&blueprint.nodes, &mut rendered);
+    rendered
 }

@@ -1,6 +1,6 @@
-//! What would change of a platform's objects. Pure.
+//! What would change of the objects of a platform or an instance. Pure.
 
-use easycode_crds::{Release, SharedPlatform, Tenant, release::ReleasedService};
+use easycode_crds::{Tenant, platform::ServiceStatus, release::ReleasedService};
 use kube::ResourceExt;
 
 use super::changes::{Change, Key, Live, Section, key_of};
@@ -9,37 +9,42 @@ use crate::{
         labels,
         object::{Kind, Planned},
     },
-    platform::plan::{self, Blueprint, Operator, migration, postgres, service, workload},
+    stack::{
+        blueprint::{Blueprint, Server},
+        plan::{self, migration, postgres, service, workload},
+    },
     tenant::placement::placed_on,
 };
 
-/// Plans a platform. `live` has what the cluster holds in its namespace, `tenants` are the cluster's.
+/// What the cluster knows of a stack.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// Whether it is being deleted.
+    pub leaving: bool,
+    /// Its services, by its status.
+    pub services: &'a [ServiceStatus],
+    /// All tenants.
+    pub tenants: &'a [Tenant],
+    /// The objects in its namespace.
+    pub live: &'a Live,
+}
+
+/// Plans a stack.
 #[must_use]
-pub fn section(
-    platform: &SharedPlatform,
-    release: Option<&Release>,
-    operator: &Operator,
-    tenants: &[Tenant],
-    live: &Live,
-) -> Section {
-    let mut section = Section { title: format!("SharedPlatform {}", platform.name_any()), ..Section::default() };
-    if platform.metadata.deletion_timestamp.is_some() {
+pub fn section(blueprint: &Blueprint, known: Known) -> Section {
+    let mut section = Section { title: blueprint.home.to_string(), ..Section::default() };
+    if known.leaving {
         section.notes.push("it is being deleted, so nothing of this is made".to_owned());
     }
-    let Some(release) = release else {
-        section.notes.push(format!("Release {} does not exist", platform.spec.release));
-        return section;
-    };
-    let blueprint = Blueprint::new(platform, release, operator);
-    let planned = plan::objects(platform, release, operator);
+    let planned = plan::objects(blueprint);
     for object in &planned {
-        let released = (object.kind == Kind::Job).then(|| released_by_job(&blueprint, &object.name)).flatten();
-        if released.is_some_and(|released| !is_due(platform, released, tenants)) {
+        let released = (object.kind == Kind::Job).then(|| released_by_job(blueprint, &object.name)).flatten();
+        if released.is_some_and(|released| !is_due(blueprint, released, known)) {
             continue;
         }
-        let present = live.get(&key(object));
+        let present = known.live.get(&key(object));
         let (object, pending) = match present {
-            Some(present) => as_applied(&blueprint, object, &workload::annotations(present)),
+            Some(present) => as_applied(blueprint, object, &workload::annotations(present)),
             None => (object.clone(), false),
         };
         let mut change = Change::of(&object, present);
@@ -51,8 +56,14 @@ pub fn section(
         }
         section.changes.push(change);
     }
-    section.changes.extend(removals(&planned, live));
+    section.changes.extend(removals(&planned, known.live));
     section
+}
+
+/// What is said of a stack whose release does not exist.
+#[must_use]
+pub fn without_release(title: String, release: &str) -> Section {
+    Section { title, notes: vec![format!("Release {release} does not exist")], ..Section::default() }
 }
 
 fn key(object: &Planned) -> Key {
@@ -60,28 +71,27 @@ fn key(object: &Planned) -> Key {
 }
 
 fn released_by_job<'a>(blueprint: &Blueprint<'a>, job: &str) -> Option<&'a ReleasedService> {
-    blueprint.services().iter().find(|released| migration::job_name(released) == job)
+    blueprint.services().into_iter().find(|released| migration::job_name(blueprint, released) == job)
 }
 
-/// Whether the service's migrations are still to run, as far as the status of platform and tenants tells.
-fn is_due(platform: &SharedPlatform, released: &ReleasedService, tenants: &[Tenant]) -> bool {
-    let services = platform.status.iter().flat_map(|status| &status.services);
-    let published = services.filter(|one| one.service == released.name).map(|one| one.schema_version).max();
-    let name = platform.name_any();
+/// Whether the service's migrations are still to run, as far as the status of the stack and its tenants tells.
+fn is_due(blueprint: &Blueprint, released: &ReleasedService, known: Known) -> bool {
+    let services = known.services.iter().filter(|one| one.service == released.name);
+    let published = services.map(|one| one.schema_version).max();
     let is_behind = |tenant: &Tenant| {
         let schemas = tenant.status.iter().flat_map(|status| &status.services);
-        placed_on(tenant) == Some(&name)
+        placed_on(tenant).as_ref() == Some(&blueprint.home)
             && schemas.filter(|one| one.service == released.name).any(|one| Some(one.schema_version) < published)
     };
-    published.is_none_or(|version| version < released.schema_version) || tenants.iter().any(is_behind)
+    published.is_none_or(|version| version < released.schema_version) || known.tenants.iter().any(is_behind)
 }
 
 /// The object as the operator would apply it over the live one, which keeps a workload's rendering where it may, and
 /// whether another rendering waits.
 fn as_applied(blueprint: &Blueprint, object: &Planned, annotations: &serde_json::Value) -> (Planned, bool) {
-    let (rendered, pending) = match object.kind {
-        Kind::StatefulSet => postgres::objects(blueprint, Some(annotations)),
-        Kind::Deployment => match blueprint.services().iter().find(|released| released.name == object.name) {
+    let (rendered, pending) = match (object.kind, &blueprint.server) {
+        (Kind::StatefulSet, Server::Embedded(settings)) => postgres::objects(blueprint, settings, Some(annotations)),
+        (Kind::Deployment, _) => match blueprint.services().into_iter().find(|released| released.name == object.name) {
             Some(released) => service::objects(blueprint, released, Some(annotations)),
             None => return (object.clone(), false),
         },
@@ -91,14 +101,14 @@ fn as_applied(blueprint: &Blueprint, object: &Planned, annotations: &serde_json:
     (kept.unwrap_or_else(|| object.clone()), pending)
 }
 
-/// What the operator would take away: the workloads of services that the release lacks, and an Ingress that the spec no
+/// What the operator would take away: the workloads of services that are no longer to run, and an Ingress that the spec no
 /// longer asks for.
 fn removals(planned: &[Planned], live: &Live) -> Vec<Change> {
     let is_planned = |key: &Key| planned.iter().any(|object| object.kind == key.0 && object.name == key.2);
     live.iter()
         .filter(|((kind, ..), object)| match kind {
             Kind::Ingress => true,
-            Kind::Deployment | Kind::Service | Kind::PodDisruptionBudget => {
+            kind if service::KINDS.contains(kind) => {
                 object.labels().get("app.kubernetes.io/component").is_some_and(|component| component == "service")
             }
             _ => false,
@@ -111,10 +121,15 @@ fn removals(planned: &[Planned], live: &Live) -> Vec<Change> {
 
 #[cfg(test)]
 mod tests {
+    use easycode_crds::{Release, SharedPlatform};
     use serde_json::json;
 
     use super::*;
-    use crate::cli::plan::changes::Sign;
+    use crate::{
+        cli::plan::changes::Sign,
+        platform::plan::blueprint,
+        stack::{blueprint::Operator, home::Home},
+    };
 
     fn operator() -> Operator {
         Operator { namespace: "o".into(), service_account: "o".into(), namespace_role: "o".into() }
@@ -133,8 +148,15 @@ mod tests {
         Release::new("r1", serde_json::from_value(json!({ "version": "1.0.0", "services": services })).unwrap())
     }
 
+    fn section(platform: &SharedPlatform, release: &Release, tenants: &[Tenant], live: &Live) -> Section {
+        let operator = operator();
+        let services = platform.status.as_ref().map(|status| status.services.as_slice()).unwrap_or_default();
+        let known = Known { leaving: false, services, tenants, live };
+        super::section(&blueprint(platform, release, &operator), known)
+    }
+
     fn applied(section_of: &Release) -> Live {
-        plan::objects(&platform(&json!([])), section_of, &operator())
+        plan::objects(&blueprint(&platform(&json!([])), section_of, &operator()))
             .iter()
             .filter(|object| object.kind != Kind::Job)
             .map(|object| (key(object), serde_json::from_value(object.body.clone()).unwrap()))
@@ -149,7 +171,7 @@ mod tests {
     fn at_rest_nothing_changes_and_migrations_that_have_run_are_not_shown() {
         let published = json!([{ "service": "tenant-service", "schemaVersion": 2 }]);
         let release = release("a:1");
-        let section = section(&platform(&published), Some(&release), &operator(), &[], &applied(&release));
+        let section = section(&platform(&published), &release, &[], &applied(&release));
         assert!(section.changes.len() > 10);
         assert_eq!(signs(&section, Sign::Keep).len(), section.changes.len());
     }
@@ -161,7 +183,7 @@ mod tests {
         let services = json!([{ "service": "tenant-service", "schemaVersion": 1 }]);
         tenant.status = Some(serde_json::from_value(json!({ "platform": "eu1", "services": services })).unwrap());
         let release = release("a:1");
-        let section = section(&platform(&published), Some(&release), &operator(), &[tenant], &applied(&release));
+        let section = section(&platform(&published), &release, &[tenant], &applied(&release));
         let created = signs(&section, Sign::Create);
         assert!(
             matches!(created.as_slice(), [job] if job.starts_with("Job easycode-platform-eu1/migrate-tenant-service-"))
@@ -171,8 +193,7 @@ mod tests {
     #[test]
     fn a_new_image_changes_the_workload_alone() {
         let published = json!([{ "service": "tenant-service", "schemaVersion": 2 }]);
-        let section =
-            section(&platform(&published), Some(&release("a:2")), &operator(), &[], &applied(&release("a:1")));
+        let section = section(&platform(&published), &release("a:2"), &[], &applied(&release("a:1")));
         assert_eq!(signs(&section, Sign::Change), ["Deployment easycode-platform-eu1/tenant-service"]);
         let change = section.changes.iter().find(|change| change.sign == Sign::Change).unwrap();
         assert_eq!(change.details, ["spec.template.spec.containers[0].image"]);
@@ -194,7 +215,7 @@ mod tests {
         let mark = format!("{inputs}.{}", workload::short_hash(&rendering));
         older.annotations_mut().insert(labels::INPUTS.into(), mark);
 
-        let section = section(&platform(&published), Some(&release), &operator(), &[], &live);
+        let section = section(&platform(&published), &release, &[], &live);
         assert_eq!(signs(&section, Sign::Keep).len(), section.changes.len());
         let waiting: Vec<_> = section.changes.iter().filter(|change| !change.details.is_empty()).collect();
         assert!(matches!(waiting.as_slice(), [change] if change.details[0].contains("renders it differently")));
@@ -205,12 +226,12 @@ mod tests {
         let published = json!([{ "service": "tenant-service", "schemaVersion": 2 }]);
         let release = release("a:1");
         let mut live = applied(&release);
-        for kind in [Kind::Deployment, Kind::ConfigMap] {
-            let labels = labels::of_service("eu1", "pos", "0.9.0");
+        for kind in [Kind::Deployment, Kind::StatefulSet] {
+            let labels = Home::Platform("eu1".to_owned()).service_labels("pos", "0.9.0");
             let body = Planned::new(kind, "easycode-platform-eu1", "pos", json!({ "metadata": { "labels": labels } }));
             live.insert(key(&body), serde_json::from_value(body.body).unwrap());
         }
-        let section = section(&platform(&published), Some(&release), &operator(), &[], &live);
+        let section = section(&platform(&published), &release, &[], &live);
         assert_eq!(signs(&section, Sign::Delete), ["Deployment easycode-platform-eu1/pos"]);
     }
 }

@@ -1,9 +1,9 @@
-//! Snapshots of what is planned for platforms: read them to see what the operator makes.
+//! Snapshots of what is planned for platforms and instances: read them to see what the operator makes.
 
 use std::sync::Arc;
 
 use easycode_crds::SharedPlatform;
-use easycode_operator::platform::plan;
+use easycode_operator::{instance, platform::plan::blueprint, stack::plan::objects};
 use kube::ResourceExt;
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn the_platforms_of_the_examples() {
     assert!(!catalogue.platforms.is_empty());
     for platform in &catalogue.platforms {
         let release = catalogue.release(&platform.spec.release).expect("the examples have the platform's release");
-        let objects = plan::objects(platform, release, &operator());
+        let objects = objects(&blueprint(platform, release, &operator()));
         assert_snapshot(&format!("platform-{}", platform.name_any()), &objects_text(&objects));
     }
 }
@@ -40,8 +40,21 @@ fn a_platform_that_uses_what_the_example_does_not() {
     let mut other: SharedPlatform = Arc::unwrap_or_clone(Arc::clone(example));
     other.spec = serde_json::from_value(spec).unwrap();
 
-    let planned_before = plan::objects(example, release, &operator());
-    let mut objects = plan::objects(&other, release, &operator());
+    let planned_before = objects(&blueprint(example, release, &operator()));
+    let mut objects = objects(&blueprint(&other, release, &operator()));
     objects.retain(|object| !planned_before.contains(object));
     assert_snapshot("platform-with-external-database-and-ingress", &objects_text(&objects));
+}
+
+#[test]
+fn the_instances_of_the_examples() {
+    let catalogue = catalogue();
+    assert!(!catalogue.instances.is_empty());
+    for instance in &catalogue.instances {
+        let release = catalogue.release(&instance.spec.release.name).expect("the examples have the instance's release");
+        let tenant = catalogue.tenant(&instance.spec.tenant_ref.name);
+        let operator = operator();
+        let objects = objects(&instance::plan::blueprint(instance, tenant, release, &operator));
+        assert_snapshot(&format!("instance-{}", instance.name_any()), &objects_text(&objects));
+    }
 }

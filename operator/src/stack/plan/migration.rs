@@ -5,26 +5,23 @@ use easycode_crds::release::ReleasedService;
 use serde_json::json;
 
 use super::{Blueprint, DATABASE_CLIENT, USER, container_security, pod_security, secrets, service, workload};
-use crate::kubernetes::{
-    labels,
-    object::{Kind, Planned},
-};
+use crate::kubernetes::object::{Kind, Planned};
 
 /// Name of the job of a service's image and schema version.
 #[must_use]
-pub fn job_name(released: &ReleasedService) -> String {
-    let identity = json!([released.image, released.schema_version]);
+pub fn job_name(blueprint: &Blueprint, released: &ReleasedService) -> String {
+    let identity = json!([blueprint.image_of(released), released.schema_version]);
     format!("migrate-{}-{}", released.name, workload::short_hash(&identity))
 }
 
 /// The job.
 #[must_use]
 pub fn job(blueprint: &Blueprint, released: &ReleasedService) -> Planned {
-    let mut object_labels = labels::of_service(blueprint.name, &released.name, &blueprint.release.spec.version);
+    let mut object_labels = blueprint.home.service_labels(&released.name, &blueprint.release.spec.version);
     object_labels["app.kubernetes.io/component"] = "migration".into();
     let mut pod_labels = object_labels.clone();
     pod_labels[DATABASE_CLIENT] = "true".into();
-    let body = json!({
+    let mut body = json!({
         "metadata": { "labels": object_labels },
         "spec": {
             "backoffLimit": 3,
@@ -41,7 +38,7 @@ pub fn job(blueprint: &Blueprint, released: &ReleasedService) -> Planned {
                     "securityContext": pod_security(USER),
                     "containers": [{
                         "name": "migrate",
-                        "image": released.image,
+                        "image": blueprint.image_of(released),
                         "imagePullPolicy": "IfNotPresent",
                         "args": [runtime::MIGRATE_COMMAND],
                         "env": service::environment(blueprint, &released.name, 5),
@@ -56,5 +53,6 @@ pub fn job(blueprint: &Blueprint, released: &ReleasedService) -> Planned {
             },
         },
     });
-    Planned::new(Kind::Job, &blueprint.namespace(), &job_name(released), body)
+    workload::bind_to(&blueprint.nodes, &mut body);
+    Planned::new(Kind::Job, &blueprint.namespace(), &job_name(blueprint, released), body)
 }

@@ -1,14 +1,10 @@
 //! Network policies: nothing may talk to anything, except what is listed here.
 
 use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
-use easycode_crds::platform::Provider;
 use serde_json::{Value, json};
 
-use super::{Blueprint, DATABASE_CLIENT, postgres};
-use crate::kubernetes::{
-    labels,
-    object::{Kind, Planned},
-};
+use super::{Blueprint, DATABASE_CLIENT, Server, cloudnative_pg, postgres};
+use crate::kubernetes::object::{Kind, Planned};
 
 /// Label with the name of what a pod runs.
 const NAME_LABEL: &str = "app.kubernetes.io/name";
@@ -25,7 +21,7 @@ fn any_address() -> Value {
     json!([{ "ipBlock": { "cidr": "0.0.0.0/0" } }, { "ipBlock": { "cidr": "::/0" } }])
 }
 
-/// All policies of a platform. `database_port` is where an external Postgres listens.
+/// All policies of a stack. `database_port` is where an external Postgres listens.
 #[must_use]
 pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
     let service_pods = json!({ "matchLabels": { "app.kubernetes.io/component": "service" } });
@@ -68,7 +64,7 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
         ),
     ];
     policies.extend(to_database(blueprint, database_port));
-    if let Some(ingress) = &blueprint.spec.ingress {
+    if let Some(ingress) = &blueprint.entrance {
         policies.push((
             "services-from-ingress-controller",
             json!({
@@ -80,7 +76,7 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
             }),
         ));
     }
-    if blueprint.spec.identity.jwks_uri.is_some() {
+    if blueprint.identity.jwks_uri.is_some() {
         policies.push((
             "services-to-issuer",
             json!({
@@ -89,11 +85,21 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
             }),
         ));
     }
+    if !blueprint.bounds.egress.is_empty() {
+        let to = |(cidr, ports): &(String, Vec<u16>)| {
+            let ports: Vec<_> = ports.iter().map(|port| tcp(*port)).collect();
+            json!({ "to": [{ "ipBlock": { "cidr": cidr } }], "ports": ports })
+        };
+        let egress: Vec<_> = blueprint.bounds.egress.iter().map(to).collect();
+        policies.push((
+            "services-to-addresses",
+            json!({ "podSelector": service_pods, "policyTypes": ["Egress"], "egress": egress }),
+        ));
+    }
     policies
         .into_iter()
         .map(|(name, spec)| {
-            let body =
-                json!({ "metadata": { "labels": labels::of_platform(blueprint.name, "network") }, "spec": spec });
+            let body = json!({ "metadata": { "labels": blueprint.home.labels("network") }, "spec": spec });
             Planned::new(Kind::NetworkPolicy, &blueprint.namespace(), name, body)
         })
         .collect()
@@ -101,38 +107,58 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
 
 /// Who may connect to the database: its clients, and the operator.
 fn to_database(blueprint: &Blueprint, port: u16) -> Vec<(&'static str, Value)> {
-    let mut policies = Vec::new();
     let clients = json!({ "matchLabels": { DATABASE_CLIENT: "true" } });
-    if blueprint.spec.database.provider == Provider::Embedded {
-        policies.push((
+    let (label, name) = match &blueprint.server {
+        Server::Embedded(_) => (NAME_LABEL, postgres::NAME),
+        Server::CloudNativePg(_) => (cloudnative_pg::POD_LABEL, cloudnative_pg::NAME),
+        Server::External(_) => {
+            let egress = json!([{ "to": any_address(), "ports": [tcp(port)] }]);
+            return vec![(
+                "clients-to-postgres",
+                json!({ "podSelector": clients, "policyTypes": ["Egress"], "egress": egress }),
+            )];
+        }
+    };
+    let servers = json!({ "matchLabels": { label: name } });
+    let operator = json!({
+        "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": blueprint.operator.namespace } },
+        "podSelector": { "matchLabels": { NAME_LABEL: "easycode-operator" } },
+    });
+    let mut policies = vec![
+        (
             "postgres-from-clients",
             json!({
-                "podSelector": { "matchLabels": { NAME_LABEL: postgres::NAME } }, "policyTypes": ["Ingress"],
-                "ingress": [{
-                    "from": [
-                        pods(DATABASE_CLIENT, "true"),
-                        {
-                            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": blueprint.operator.namespace } },
-                            "podSelector": { "matchLabels": { NAME_LABEL: "easycode-operator" } },
-                        },
-                    ],
-                    "ports": [tcp(5432)],
-                }],
+                "podSelector": servers, "policyTypes": ["Ingress"],
+                "ingress": [{ "from": [pods(DATABASE_CLIENT, "true"), operator], "ports": [tcp(5432)] }],
             }),
-        ));
-        policies.push((
+        ),
+        (
             "clients-to-postgres",
             json!({
                 "podSelector": clients, "policyTypes": ["Egress"],
-                "egress": [{ "to": [pods(NAME_LABEL, postgres::NAME)], "ports": [tcp(5432)] }],
+                "egress": [{ "to": [pods(label, name)], "ports": [tcp(5432)] }],
             }),
-        ));
-    } else {
+        ),
+    ];
+    if let Server::CloudNativePg(settings) = &blueprint.server {
+        // Replicas follow each other, CloudNativePG looks after them, and they tell the API server how they are.
+        let cnpg =
+            json!({ "namespaceSelector": {}, "podSelector": { "matchLabels": { NAME_LABEL: "cloudnative-pg" } } });
+        let mut ports = vec![tcp(443), tcp(6443)];
+        if settings.backup.is_some() {
+            ports.extend([tcp(80), tcp(9000)]);
+        }
         policies.push((
-            "clients-to-postgres",
+            "postgres-replicas",
             json!({
-                "podSelector": clients, "policyTypes": ["Egress"],
-                "egress": [{ "to": any_address(), "ports": [tcp(port)] }],
+                "podSelector": servers, "policyTypes": ["Ingress", "Egress"],
+                "ingress": [
+                    { "from": [pods(label, name), cnpg], "ports": [tcp(5432), tcp(cloudnative_pg::STATUS_PORT)] },
+                ],
+                "egress": [
+                    { "to": [pods(label, name)], "ports": [tcp(5432), tcp(cloudnative_pg::STATUS_PORT)] },
+                    { "to": any_address(), "ports": ports },
+                ],
             }),
         ));
     }

@@ -5,10 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Blueprint, container_security, pod_security, workload};
 use crate::{
-    kubernetes::{
-        labels,
-        object::{Kind, Planned},
-    },
+    kubernetes::object::{Kind, Planned},
     postgres::credentials::Credentials,
 };
 
@@ -16,7 +13,8 @@ use crate::{
 pub(crate) const NAME: &str = "postgres";
 /// Secret with the operator's login.
 pub(crate) const OPERATOR_SECRET: &str = "postgres-operator";
-const OPERATOR_LOGIN: &str = "easycode_operator";
+/// The operator's login.
+pub(crate) const OPERATOR_LOGIN: &str = "easycode_operator";
 /// The user that the official image has, too.
 const USER: i64 = 999;
 const START: &str = include_str!("postgres_start.sh");
@@ -43,10 +41,9 @@ pub fn operator_credentials(namespace: &str, password: &str) -> Credentials {
 
 /// Service, configuration and StatefulSet.
 #[must_use]
-pub fn objects(blueprint: &Blueprint, live: Option<&Value>) -> (Vec<Planned>, bool) {
+pub fn objects(blueprint: &Blueprint, settings: &EmbeddedDatabase, live: Option<&Value>) -> (Vec<Planned>, bool) {
     let namespace = blueprint.namespace();
-    let settings = blueprint.spec.database.embedded.clone().unwrap_or_default();
-    let object_labels = labels::of_platform(blueprint.name, NAME);
+    let object_labels = blueprint.home.labels(NAME);
     let service = json!({
         "metadata": { "labels": object_labels },
         "spec": {
@@ -55,13 +52,17 @@ pub fn objects(blueprint: &Blueprint, live: Option<&Value>) -> (Vec<Planned>, bo
             "ports": [{ "name": "postgres", "port": 5432, "targetPort": 5432, "protocol": "TCP" }],
         },
     });
-    let inputs = json!({
+    let mut inputs = json!({
         "settings": settings,
         "release": blueprint.release.spec.version,
         "requested": blueprint.requested,
     });
-    let configuration = configuration(&settings);
-    let mut rendered = stateful_set(&settings, &object_labels);
+    if !blueprint.nodes.is_any() {
+        inputs["nodes"] = json!(blueprint.nodes);
+    }
+    let configuration = configuration(settings);
+    let mut rendered = stateful_set(settings, &object_labels);
+    workload::bind_to(&blueprint.nodes, &mut rendered);
     // So that a change of the settings reaches the running server.
     rendered["spec"]["template"]["metadata"]["annotations"]["easycode.io/configuration"] =
         workload::short_hash(&json!([configuration, HBA])).into();

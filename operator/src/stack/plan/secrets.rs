@@ -1,4 +1,4 @@
-//! The Secrets of a platform: one a login. A password is made once and kept.
+//! The Secrets of a stack: one a login. A password is made once and kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,16 +8,15 @@ use serde_json::json;
 
 use super::Blueprint;
 use crate::{
-    kubernetes::{
-        labels,
-        object::{Kind, Planned},
-    },
+    kubernetes::object::{Kind, Planned},
     postgres::{credentials::Credentials, setup::ServiceLogins},
 };
 
 /// Secrets by name, as read.
 pub type Secrets = BTreeMap<String, BTreeMap<String, ByteString>>;
 
+/// Secret with the operator's login as CloudNativePG takes it.
+pub(crate) const CLOUD_NATIVE_LOGIN: &str = "postgres-login";
 const MIGRATION_PREFIX: &str = "database-mig-";
 
 /// Secret that a service's pods mount.
@@ -50,14 +49,30 @@ fn generate() -> String {
 /// The Secret of a login, if it differs from what is there.
 #[must_use]
 pub fn planned(blueprint: &Blueprint, name: &str, credentials: &Credentials, present: &Secrets) -> Option<Planned> {
-    let fields = credentials.to_fields();
+    with_fields(blueprint, name, "Opaque", credentials.to_fields(), present)
+}
+
+/// The operator's login as CloudNativePG takes it, if it differs from what is there.
+#[must_use]
+pub fn cloud_native_login(blueprint: &Blueprint, user: &str, password: &str, present: &Secrets) -> Option<Planned> {
+    let fields = [("username", user), ("password", password)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    with_fields(blueprint, CLOUD_NATIVE_LOGIN, "kubernetes.io/basic-auth", fields.into(), present)
+}
+
+fn with_fields(
+    blueprint: &Blueprint,
+    name: &str,
+    type_: &str,
+    fields: BTreeMap<String, String>,
+    present: &Secrets,
+) -> Option<Planned> {
     let same = present.get(name).is_some_and(|data| {
         data.len() == fields.len()
             && fields.iter().all(|(key, value)| data.get(key).is_some_and(|one| one.0 == value.as_bytes()))
     });
     let body = json!({
-        "metadata": { "labels": labels::of_platform(blueprint.name, "credentials") },
-        "type": "Opaque",
+        "metadata": { "labels": blueprint.home.labels("credentials") },
+        "type": type_,
         "data": fields.into_iter().map(|(key, value)| (key, ByteString(value.into_bytes()))).collect::<BTreeMap<_, _>>(),
     });
     (!same).then(|| Planned::new(Kind::Secret, &blueprint.namespace(), name, body))

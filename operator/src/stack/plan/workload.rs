@@ -5,10 +5,22 @@ use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::super::blueprint::Nodes;
 use crate::kubernetes::{
     labels,
     object::{Kind, Planned},
 };
+
+/// Binds the pods of a workload's template to nodes.
+pub fn bind_to(nodes: &Nodes, rendered: &mut Value) {
+    let pod = &mut rendered["spec"]["template"]["spec"];
+    if !nodes.selector.is_empty() {
+        pod["nodeSelector"] = json!(nodes.selector);
+    }
+    if !nodes.tolerations.is_empty() {
+        pod["tolerations"] = json!(nodes.tolerations);
+    }
+}
 
 /// Hash of a document, short enough for a name.
 ///

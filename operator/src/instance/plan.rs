@@ -1,0 +1,198 @@
+//! The blueprint of an instance, as a pure function of its spec, its tenant and its release.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use easycode_contract::runtime;
+use easycode_crds::{
+    DedicatedInstance, Release, Tenant,
+    instance::{ContainerLimits, Ingress, Provider, Quota, ServiceOverride},
+    platform::ServiceSize,
+};
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+use crate::{
+    kubernetes::labels,
+    stack::{
+        blueprint::{
+            Autoscaling, Blueprint, Bounds, Certificate, Entrance, Nodes, Operator, Route, Server, ServiceSettings,
+        },
+        home::Home,
+    },
+};
+
+/// Label of a node with its region.
+const REGION: &str = "topology.kubernetes.io/region";
+
+/// The stack that the instance asks for.
+#[must_use]
+pub fn blueprint<'a>(
+    instance: &'a DedicatedInstance,
+    tenant: Option<&Tenant>,
+    release: &'a Release,
+    operator: &'a Operator,
+) -> Blueprint<'a> {
+    let spec = &instance.spec;
+    let mut selector = spec.location.node_selector.clone();
+    selector.insert(REGION.to_owned(), spec.location.region.clone());
+    let egress = spec.isolation.egress.iter().map(|one| (one.cidr.clone(), one.ports.clone())).collect();
+    Blueprint {
+        home: Home::Instance(instance.name_any()),
+        release,
+        wanted: Some(wanted(instance, tenant)),
+        server: server(instance),
+        entrance: spec.ingress.as_ref().map(entrance),
+        identity: &spec.identity,
+        settings: spec.services.iter().map(settings).collect(),
+        nodes: Nodes { selector, tolerations: spec.location.tolerations.clone() },
+        bounds: Bounds {
+            quota: spec.isolation.quota.as_ref().map(quota).unwrap_or_default(),
+            limits: spec.isolation.limits.as_ref().map(|limits| vec![container_limits(limits)]).unwrap_or_default(),
+            egress,
+        },
+        operator,
+        requested: instance.annotations().get(labels::APPLY_PENDING).map(String::as_str),
+    }
+}
+
+/// The services to run: those that the tenant is entitled to. While there is no tenant, what runs stays: its object may be
+/// on its way back from a backup.
+fn wanted(instance: &DedicatedInstance, tenant: Option<&Tenant>) -> BTreeSet<String> {
+    let mut wanted = BTreeSet::from([runtime::TENANT_SERVICE.to_owned()]);
+    if let Some(tenant) = tenant {
+        wanted.extend(tenant.spec.entitlements.iter().map(|one| one.service.clone()));
+    } else {
+        let running = instance.status.iter().flat_map(|status| &status.services);
+        wanted.extend(running.map(|one| one.service.clone()));
+    }
+    wanted
+}
+
+fn server(instance: &DedicatedInstance) -> Server {
+    let database = &instance.spec.database;
+    match (database.provider, &database.external) {
+        (Provider::External, Some(external)) => Server::External(external.secret_ref.clone()),
+        (Provider::CloudNativePg, _) => Server::CloudNativePg(database.cloud_native_pg.clone().unwrap_or_default()),
+        _ => Server::Embedded(database.embedded.clone().unwrap_or_default()),
+    }
+}
+
+fn entrance(ingress: &Ingress) -> Entrance {
+    let route = match &ingress.gateway_ref {
+        Some(gateway) => Route::Gateway {
+            namespace: gateway.namespace.clone(),
+            name: gateway.name.clone(),
+            section: gateway.section_name.clone(),
+        },
+        None => Route::Ingress { class: ingress.class_name.clone().unwrap_or_default() },
+    };
+    let made = |annotation, issuer: &String| Certificate::CertManager {
+        annotation,
+        issuer: issuer.clone(),
+        secret: "ingress-certificate".to_owned(),
+    };
+    let certificate = ingress.tls.as_ref().and_then(|tls| {
+        let given = tls.secret_name.clone().map(Certificate::Secret);
+        given
+            .or_else(|| tls.cluster_issuer.as_ref().map(|name| made("cert-manager.io/cluster-issuer", name)))
+            .or_else(|| tls.issuer.as_ref().map(|name| made("cert-manager.io/issuer", name)))
+    });
+    Entrance {
+        host: ingress.host.clone(),
+        route,
+        controller_namespace: ingress.controller_namespace.clone(),
+        certificate,
+    }
+}
+
+/// Where the instance is reached from outside. Behind a Gateway its listener decides on TLS, which is taken to be there.
+#[must_use]
+pub fn endpoint(instance: &DedicatedInstance) -> Option<String> {
+    let ingress = instance.spec.ingress.as_ref()?;
+    let scheme = if ingress.tls.is_some() || ingress.gateway_ref.is_some() { "https" } else { "http" };
+    Some(format!("{scheme}://{}", ingress.host))
+}
+
+fn settings(service: &ServiceOverride) -> ServiceSettings {
+    ServiceSettings {
+        size: ServiceSize {
+            name: service.name.clone(),
+            replicas: service.replicas.unwrap_or(1),
+            resources: service.resources.clone(),
+            connections: service.connections,
+        },
+        autoscaling: service.autoscaling.as_ref().map(|bounds| Autoscaling {
+            min_replicas: bounds.min_replicas,
+            max_replicas: bounds.max_replicas,
+            target_cpu_percent: bounds.target_cpu_percent,
+        }),
+        environment: service.env.iter().map(|one| (one.name.clone(), one.value.clone())).collect(),
+        files: service.config.clone(),
+        image: service.image.clone(),
+    }
+}
+
+fn quota(quota: &Quota) -> BTreeMap<String, String> {
+    let mut hard = BTreeMap::new();
+    let mut set = |keys: &[&str], value: Option<String>| {
+        if let Some(value) = value {
+            hard.extend(keys.iter().map(|key| ((*key).to_owned(), value.clone())));
+        }
+    };
+    set(&["requests.cpu", "limits.cpu"], quota.cpu.as_ref().map(|amount| amount.0.clone()));
+    set(&["requests.memory", "limits.memory"], quota.memory.as_ref().map(|amount| amount.0.clone()));
+    set(&["requests.storage"], quota.storage.as_ref().map(|amount| amount.0.clone()));
+    set(&["pods"], quota.pods.map(|pods| pods.to_string()));
+    hard
+}
+
+fn container_limits(limits: &ContainerLimits) -> Value {
+    let mut bounds = json!({ "type": "Container" });
+    let mut set =
+        |field: &str, resource: &str, amount: Option<&k8s_openapi::apimachinery::pkg::api::resource::Quantity>| {
+            if let Some(amount) = amount {
+                bounds[field][resource] = amount.0.as_str().into();
+            }
+        };
+    for (resource, default, max) in
+        [("cpu", &limits.default_cpu, &limits.max_cpu), ("memory", &limits.default_memory, &limits.max_memory)]
+    {
+        set("default", resource, default.as_ref());
+        set("defaultRequest", resource, default.as_ref());
+        set("max", resource, max.as_ref());
+    }
+    bounds
+}
+
+/// What differs from the standard, a sentence each.
+#[must_use]
+pub fn deviations(instance: &DedicatedInstance) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for service in &instance.spec.services {
+        let name = &service.name;
+        if let Some(image) = &service.image {
+            sentences.push(format!("{name} runs image {image} instead of the release's"));
+        }
+        if !service.env.is_empty() {
+            let names: Vec<_> = service.env.iter().map(|one| one.name.as_str()).collect();
+            sentences.push(format!("{name} has environment of its own: {}", names.join(", ")));
+        }
+        if !service.config.is_empty() {
+            let files: Vec<_> = service.config.keys().map(String::as_str).collect();
+            sentences.push(format!("{name} has configuration of its own: {}", files.join(", ")));
+        }
+        if let Some(bounds) = &service.autoscaling {
+            sentences.push(format!("{name} has from {} to {} replicas", bounds.min_replicas, bounds.max_replicas));
+        }
+        if let Some(replicas) = service.replicas.filter(|replicas| *replicas != 1) {
+            sentences.push(format!("{name} has {replicas} replicas"));
+        }
+        if service.resources.is_some() {
+            sentences.push(format!("{name} has resources of its own"));
+        }
+    }
+    for egress in &instance.spec.isolation.egress {
+        sentences.push(format!("services may connect to {}", egress.cidr));
+    }
+    sentences
+}

@@ -1,0 +1,155 @@
+//! Turns what was found into the instance's status and events. Writes only what changed.
+
+use easycode_crds::{
+    DedicatedInstance, DedicatedInstanceStatus,
+    conditions::{self, Finding, reason},
+    instance::DatabaseStatus,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+};
+
+use super::{observe::Observed, plan, window};
+use crate::{
+    runtime::{context::Context, error::Error},
+    stack::{
+        apply::Applied,
+        home::Home,
+        status::{self as stack, Held},
+    },
+    tenant::placement::placed_on,
+};
+
+/// Reports the outcome of a reconcile, and lets the tenant go on if what it waits for has changed.
+pub async fn report(
+    instance: &DedicatedInstance,
+    observed: &Observed,
+    applied: &Applied,
+    held: Option<&Held>,
+    context: &Context,
+) -> Result<(), Error> {
+    let home = Home::Instance(instance.name_any());
+    let mut findings = applied.findings.clone();
+    findings.push(bound(instance, observed, &home));
+    findings.push(pending(instance, applied));
+    findings.extend(match held {
+        Some(held) => held.findings(),
+        None => stack::summary(&findings, applied.fault.as_ref()),
+    });
+    let before = instance.status.clone().unwrap_or_default();
+    let generation = instance.metadata.generation;
+    let release = applied.running.clone().or_else(|| before.release.clone());
+    let known = [&observed.wanted, &observed.running].into_iter().flatten();
+    let version = known
+        .filter(|one| Some(one.name_any()) == release)
+        .map(|one| one.spec.version.clone())
+        .next()
+        .or_else(|| before.version.clone());
+    let after = DedicatedInstanceStatus {
+        observed_generation: generation,
+        conditions: conditions::merge(&before.conditions, &findings, generation, &Time(Timestamp::now())),
+        namespace: Some(home.namespace()),
+        tenant: Some(instance.spec.tenant_ref.name.clone()),
+        release,
+        version,
+        endpoint: plan::endpoint(instance),
+        database: Some(database(instance, &findings, &before, &home, context)),
+        services: if applied.services.is_empty() { before.services.clone() } else { applied.services.clone() },
+        deviations: plan::deviations(instance),
+        ..before.clone()
+    };
+    write(instance, &after, context).await?;
+    stack::tell(instance, &before.conditions, &findings, context).await;
+    if before.observed_generation != after.observed_generation {
+        for release in context.releases.state() {
+            context.triggers.release(&release.name_any());
+        }
+    }
+    let first = context.databases.visit(&home);
+    if first || applied.connected || matters(&before) != matters(&after) {
+        context.triggers.tenant(&instance.spec.tenant_ref.name);
+    }
+    Ok(())
+}
+
+/// What the tenant's own status depends on.
+fn matters(status: &DedicatedInstanceStatus) -> impl PartialEq + use<> {
+    let said = |type_: &str| {
+        let said = status.conditions.iter().find(|one| one.type_ == type_);
+        said.map(|one: &Condition| (one.status.clone(), one.message.clone()))
+    };
+    let services: Vec<_> = status.services.iter().map(|one| (one.service.clone(), one.schema_version)).collect();
+    (
+        status.release.clone(),
+        status.endpoint.clone(),
+        services,
+        said(conditions::DATABASE_READY),
+        said(conditions::SERVICES_AVAILABLE),
+    )
+}
+
+/// Whether the tenant is there and lives here.
+fn bound(instance: &DedicatedInstance, observed: &Observed, home: &Home) -> Finding {
+    let name = &instance.spec.tenant_ref.name;
+    let finding = |status, reason, message: String| Finding::new(conditions::TENANT_BOUND, status, reason, message);
+    let Some(tenant) = &observed.tenant else {
+        let message = format!("Tenant {name} does not exist; create it with deployment.instance={}", home.name());
+        return finding(Some(false), reason::TENANT_NOT_FOUND, message);
+    };
+    if tenant.spec.deployment.instance.as_deref() != Some(home.name()) {
+        let message = format!(
+            "Tenant {name} does not name this instance; set its deployment to model Dedicated and instance {}, which moves it here",
+            home.name()
+        );
+        return finding(Some(false), reason::TENANT_MISMATCH, message);
+    }
+    match placed_on(tenant) {
+        Some(lives) if lives == *home => finding(Some(true), reason::AS_PLANNED, format!("Tenant {name} lives here")),
+        Some(lives) => finding(Some(false), reason::MOVING, format!("Tenant {name} is to move here from {lives}")),
+        None => finding(None, reason::PROVISIONING, format!("Tenant {name} is not placed yet")),
+    }
+}
+
+fn pending(instance: &DedicatedInstance, applied: &Applied) -> Finding {
+    let complaints = window::complaints(&instance.spec.maintenance.windows);
+    match &applied.waits {
+        Some(message) => {
+            let message = [message.clone()].into_iter().chain(complaints).collect::<Vec<_>>().join("; ");
+            Finding::new(conditions::UPDATE_PENDING, Some(true), reason::AWAITING_WINDOW, message)
+        }
+        None => stack::pending(applied),
+    }
+}
+
+fn database(
+    instance: &DedicatedInstance,
+    findings: &[Finding],
+    before: &DedicatedInstanceStatus,
+    home: &Home,
+    context: &Context,
+) -> DatabaseStatus {
+    let known = before.database.as_ref().and_then(|database| database.version.clone());
+    DatabaseStatus {
+        provider: instance.spec.database.provider,
+        version: context.databases.get(home).map(|database| database.version().to_owned()).or(known),
+        ready: findings.iter().any(|one| one.type_ == conditions::DATABASE_READY && one.status == Some(true)),
+    }
+}
+
+/// Writes the status if it differs.
+async fn write(instance: &DedicatedInstance, after: &DedicatedInstanceStatus, context: &Context) -> Result<(), Error> {
+    if instance.status.as_ref() == Some(after) {
+        return Ok(());
+    }
+    let api: Api<DedicatedInstance> = Api::all(context.client.clone());
+    let mut patch = serde_json::json!({ "status": after });
+    if after.endpoint.is_none() {
+        // A field that is left out of a merge patch stays.
+        patch["status"]["endpoint"] = serde_json::Value::Null;
+    }
+    api.patch_status(&instance.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! The stack's Postgres: made where it is the operator's, found where it is someone else's, and connected.
+
+use std::{sync::Arc, time::Duration};
+
+use easycode_crds::{
+    conditions::{self, Finding, reason},
+    instance::CloudNativePg,
+    platform::SecretRef,
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt, api::ListParams};
+
+use super::{
+    super::{
+        blueprint::{Blueprint, Server},
+        plan::{cloudnative_pg, postgres as embedded, secrets, workload},
+    },
+    Applied, Stop, pods, write,
+};
+use crate::{
+    kubernetes::object::Kind,
+    postgres::{Database, credentials::Credentials},
+    runtime::{context::Context, error::Error},
+};
+
+/// Secrets are read when needed, not watched: the operator may read them only in namespaces that it made.
+pub(super) async fn read_secrets(namespace: &str, context: &Context) -> Result<secrets::Secrets, Error> {
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    // Not by label: a password must outlive the loss of one.
+    let found = api.list(&ListParams::default()).await?;
+    Ok(found.into_iter().map(|secret| (secret.name_any(), secret.data.unwrap_or_default())).collect())
+}
+
+/// Where the Postgres is; an embedded one is made if it is not there.
+pub(super) async fn server(
+    blueprint: &Blueprint<'_>,
+    present: &secrets::Secrets,
+    context: &Context,
+    applied: &mut Applied,
+) -> Result<Credentials, Stop> {
+    let settings = match &blueprint.server {
+        Server::Embedded(settings) => settings,
+        Server::CloudNativePg(settings) => return cloud_native(blueprint, settings, present, context, applied).await,
+        Server::External(reference) => return external(blueprint, reference, context, applied).await,
+    };
+    let namespace = blueprint.namespace();
+    let password = secrets::password(present, embedded::OPERATOR_SECRET);
+    let credentials = embedded::operator_credentials(&namespace, &password);
+    let secret = secrets::planned(blueprint, embedded::OPERATOR_SECRET, &credentials, present);
+    write(secret.as_slice(), context, applied).await?;
+    let live = context.caches.get(Kind::StatefulSet, &namespace, embedded::NAME);
+    let (objects, pending) =
+        embedded::objects(blueprint, settings, live.as_deref().map(workload::annotations).as_ref());
+    if pending {
+        applied.pending.push("StatefulSet postgres".to_owned());
+    }
+    write(&objects, context, applied).await?;
+    Ok(credentials)
+}
+
+/// A cluster of CloudNativePG is made if it is not there, as soon as its definition is.
+async fn cloud_native(
+    blueprint: &Blueprint<'_>,
+    settings: &CloudNativePg,
+    present: &secrets::Secrets,
+    context: &Context,
+    applied: &mut Applied,
+) -> Result<Credentials, Stop> {
+    let namespace = blueprint.namespace();
+    let password = secrets::password(present, secrets::CLOUD_NATIVE_LOGIN);
+    let secret = secrets::cloud_native_login(blueprint, embedded::OPERATOR_LOGIN, &password, present);
+    write(secret.as_slice(), context, applied).await?;
+    let cluster = cloudnative_pg::cluster(blueprint, settings, secrets::CLOUD_NATIVE_LOGIN);
+    // No watch tells of it.
+    applied.next_look = Some(Duration::from_secs(10));
+    let mut waits = |reason, message: String| {
+        applied.findings.push(Finding::new(conditions::DATABASE_READY, Some(false), reason, message));
+        Stop::Wait
+    };
+    match context.applier.apply(&cluster, &context.caches).await {
+        Ok(written) => applied.changed |= written,
+        Err(error) if is_missing(&error) => {
+            let message = "the definition clusters.postgresql.cnpg.io does not exist; install CloudNativePG, or choose another database.provider";
+            return Err(waits(reason::DEFINITION_MISSING, message.to_owned()));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let live = context.applier.api(Kind::Cluster, &namespace).get(cloudnative_pg::NAME).await?;
+    let (phase, ready) = (live.data["status"]["phase"].as_str(), live.data["status"]["readyInstances"].as_i64());
+    let authority = present.get(cloudnative_pg::AUTHORITY).and_then(|data| data.get("ca.crt"));
+    let authority = authority.and_then(|text| String::from_utf8(text.0.clone()).ok());
+    match authority.filter(|_| ready.unwrap_or_default() >= 1) {
+        Some(authority) => {
+            applied.next_look = None;
+            Ok(cloudnative_pg::operator_credentials(&namespace, &password, authority))
+        }
+        None => Err(waits(
+            reason::PROVISIONING,
+            format!(
+                "CloudNativePG says of Cluster {namespace}/{}: {}",
+                cloudnative_pg::NAME,
+                phase.unwrap_or("nothing yet")
+            ),
+        )),
+    }
+}
+
+/// Whether the API server does not know the kind.
+pub(super) fn is_missing(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+async fn external(
+    blueprint: &Blueprint<'_>,
+    reference: &SecretRef,
+    context: &Context,
+    applied: &mut Applied,
+) -> Result<Credentials, Stop> {
+    let mut invalid = |why: String| {
+        applied.next_look = Some(Duration::from_secs(15));
+        let message = format!("Secret {}/{}: {why}", reference.namespace, reference.name);
+        applied.findings.push(Finding::new(conditions::DATABASE_READY, Some(false), reason::SECRET_INVALID, message));
+        Stop::Wait
+    };
+    let allowed = [context.options.namespace.clone(), blueprint.namespace()];
+    if !allowed.contains(&reference.namespace) {
+        return Err(invalid(format!("the operator reads Secrets only in {}; put it there", allowed.join(" and "))));
+    }
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &reference.namespace);
+    let Some(secret) = api.get_opt(&reference.name).await? else {
+        return Err(invalid("does not exist; create it with host, port, user, password and dbname".to_owned()));
+    };
+    Credentials::from_secret(&secret.data.unwrap_or_default()).map_err(|error| invalid(error.to_string()))
+}
+
+/// The connection to the Postgres, with everything the services need in it.
+pub(super) async fn connect(
+    blueprint: &Blueprint<'_>,
+    server: Credentials,
+    logins: &[crate::postgres::setup::ServiceLogins],
+    context: &Context,
+    applied: &mut Applied,
+) -> Result<Arc<Database>, Stop> {
+    if let Some(database) = context.databases.get(&blueprint.home)
+        && database.serves(&server, logins)
+    {
+        applied.findings.push(match context.databases.trouble(&blueprint.home) {
+            None => Finding::new(conditions::DATABASE_READY, Some(true), reason::AS_PLANNED, "Postgres answers"),
+            Some(trouble) => {
+                Finding::new(conditions::DATABASE_READY, Some(false), reason::DATABASE_UNAVAILABLE, trouble)
+            }
+        });
+        return Ok(database);
+    }
+    if let Some(outdated) = context.databases.get(&blueprint.home) {
+        outdated.close().await;
+        context.databases.remove(&blueprint.home);
+    }
+    if matches!(blueprint.server, Server::Embedded(_)) && !is_up(blueprint, context) {
+        let trouble = pods::trouble(&blueprint.namespace(), pods::OF_POSTGRES, context).await?;
+        let (reason, message) = match trouble {
+            Some(trouble) => (trouble.reason, trouble.message),
+            None => (reason::PROVISIONING, "the embedded Postgres is starting; see pod postgres-0".to_owned()),
+        };
+        applied.next_look = Some(Duration::from_secs(10));
+        applied.findings.push(Finding::new(conditions::DATABASE_READY, Some(false), reason, message));
+        return Err(Stop::Wait);
+    }
+    match Database::connect(server, logins, Arc::clone(&context.metrics)).await {
+        Ok(database) => {
+            context.databases.insert(&blueprint.home, Arc::clone(&database));
+            (applied.changed, applied.connected) = (true, true);
+            applied.findings.push(Finding::new(
+                conditions::DATABASE_READY,
+                Some(true),
+                reason::AS_PLANNED,
+                "Postgres answers",
+            ));
+            Ok(database)
+        }
+        Err(error) => {
+            applied.findings.push(Finding::new(
+                conditions::DATABASE_READY,
+                Some(false),
+                reason::DATABASE_UNAVAILABLE,
+                error.to_string(),
+            ));
+            Err(error.into())
+        }
+    }
+}
+
+fn is_up(blueprint: &Blueprint, context: &Context) -> bool {
+    context
+        .caches
+        .get(Kind::StatefulSet, &blueprint.namespace(), embedded::NAME)
+        .is_some_and(|live| live.data["status"]["readyReplicas"].as_i64().unwrap_or_default() >= 1)
+}
