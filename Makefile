@@ -5,6 +5,7 @@ SHELL := bash
 .NOTPARALLEL:
 
 TENANTS ?= 500
+INSTANCES ?= 10
 # Programs that the targets need are built once into a cache outside the checkout.
 TOOLS := e2e/tools.sh
 
@@ -27,8 +28,10 @@ e2e: deploy ## Tests on the real cluster
 	e2e/example.sh
 	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e --locked
 
-bench: deploy ## Benchmark of the shared model: TENANTS=500 of them; writes target/bench/shared.json
+bench: deploy ## Benchmarks: TENANTS=500 shared ones, INSTANCES=10 dedicated ones; writes target/bench/*.json
+	e2e/example.sh
 	cargo run --locked --release --package easycode-e2e --bin bench-shared -- --tenants $(TENANTS)
+	cargo run --locked --release --package easycode-e2e --bin bench-dedicated -- --instances $(INSTANCES)
 
 lint: deny ## Format, clippy, docs and dependencies, without warnings
 	cargo fmt --all --check

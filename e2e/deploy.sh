@@ -10,8 +10,9 @@ step "images into the cluster"
 "$repo/e2e/images/load.sh"
 step "chart easycode"
 image=$(image_of easycode-operator)
+# Forced, as the tests make definitions anew under other names.
 "$(tool helm)" --kubeconfig "$kubeconfig" upgrade --install easycode "$repo/charts/easycode" \
-  --namespace "$namespace" --create-namespace --wait --timeout 5m \
+  --namespace "$namespace" --create-namespace --wait --timeout 5m --force-conflicts \
   --set "image.repository=${image%:*}" --set-string "image.tag=${image##*:}" >/dev/null
 step "kubectl, helm and easycode in target/bin; a key that signs test tokens"
 for program in kubectl helm; do ln -sf "$(tool "$program")" "$repo/target/bin/$program"; done

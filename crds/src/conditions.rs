@@ -109,6 +109,10 @@ pub mod reason {
     pub const MOVE_FAILED: &str = "MoveFailed";
     /// Something was reached that must not be.
     pub const ISOLATION_BREACHED: &str = "IsolationBreached";
+    /// The cluster enforces no network policies, so of the network nothing can be said.
+    pub const NETWORK_NOT_ENFORCED: &str = "NetworkNotEnforced";
+    /// Not everything that a probe of isolation is to try could be tried.
+    pub const PROBE_INCOMPLETE: &str = "ProbeIncomplete";
     /// Credentials are being renewed.
     pub const ROTATING: &str = "Rotating";
 }

@@ -1,11 +1,14 @@
 //! `Tenant`: a client company, on whichever deployment model.
 
+mod relocation;
+
 use easycode_contract::context::Consent;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::relocation::{FormerHome, HomeRef, MovePhase, Relocation};
 use crate::{
     names,
     scalars::{Duration, Storage},
@@ -289,6 +292,13 @@ pub struct TenantStatus {
     /// State of the tenant's data, one entry a service.
     #[schemars(length(max = 64))]
     pub services: Vec<ServiceData>,
+    /// The move to another home that is under way, or the last one.
+    #[serde(rename = "move", skip_serializing_if = "Option::is_none")]
+    pub relocation: Option<Relocation>,
+    /// Homes that the tenant left, whose copy of its data is kept for a while.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub former_homes: Vec<FormerHome>,
 }
 
 /// A tenant's data in one service's database.

@@ -32,6 +32,8 @@ pub struct Write {
     operation: &'static str,
     namespace: Option<String>,
     name: String,
+    /// What else must be so of the object, in CEL.
+    only: String,
     /// An object of that name, by which it is tried whether the refusal is in force.
     sample: Value,
 }
@@ -46,6 +48,7 @@ impl Write {
             operation: "UPDATE",
             namespace: None,
             name: name.to_owned(),
+            only: "true".to_owned(),
             sample: json!({ "spec": { "displayName": "sample" } }),
         }
     }
@@ -54,6 +57,15 @@ impl Write {
     #[must_use]
     pub fn to_status_of(name: &str) -> Self {
         Self { subresource: "status", ..Self::to_tenant(name) }
+    }
+
+    /// The status of a tenant in which its move comes to a phase.
+    #[must_use]
+    pub fn to_phase_of(name: &str, phase: &str) -> Self {
+        let only = format!(
+            "has(object.status) && has(object.status.move) && has(object.status.move.phase) && object.status.move.phase == '{phase}'"
+        );
+        Self { only, ..Self::to_status_of(name) }
     }
 
     /// A ConfigMap, to be made or changed.
@@ -65,6 +77,7 @@ impl Write {
             operation: "",
             namespace: Some(namespace.to_owned()),
             name: name.to_owned(),
+            only: "true".to_owned(),
             sample: json!({}),
         }
     }
@@ -87,8 +100,9 @@ impl Write {
             one => format!("request.operation == '{one}'"),
         };
         format!(
-            "request.name == '{}' && ((request.userInfo.username == '{ACCOUNT}' && {operation} && {subresource}) || (has(request.dryRun) && request.dryRun))",
-            self.name
+            "request.name == '{}' && ((request.userInfo.username == '{ACCOUNT}' && {operation} && {subresource} && {only}) || (has(request.dryRun) && request.dryRun))",
+            self.name,
+            only = self.only
         )
     }
 }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
-    core::v1::{Pod, ServiceAccount},
+    core::v1::{Node, Pod, ServiceAccount},
 };
 use kube::{
-    Api, Client, Config,
+    Api, Client, Config, ResourceExt,
     api::{AttachParams, ListParams, PostParams},
     config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
@@ -66,6 +66,14 @@ impl Cluster {
         let request = TokenRequest { spec: TokenRequestSpec { audiences, ..Default::default() }, ..Default::default() };
         let issued = accounts.create_token_request(account, &PostParams::default(), &request).await?;
         Ok(issued.status.context("no token was issued")?.token)
+    }
+
+    /// A region that a node is in.
+    pub async fn region(&self) -> anyhow::Result<String> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let regions = nodes.list(&ListParams::default()).await?;
+        let region = regions.iter().find_map(|node| node.labels().get("topology.kubernetes.io/region").cloned());
+        region.context("no node is labelled with its region")
     }
 
     /// Runs a command in a pod and returns what it printed.

@@ -4,9 +4,11 @@
 pub mod bench;
 pub mod block;
 pub mod cluster;
+pub mod elsewhere;
 pub mod faults;
 pub mod holdings;
 pub mod operator;
+pub mod own_instance;
 pub mod own_platform;
 pub mod platform;
 pub mod reach;

@@ -1,16 +1,19 @@
-//! A shared platform as the tests see it: its services, its Postgres.
+//! A shared platform, or a dedicated instance, as the tests see it: its services, its Postgres.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
 use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
-use easycode_crds::SharedPlatform;
+use easycode_crds::{DedicatedInstance, SharedPlatform};
 use easycode_operator::{
     postgres::credentials::Credentials,
     stack::{home::Home, plan::secrets::service_secret},
 };
-use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::Api;
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject},
+};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
@@ -27,13 +30,15 @@ pub async fn postgres_image(cluster: &Cluster) -> anyhow::Result<String> {
     Ok(embedded.context("the example's database is not embedded")?.image)
 }
 
-/// A platform.
+/// A platform, or an instance, which is reached in the same ways.
 #[derive(Clone)]
 pub struct Platform {
     /// Its cluster.
     pub cluster: Cluster,
     /// Its name.
     pub name: String,
+    /// Which of the two it is.
+    pub home: Home,
     http: reqwest::Client,
 }
 
@@ -84,7 +89,13 @@ impl Platform {
     /// A platform, however it is.
     #[must_use]
     pub fn of(cluster: Cluster, name: &str) -> Self {
-        Self { cluster, name: name.to_owned(), http: easycode_kit::http::client() }
+        Self::at(cluster, Home::Platform(name.to_owned()))
+    }
+
+    /// A platform or an instance, however it is.
+    #[must_use]
+    pub fn at(cluster: Cluster, home: Home) -> Self {
+        Self { cluster, name: home.name().to_owned(), home, http: easycode_kit::http::client() }
     }
 
     /// Waits until it is ready.
@@ -94,14 +105,19 @@ impl Platform {
 
     /// Waits for a condition of the present generation, with a reason unless that is empty; returns its message.
     pub async fn condition(&self, type_: &str, status: &str, reason: &str, longest: Duration) -> String {
-        let api: Api<SharedPlatform> = Api::all(self.cluster.client.clone());
-        until(&format!("SharedPlatform {}: {type_} is {status} {reason}", self.name), longest, || async {
-            let platform = api.get(&self.name).await?;
-            let conditions = platform.status.map(|status| status.conditions).unwrap_or_default();
+        let kind = match self.home {
+            Home::Platform(_) => ApiResource::erase::<SharedPlatform>(&()),
+            Home::Instance(_) => ApiResource::erase::<DedicatedInstance>(&()),
+        };
+        let api: Api<DynamicObject> = Api::all_with(self.cluster.client.clone(), &kind);
+        until(&format!("{}: {type_} is {status} {reason}", self.home), longest, || async {
+            let mut object = api.get(&self.name).await?;
+            let conditions = object.data["status"]["conditions"].take();
+            let conditions: Vec<Condition> = serde_json::from_value(conditions).context("no conditions yet")?;
             let found = conditions.into_iter().find(|one| one.type_ == type_).context("no such condition yet")?;
             ensure!(found.status == status, "{} {}: {}", found.status, found.reason, found.message);
             ensure!(reason.is_empty() || found.reason == reason, "reason {}: {}", found.reason, found.message);
-            ensure!(found.observed_generation == platform.metadata.generation, "the spec was not looked at yet");
+            ensure!(found.observed_generation == object.metadata.generation, "the spec was not looked at yet");
             Ok(found.message)
         })
         .await
@@ -110,7 +126,7 @@ impl Platform {
     /// Its namespace.
     #[must_use]
     pub fn namespace(&self) -> String {
-        Home::Platform(self.name.clone()).namespace()
+        self.home.namespace()
     }
 
     /// Base URL of a service.
@@ -151,9 +167,17 @@ impl Platform {
     pub async fn login(&self, secret: &str) -> anyhow::Result<PgConnectOptions> {
         let secrets: Api<Secret> = Api::namespaced(self.cluster.client.clone(), &self.namespace());
         let data: BTreeMap<String, ByteString> = secrets.get(secret).await?.data.unwrap_or_default();
-        let credentials = Credentials::from_secret(&data)?;
+        Ok(self.reachable(Credentials::from_secret(&data)?).await?.options())
+    }
+
+    /// Credentials with an address that this process can reach, which is not the name in the server's certificate.
+    pub async fn reachable(&self, mut credentials: Credentials) -> anyhow::Result<Credentials> {
         let address = reach(&self.cluster, &self.namespace(), "postgres", 5432).await?;
-        Ok(credentials.options().host(&address.ip().to_string()).port(address.port()))
+        (credentials.host, credentials.port) = (address.ip().to_string(), address.port());
+        if credentials.sslmode == "verify-full" {
+            "verify-ca".clone_into(&mut credentials.sslmode);
+        }
+        Ok(credentials)
     }
 
     /// A session as a service, as an intruder with its password would have it.

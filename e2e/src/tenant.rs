@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use easycode_crds::Tenant;
+use easycode_operator::stack::home::Home;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
@@ -25,7 +26,7 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 /// A tenant of a test. Erase it at the end.
 #[derive(Clone)]
 pub struct TestTenant {
-    /// Its platform.
+    /// Its platform, or its instance.
     pub platform: Platform,
     /// Its name.
     pub name: String,
@@ -54,8 +55,12 @@ impl TestTenant {
 
     /// Applies the whole spec: the defaults of the tests with `spec` over them.
     pub async fn apply(&self, spec: Value) -> anyhow::Result<Tenant> {
+        let deployment = match &self.platform.home {
+            Home::Platform(name) => json!({ "platform": name }),
+            Home::Instance(name) => json!({ "model": "Dedicated", "instance": name }),
+        };
         let mut full = json!({
-            "displayName": self.name, "deployment": { "platform": self.platform.name },
+            "displayName": self.name, "deployment": deployment,
             "entitlements": [{ "service": "crm" }], "deletionPolicy": "Delete",
         });
         for (key, value) in spec.as_object().context("spec is an object")? {

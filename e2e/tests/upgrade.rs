@@ -1,4 +1,4 @@
-//! A new version of the operator, or other settings of it, restart nothing of a platform.
+//! A new version of the operator, or other settings of it, restart nothing of a platform, nor of an instance.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,7 +10,7 @@ use easycode_e2e::{
     platform::Platform,
     wait::until,
 };
-use easycode_operator::stack::plan::workload::short_hash;
+use easycode_operator::stack::{home::Home, plan::workload::short_hash};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::Pod,
@@ -21,6 +21,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
+
+/// The instance of the examples.
+const INSTANCE: &str = "dynamo";
 
 /// What would show that a workload was touched: generations, pods, restarts.
 async fn workloads(platform: &Platform) -> anyhow::Result<BTreeMap<String, String>> {
@@ -60,7 +63,10 @@ async fn an_upgrade_of_the_chart_rolls_the_operator_and_nothing_else() -> anyhow
     let operator = Operator::of(&platform.cluster);
     operator.settled().await;
     let uids = async || anyhow::Ok(operator.pods().await?.iter().map(ResourceExt::uid).collect::<Vec<_>>());
-    let (workloads_before, operator_before) = (workloads(&platform).await?, uids().await?);
+    let instance = Platform::at(platform.cluster.clone(), Home::Instance(INSTANCE.to_owned()));
+    instance.ready(Duration::from_mins(2)).await;
+    let all = async || anyhow::Ok((workloads(&platform).await?, workloads(&instance).await?));
+    let (workloads_before, operator_before) = (all().await?, uids().await?);
     let chart = checkout().join("charts/easycode").display().to_string();
     let revision = helm(&["get", "metadata", "easycode", "--output", "json"]).await?;
     let revision = serde_json::from_str::<Value>(&revision)?["revision"].to_string();
@@ -72,9 +78,10 @@ async fn an_upgrade_of_the_chart_rolls_the_operator_and_nothing_else() -> anyhow
     let operator_after = uids().await?;
     ensure!(operator_after.iter().all(|uid| !operator_before.contains(uid)), "the operator was not rolled");
     platform.ready(Duration::from_mins(2)).await;
+    instance.ready(Duration::from_mins(2)).await;
     // It has had time to look at everything.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let workloads_after = workloads(&platform).await?;
+    let workloads_after = all().await?;
 
     helm(&[&["rollback", "easycode", &revision][..], &wait].concat()).await?;
     operator.settled().await;

@@ -7,6 +7,7 @@ use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Api, Client, Resource, ResourceExt,
+    core::object::HasSpec,
     runtime::{
         Config as ControllerConfig, Controller, Predicate, PredicateConfig, WatchStreamExt,
         controller::Action,
@@ -15,14 +16,16 @@ use kube::{
         watcher,
     },
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
+    audit::{self, Ledger},
     instance,
+    isolation::{self, Isolation},
     kubernetes::{
         apply::Applier,
         cache::{Caches, Triggers},
@@ -46,6 +49,9 @@ use crate::{
     },
 };
 
+/// Instances reconciled at once. They mostly wait, and one whose database does not answer must not hold up the others.
+const INSTANCES_AT_ONCE: u16 = 32;
+
 /// Runs all controllers until `stop` is cancelled and what was under way is finished.
 pub async fn run(
     client: Client,
@@ -64,14 +70,17 @@ pub async fn run(
         releases: release_sender,
     };
     let (caches, watches) = Caches::start(&client, &triggers);
-    let (tenants, tenant_changes, tenant_watch) = watch::<Tenant>(&client);
-    let (platforms, platform_changes, platform_watch) = watch::<SharedPlatform>(&client);
-    let (instances, instance_changes, instance_watch) = watch::<DedicatedInstance>(&client);
-    let (releases, release_changes, release_watch) = watch::<Release>(&client);
+    let ledger = Arc::new(Ledger::default());
+    let (tenants, tenant_changes, tenant_watch) = watch::<Tenant>(&client, Some(&ledger));
+    let (platforms, platform_changes, platform_watch) = watch::<SharedPlatform>(&client, Some(&ledger));
+    let (instances, instance_changes, instance_watch) = watch::<DedicatedInstance>(&client, Some(&ledger));
+    let (releases, release_changes, release_watch) = watch::<Release>(&client, None);
     let context = Arc::new(Context {
         applier: Applier::new(client.clone()),
         events: Events::new(client.clone(), &options.pod_name),
         placement: Placement::default(),
+        ledger,
+        isolation: Isolation::default(),
         unseen: Unseen::default(),
         databases: Databases::default(),
         client,
@@ -86,19 +95,10 @@ pub async fn run(
     });
 
     let reflecting = tokio::spawn(futures::future::join4(tenant_watch, platform_watch, instance_watch, release_watch));
-    context.caches.wait_until_ready().await;
-    context.tenants.wait_until_ready().await?;
-    context.platforms.wait_until_ready().await?;
-    context.instances.wait_until_ready().await?;
-    context.releases.wait_until_ready().await?;
-    info!(
-        tenants = context.tenants.len(),
-        platforms = context.platforms.len(),
-        instances = context.instances.len(),
-        "caches are warm"
-    );
+    warm_up(&context).await?;
 
     let surveys = tokio::spawn(survey(Arc::clone(&context)));
+    let probes = tokio::spawn(isolation::watch(Arc::clone(&context)));
     let dependents = Arc::clone(&context);
     let tenant_controller = Controller::for_stream(tenant_changes, context.tenants.clone())
         .with_config(ControllerConfig::default().concurrency(options.tenant_concurrency))
@@ -107,7 +107,7 @@ pub async fn run(
         .with_config(ControllerConfig::default().concurrency(options.platform_concurrency))
         .reconcile_on(UnboundedReceiverStream::new(platform_triggers));
     let instance_controller = Controller::for_stream(instance_changes, context.instances.clone())
-        .with_config(ControllerConfig::default().concurrency(options.platform_concurrency))
+        .with_config(ControllerConfig::default().concurrency(INSTANCES_AT_ONCE))
         .reconcile_on(UnboundedReceiverStream::new(instance_triggers));
     let release_controller = Controller::for_stream(release_changes, context.releases.clone())
         .with_config(ControllerConfig::default().concurrency(options.platform_concurrency))
@@ -149,17 +149,37 @@ pub async fn run(
     .await;
     info!("controllers have stopped");
     surveys.abort();
+    probes.abort();
     reflecting.abort();
     watches.iter().for_each(tokio::task::JoinHandle::abort);
     Ok(())
 }
 
-/// A store of all objects of a kind, the changes that matter to its controller, and the task that keeps both going.
+/// Waits until the caches hold what there is.
+async fn warm_up(context: &Context) -> anyhow::Result<()> {
+    context.caches.wait_until_ready().await;
+    context.tenants.wait_until_ready().await?;
+    context.platforms.wait_until_ready().await?;
+    context.instances.wait_until_ready().await?;
+    context.releases.wait_until_ready().await?;
+    info!(
+        tenants = context.tenants.len(),
+        platforms = context.platforms.len(),
+        instances = context.instances.len(),
+        "caches are warm"
+    );
+    Ok(())
+}
+
+/// A store of all objects of a kind, the changes that matter to its controller, and the task that keeps both going. Versions of
+/// the spec that come and go are kept for the ledger, if one is given.
 fn watch<K>(
     client: &Client,
+    ledger: Option<&Arc<Ledger>>,
 ) -> (Store<K>, impl Stream<Item = Result<K, watcher::Error>> + Send + 'static, impl Future<Output = ()> + Send + 'static)
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + HasSpec + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    K::Spec: Serialize,
 {
     const BUFFER: usize = 4096;
     let (store, writer) = reflector::store_shared(BUFFER);
@@ -170,9 +190,15 @@ where
         .combine(predicates::annotations)
         .combine(predicates::finalizers);
     let changes = handle.map(|object| Ok((*object).clone())).predicate_filter(relevant, PredicateConfig::default());
+    let (ledger, known) = (ledger.cloned(), store.clone());
     let watching = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
         .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear())
+        .modify(|object| audit::author::compact(object.meta_mut()))
+        .inspect(move |event| {
+            if let (Ok(event), Some(ledger)) = (event, &ledger) {
+                ledger.follow(event, &known);
+            }
+        })
         .reflect_shared(writer)
         .for_each(|event| async move {
             if let Err(error) = event {

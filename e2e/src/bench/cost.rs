@@ -39,7 +39,7 @@ use super::{
     progress,
     reads::{Subject, get as request},
 };
-use crate::{reach::reach, tokens::ISSUER, wait::until};
+use crate::{tokens::ISSUER, wait::until};
 
 const CRM: &str = "crm";
 /// Pairs of requests, one after the other, after some that are not measured.
@@ -143,12 +143,8 @@ async fn app(ground: &Ground, folder: &Path, subject: &Subject) -> anyhow::Resul
     let namespace = ground.platform.namespace();
     let secrets: Api<Secret> = Api::namespaced(ground.cluster().client.clone(), &namespace);
     let secret = secrets.get(&service_secret(CRM)).await?;
-    let address = reach(ground.cluster(), &namespace, "postgres", 5432).await?;
-    let credentials = Credentials {
-        host: address.ip().to_string(),
-        port: address.port(),
-        ..Credentials::from_secret(&secret.data.unwrap_or_default())?
-    };
+    let credentials = Credentials::from_secret(&secret.data.unwrap_or_default())?;
+    let credentials = ground.platform.reachable(credentials).await?;
     for (name, value) in credentials.to_fields() {
         fs::write(folder.join(name), value)?;
     }

@@ -1,11 +1,15 @@
-//! The benchmark of the shared model. It makes a platform of its own with many tenants on the cluster that `make deploy` has
+//! The benchmarks: of the shared model, and of dedicated instances ([`dedicated`]).
+//!
+//! That of the shared model makes a platform of its own with many tenants on the cluster that `make deploy` has
 //! prepared, measures what the design promises, and takes all of it away again.
 
 pub mod cost;
 pub mod counts;
+pub mod dedicated;
 pub mod enforce;
 pub mod figures;
 pub mod ground;
+pub mod moving;
 pub mod provision;
 pub mod reads;
 pub mod report;

@@ -7,6 +7,7 @@ mod intruder;
 mod network;
 mod pods;
 mod pool;
+mod probes;
 mod tokens;
 
 use easycode_e2e::{platform::Platform, tenant::TestTenant};

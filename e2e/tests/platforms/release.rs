@@ -84,8 +84,8 @@ async fn a_bad_release_is_told_of_while_the_good_one_serves_on_and_taking_it_bac
     // promises, and one that never starts.
     let missing = "localhost/easycode/crm:missing";
     for (suffix, image, schema, type_, reason, hint) in [
-        ("", missing, 2, "Migrated", "Migrating", "crm"),
-        ("-next", missing, 2, "Migrated", "Migrating", "crm"),
+        ("", missing, 2, "Migrated", "ImageUnavailable", missing),
+        ("-next", missing, 2, "Migrated", "ImageUnavailable", missing),
         ("-next", "", 2, "Migrated", "MigrationFailed", "publishes version 1"),
         ("-next", missing, 1, "ServicesAvailable", "ImageUnavailable", "of pod crm-"),
     ] {

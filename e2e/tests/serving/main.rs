@@ -146,7 +146,7 @@ async fn kubectl_get_tenants_says_who_is_well_and_why_not() -> anyhow::Result<()
         .map(|column| (column["name"].as_str().unwrap_or_default(), &column["priority"]))
         .collect();
     let shown: Vec<_> = columns.iter().filter(|(_, priority)| **priority == 0).map(|(name, _)| *name).collect();
-    ensure!(shown == ["Name", "Ready", "Reason", "State", "Model", "Platform", "Age"], "{shown:?}");
+    ensure!(shown == ["Name", "Ready", "Reason", "State", "Model", "Platform", "Instance", "Age"], "{shown:?}");
 
     let row = |name: &str| -> anyhow::Result<BTreeMap<&str, &Value>> {
         let rows = table["rows"].as_array().context("no rows")?;

@@ -1,5 +1,7 @@
 //! The command line for ops, also as the kubectl plugin `kubectl easycode`.
 
+pub mod audit;
+pub mod moves;
 pub mod plan;
 pub mod status;
 pub mod token;
@@ -18,6 +20,10 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Print who changed which spec and when, and what the operator did with tenants' data.
+    Audit(audit::Arguments),
+    /// Print how far a tenant's move between platforms and instances is.
+    Move(moves::Arguments),
     /// Print what the operator would make of the objects in files, and what of it would change.
     Plan(plan::Arguments),
     /// Print tenants as trees: conditions, objects, schema versions.
@@ -31,6 +37,8 @@ impl Cli {
     /// Runs the command.
     pub async fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Audit(arguments) => audit::run(&arguments).await,
+            Command::Move(arguments) => moves::run(&arguments).await,
             Command::Plan(arguments) => plan::run(&arguments).await,
             Command::Status(arguments) => status::run(&arguments).await,
             Command::Token(command) => token::run(&command),

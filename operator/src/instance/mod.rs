@@ -17,13 +17,17 @@ use easycode_crds::{
     conditions::{self, Finding, reason},
 };
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
+use kube::{ResourceExt, runtime::controller::Action};
 use serde_json::json;
 
 use crate::{
+    audit,
     kubernetes::finalizer,
     runtime::{context::Context, error::Error},
-    stack::apply::{self, Applied},
+    stack::{
+        apply::{self, Applied},
+        home::Home,
+    },
 };
 
 /// Brings one instance to plan.
@@ -47,9 +51,11 @@ async fn steps(instance: &DedicatedInstance, context: &Arc<Context>) -> Result<A
     let observed = observe::observe(instance, context);
     let applied = apply(instance, &observed, context).await?;
     status::report(instance, &observed, &applied, held.as_ref(), context).await?;
+    audit::record_due(instance, &Home::Instance(instance.name_any()), context).await?;
     match applied.fault {
         Some(fault) => Err(fault),
-        None if held.is_some() => Ok(Action::requeue(Duration::from_secs(15))),
+        // Its tenant may just be going.
+        None if held.is_some() => Ok(Action::requeue(Duration::from_secs(3))),
         None => Ok(Action::requeue(applied.next_look.unwrap_or_else(|| context.options.resync_interval()))),
     }
 }
@@ -59,23 +65,44 @@ async fn apply(
     observed: &observe::Observed,
     context: &Arc<Context>,
 ) -> Result<Applied, Error> {
-    let (release, waits) = observed.release(instance, Timestamp::now());
+    let now = Timestamp::now();
+    let (release, waits) = observed.release(instance, now);
+    let named = &instance.spec.release.name;
+    let missing = |name: &str| {
+        let message = format!("Release {name} does not exist; create it, or name another in spec.release.name");
+        Finding::new(conditions::MIGRATED, Some(false), reason::RELEASE_NOT_FOUND, message)
+    };
     let Some(release) = release else {
-        let named = &instance.spec.release.name;
-        let message = format!("Release {named} does not exist; create it, or name another in spec.release.name");
-        let finding = Finding::new(conditions::DATABASE_READY, None, reason::RELEASE_NOT_FOUND, message);
-        return Ok(Applied { findings: vec![finding], ..Applied::default() });
+        // Either that of the spec, or the one that is to run until a window opens.
+        let name = if observed.wanted.is_none() { named } else { observed.begun.as_ref().unwrap_or(named) };
+        let waits = waits.map(|opens| opens.message);
+        return Ok(Applied { findings: vec![missing(name)], waits, ..Applied::default() });
     };
     if !finalizer::is_set(instance) {
         finalizer::claim(instance, json!({}), &context.client).await?;
     }
     let operator = context.options.operator();
-    let blueprint = plan::blueprint(instance, observed.tenant.as_deref(), release, &operator);
+    let mut blueprint = plan::blueprint(instance, observed.tenant.as_deref(), release, &operator);
+    let windows = &instance.spec.maintenance.windows;
+    blueprint.renews = !windows.is_empty() && window::is_open(windows, now);
+    if observed.tenant.is_none() {
+        // Whatever became of the status, what runs stays until the tenant says what it may use.
+        blueprint.wanted.get_or_insert_default().extend(observed.deployed.iter().cloned());
+    }
     let running = observed.running.as_deref().map(|running| blueprint.with_release(running));
     let mut applied = apply::bring(&blueprint, running.as_ref(), context).await;
-    if let Some(opens) = waits {
-        applied.waits = Some(opens.message);
-        applied.next_look = applied.next_look.into_iter().chain([opens.after]).min();
+    if observed.wanted.is_none() {
+        applied.findings.retain(|finding| finding.type_ != conditions::MIGRATED);
+        applied.findings.push(missing(named));
     }
+    let until_window = match waits {
+        Some(opens) => {
+            applied.waits = Some(opens.message);
+            Some(opens.after)
+        }
+        None if applied.pending.is_empty() || windows.is_empty() => None,
+        None => Some(window::until(windows, now)),
+    };
+    applied.next_look = applied.next_look.into_iter().chain(until_window).min();
     Ok(applied)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use easycode_contract::runtime;
 use easycode_crds::{
     DedicatedInstance, Release, Tenant,
-    instance::{ContainerLimits, Ingress, Provider, Quota, ServiceOverride},
+    instance::{Ingress, Isolation, Provider, Quota, ServiceOverride},
     platform::ServiceSize,
 };
 use kube::ResourceExt;
@@ -15,7 +15,8 @@ use crate::{
     kubernetes::labels,
     stack::{
         blueprint::{
-            Autoscaling, Blueprint, Bounds, Certificate, Entrance, Nodes, Operator, Route, Server, ServiceSettings,
+            Autoscaling, Blueprint, Bounds, Certificate, Entrance, Nodes, Operator, Rotation, Route, Server,
+            ServiceSettings,
         },
         home::Home,
     },
@@ -33,8 +34,6 @@ pub fn blueprint<'a>(
     operator: &'a Operator,
 ) -> Blueprint<'a> {
     let spec = &instance.spec;
-    let mut selector = spec.location.node_selector.clone();
-    selector.insert(REGION.to_owned(), spec.location.region.clone());
     let egress = spec.isolation.egress.iter().map(|one| (one.cidr.clone(), one.ports.clone())).collect();
     Blueprint {
         home: Home::Instance(instance.name_any()),
@@ -44,15 +43,29 @@ pub fn blueprint<'a>(
         entrance: spec.ingress.as_ref().map(entrance),
         identity: &spec.identity,
         settings: spec.services.iter().map(settings).collect(),
-        nodes: Nodes { selector, tolerations: spec.location.tolerations.clone() },
+        nodes: nodes(instance),
         bounds: Bounds {
             quota: spec.isolation.quota.as_ref().map(quota).unwrap_or_default(),
-            limits: spec.isolation.limits.as_ref().map(|limits| vec![container_limits(limits)]).unwrap_or_default(),
+            limits: container_limits(&spec.isolation),
             egress,
+        },
+        rotation: Rotation {
+            requested: instance.annotations().get(labels::ROTATE_CREDENTIALS).cloned(),
+            every: spec.database.rotation.as_ref().map(|rotation| rotation.every.get()),
         },
         operator,
         requested: instance.annotations().get(labels::APPLY_PENDING).map(String::as_str),
+        renews: false,
     }
+}
+
+/// Where its pods may run: in its region, on nodes with its labels.
+#[must_use]
+pub fn nodes(instance: &DedicatedInstance) -> Nodes {
+    let location = &instance.spec.location;
+    let mut selector = location.node_selector.clone();
+    selector.insert(REGION.to_owned(), location.region.clone());
+    Nodes { selector, tolerations: location.tolerations.clone() }
 }
 
 /// The services to run: those that the tenant is entitled to. While there is no tenant, what runs stays: its object may be
@@ -146,22 +159,37 @@ fn quota(quota: &Quota) -> BTreeMap<String, String> {
     hard
 }
 
-fn container_limits(limits: &ContainerLimits) -> Value {
-    let mut bounds = json!({ "type": "Container" });
-    let mut set =
-        |field: &str, resource: &str, amount: Option<&k8s_openapi::apimachinery::pkg::api::resource::Quantity>| {
-            if let Some(amount) = amount {
-                bounds[field][resource] = amount.0.as_str().into();
-            }
+/// CPU and memory of a container of which nothing is said, where the namespace's quota demands that something is.
+const STANDARD: [(&str, &str, &str); 2] = [("cpu", "50m", "500m"), ("memory", "64Mi", "256Mi")];
+
+/// The bounds of single containers: those of the spec, and a default for whatever the quota counts.
+fn container_limits(isolation: &Isolation) -> Vec<Value> {
+    let mut bounds = json!({});
+    let given = isolation.limits.clone().unwrap_or_default();
+    let quota = isolation.quota.clone().unwrap_or_default();
+    let own = [
+        (&given.default_cpu, &given.max_cpu, quota.cpu.is_some()),
+        (&given.default_memory, &given.max_memory, quota.memory.is_some()),
+    ];
+    for ((resource, request, limit), (default, max, counted)) in STANDARD.into_iter().zip(own) {
+        if let Some(max) = max {
+            bounds["max"][resource] = max.0.as_str().into();
+        }
+        let (request, limit) = match (default, max) {
+            (Some(default), _) => (&*default.0, &*default.0),
+            // What the API server makes of a maximum alone.
+            (None, Some(max)) => (&*max.0, &*max.0),
+            (None, None) if counted => (request, limit),
+            (None, None) => continue,
         };
-    for (resource, default, max) in
-        [("cpu", &limits.default_cpu, &limits.max_cpu), ("memory", &limits.default_memory, &limits.max_memory)]
-    {
-        set("default", resource, default.as_ref());
-        set("defaultRequest", resource, default.as_ref());
-        set("max", resource, max.as_ref());
+        bounds["default"][resource] = limit.into();
+        bounds["defaultRequest"][resource] = request.into();
     }
-    bounds
+    if bounds == json!({}) {
+        return Vec::new();
+    }
+    bounds["type"] = "Container".into();
+    vec![bounds]
 }
 
 /// What differs from the standard, a sentence each.

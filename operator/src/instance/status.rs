@@ -33,12 +33,14 @@ pub async fn report(
 ) -> Result<(), Error> {
     let home = Home::Instance(instance.name_any());
     let mut findings = applied.findings.clone();
+    findings.push(scheduled(instance, &findings));
     findings.push(bound(instance, observed, &home));
     findings.push(pending(instance, applied));
     findings.extend(match held {
         Some(held) => held.findings(),
-        None => stack::summary(&findings, applied.fault.as_ref()),
+        None => stack::summary(&findings, applied),
     });
+    findings.extend(context.isolation.of_home(&home));
     let before = instance.status.clone().unwrap_or_default();
     let generation = instance.metadata.generation;
     let release = applied.running.clone().or_else(|| before.release.clone());
@@ -58,11 +60,15 @@ pub async fn report(
         endpoint: plan::endpoint(instance),
         database: Some(database(instance, &findings, &before, &home, context)),
         services: if applied.services.is_empty() { before.services.clone() } else { applied.services.clone() },
+        credentials_rotated_at: applied
+            .rotated_at
+            .map(|at| at.to_string())
+            .or_else(|| before.credentials_rotated_at.clone()),
         deviations: plan::deviations(instance),
         ..before.clone()
     };
     write(instance, &after, context).await?;
-    stack::tell(instance, &before.conditions, &findings, context).await;
+    stack::tell(instance, &before.conditions, &findings, applied, context).await;
     if before.observed_generation != after.observed_generation {
         for release in context.releases.state() {
             context.triggers.release(&release.name_any());
@@ -89,6 +95,23 @@ fn matters(status: &DedicatedInstanceStatus) -> impl PartialEq + use<> {
         said(conditions::DATABASE_READY),
         said(conditions::SERVICES_AVAILABLE),
     )
+}
+
+/// Whether its pods found nodes: once all ran, they did, until one does not.
+fn scheduled(instance: &DedicatedInstance, findings: &[Finding]) -> Finding {
+    let finding = |status, reason, message: String| Finding::new(conditions::SCHEDULED, status, reason, message);
+    let unplaced = findings.iter().find(|one| [reason::NO_NODE_IN_REGION, reason::UNSCHEDULABLE].contains(&one.reason));
+    if let Some(unplaced) = unplaced {
+        return finding(Some(false), unplaced.reason, unplaced.message.clone());
+    }
+    let region = &instance.spec.location.region;
+    let well = |type_: &str| findings.iter().any(|one| one.type_ == type_ && one.status == Some(true));
+    let mut before = instance.status.iter().flat_map(|status| &status.conditions);
+    let found = before.any(|one| one.type_ == conditions::SCHEDULED && one.status == "True");
+    if found || well(conditions::DATABASE_READY) && well(conditions::SERVICES_AVAILABLE) {
+        return finding(Some(true), reason::AS_PLANNED, format!("all pods run on nodes of region {region}"));
+    }
+    finding(None, reason::PROVISIONING, format!("pods are to run on nodes of region {region}"))
 }
 
 /// Whether the tenant is there and lives here.

@@ -1,5 +1,7 @@
 //! Maintenance windows: times at which another release may be rolled out. Pure.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use croner::Cron;
 use easycode_crds::instance::Window;
@@ -17,6 +19,13 @@ pub fn next(windows: &[Window], now: Timestamp) -> Option<Timestamp> {
     let now = to_chrono(now)?;
     let opens = |window: &Window| parse(window)?.find_next_occurrence(&now, false).ok();
     windows.iter().filter_map(opens).min().and_then(|time| Timestamp::from_second(time.timestamp()).ok())
+}
+
+/// How long to sleep until the next window. A long sleep is taken in pieces, as clocks are set.
+#[must_use]
+pub fn until(windows: &[Window], now: Timestamp) -> Duration {
+    let opens = next(windows, now).and_then(|opens| Duration::try_from(opens.duration_since(now)).ok());
+    opens.unwrap_or(Duration::from_hours(1)).clamp(Duration::from_secs(1), Duration::from_hours(1))
 }
 
 /// A sentence for each schedule that no time ever matches.

@@ -16,6 +16,9 @@ pub const VERSION: &str = "app.kubernetes.io/version";
 pub const FINALIZER: &str = "easycode.io/operator";
 /// Annotation: confirms a deletion by the object's own name.
 pub const CONFIRM_DELETE: &str = "easycode.io/confirm-delete";
+/// Annotation: the person behind the change that it comes with, as a console knows them. Who sets it once must set it with
+/// each change: one that is left from an earlier change of the same program can't be told apart.
+pub const CHANGED_BY: &str = "easycode.io/changed-by";
 /// Annotation: adopts the retained data of a deleted tenant; its value is that tenant's uid, or [`UNREGISTERED`].
 pub const UNDELETE: &str = "easycode.io/undelete";
 /// Stands for the uid of data whose entry in the registry is lost.
@@ -24,7 +27,20 @@ pub const UNREGISTERED: &str = "unregistered";
 pub const RECREATE_DATA: &str = "easycode.io/recreate-data";
 /// Annotation of a platform: asks that a pending rendering be applied now; its value is free, say a ticket.
 pub const APPLY_PENDING: &str = "easycode.io/apply-pending";
+/// Annotation of a stack's namespace: the release that is, or was last, rolled out in it.
+pub const RELEASE: &str = "easycode.io/release";
 /// Annotation of a workload: hash of what its plan was made from.
 pub const INPUTS: &str = "easycode.io/inputs";
 /// Annotation of a workload: the rendering that was applied, as JSON.
 pub const RENDERED: &str = "easycode.io/rendered";
+/// Annotation of a platform or an instance: asks that its isolation be tried now; its value is free.
+pub const PROBE_ISOLATION: &str = "easycode.io/probe-isolation";
+/// Annotation of the Secret with Postgres' certificate: until when that is valid.
+pub const EXPIRES: &str = "easycode.io/expires";
+/// Annotation of the same: since when the next certificate is made known to clients.
+pub const PREPARED: &str = "easycode.io/next-prepared";
+/// Annotation of a platform or an instance: asks for new credentials for the database; its value is free. Also on each Secret
+/// of a login, with the value that was served last.
+pub const ROTATE_CREDENTIALS: &str = "easycode.io/rotate-credentials";
+/// Annotation of the Secret of a login: since when it holds what it holds.
+pub const ROTATED: &str = "easycode.io/rotated-at";

@@ -6,6 +6,7 @@ use kube::{ResourceExt, runtime::controller::Action};
 
 use super::status;
 use crate::{
+    audit,
     kubernetes::{definition, finalizer, labels},
     runtime::{context::Context, error::Error},
     stack::{apply, home::Home, status::Held},
@@ -40,6 +41,8 @@ pub async fn delete(platform: &SharedPlatform, context: &Context) -> Result<Acti
     }
     let home = Home::Platform(platform.name_any());
     let namespace = home.namespace();
+    // As far as its Postgres answers: a deletion must not wait for one that is gone.
+    audit::record_due(platform, &home, context).await?;
     apply::stop(&home, context).await?;
     status::trigger_releases(context);
     let note = format!(

@@ -14,13 +14,17 @@ use easycode_crds::{
     SharedPlatform,
     conditions::{self, Finding, reason},
 };
-use kube::runtime::controller::Action;
+use kube::{ResourceExt, runtime::controller::Action};
 use serde_json::json;
 
 use crate::{
+    audit,
     kubernetes::finalizer,
     runtime::{context::Context, error::Error},
-    stack::apply::{self, Applied},
+    stack::{
+        apply::{self, Applied},
+        home::Home,
+    },
 };
 
 pub(crate) use status::trigger_unplaced;
@@ -46,6 +50,7 @@ async fn steps(platform: &SharedPlatform, context: &Arc<Context>) -> Result<Acti
     let observed = observe::observe(platform, context);
     let applied = apply(platform, &observed, context).await?;
     status::report(platform, &observed, &applied, held.as_ref(), context).await?;
+    audit::record_due(platform, &Home::Platform(platform.name_any()), context).await?;
     match applied.fault {
         Some(fault) => Err(fault),
         None if held.is_some() => Ok(Action::requeue(Duration::from_secs(15))),

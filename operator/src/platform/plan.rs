@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use crate::{
     kubernetes::labels,
     stack::{
-        blueprint::{Blueprint, Bounds, Certificate, Entrance, Nodes, Operator, Route, Server},
+        blueprint::{Blueprint, Bounds, Certificate, Entrance, Nodes, Operator, Rotation, Route, Server},
         home::Home,
     },
 };
@@ -35,8 +35,10 @@ pub fn blueprint<'a>(platform: &'a SharedPlatform, release: &'a Release, operato
         settings: spec.services.iter().cloned().map(Into::into).collect(),
         nodes: Nodes::default(),
         bounds: Bounds::default(),
+        rotation: Rotation { requested: platform.annotations().get(labels::ROTATE_CREDENTIALS).cloned(), every: None },
         operator,
         requested: platform.annotations().get(labels::APPLY_PENDING).map(String::as_str),
+        renews: false,
     }
 }
 

@@ -31,9 +31,10 @@ pub async fn report(
     findings.push(stack::pending(applied));
     findings.extend(match held {
         Some(held) => held.findings(),
-        None => stack::summary(&findings, applied.fault.as_ref()),
+        None => stack::summary(&findings, applied),
     });
     let home = Home::Platform(platform.name_any());
+    findings.extend(context.isolation.of_home(&home));
     let before = platform.status.clone().unwrap_or_default();
     let after = SharedPlatformStatus {
         observed_generation: platform.metadata.generation,
@@ -50,7 +51,7 @@ pub async fn report(
     };
     context.metrics.tenants(&platform.name_any(), observed.tenants);
     write(platform, &after, context).await?;
-    stack::tell(platform, &before.conditions, &findings, context).await;
+    stack::tell(platform, &before.conditions, &findings, applied, context).await;
     let moved = |status: &SharedPlatformStatus| {
         (status.release.clone(), published(status), is_true(status, conditions::DATABASE_READY))
     };

@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,11 +16,16 @@ use std::{
 use easycode_contract::database::Identifier;
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgPoolOptions, raw_sql};
+use sqlx::{
+    AssertSqlSafe, PgPool, Row,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    raw_sql,
+};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{
     Error,
+    audit::{self, Account, Known, Record, Recorded},
     credentials::Credentials,
     plan::{self, Step},
     setup::{self, ServiceLogins},
@@ -36,14 +41,20 @@ const LONGEST_LOOK: Duration = Duration::from_secs(20);
 
 /// A platform's Postgres.
 pub struct Database {
-    server: Credentials,
+    pub(super) server: RwLock<Credentials>,
     version: String,
-    logins: Vec<ServiceLogins>,
-    admin: PgPool,
-    services: BTreeMap<String, PgPool>,
+    pub(super) logins: RwLock<Vec<ServiceLogins>>,
+    /// Services whose login that is not in use is open.
+    pub(super) open: std::sync::Mutex<BTreeSet<String>>,
+    pub(super) admin: PgPool,
+    pub(super) services: BTreeMap<String, PgPool>,
     survey: RwLock<Survey>,
     /// Roles whose data was found to differ from what was left there, until someone sees to them.
     changed: std::sync::Mutex<BTreeSet<String>>,
+    /// What is recorded of specs in the audit trail.
+    recorded: Recorded,
+    /// Whether the answer to a write was lost, so that nobody knows what is there until the next look.
+    uncertain: AtomicBool,
     closed: AtomicBool,
     /// Held while writing or surveying: a survey must not miss a batch that commits meanwhile.
     exclusive: Mutex<()>,
@@ -54,6 +65,7 @@ pub struct Database {
 struct Request {
     role: Identifier,
     steps: Vec<Step>,
+    account: Account,
     done: oneshot::Sender<Result<TenantData, Error>>,
 }
 
@@ -74,29 +86,41 @@ impl Database {
         };
         let admin = pool(&server, 2);
         let version = setup::registry(&admin).await?;
-        let mut services = BTreeMap::new();
+        let (mut services, mut open) = (BTreeMap::new(), BTreeSet::new());
         for logins in logins {
             setup::service(&admin, &server, logins).await?;
-            let login = Identifier::migration_login(&logins.service)?;
-            let database = Identifier::database(&logins.service)?;
-            let credentials = server.with_login(login.as_str(), &logins.migration_password, database.as_str());
-            services.insert(logins.service.clone(), pool(&credentials, 2));
+            services.insert(logins.service.clone(), pool(&logins.migrating(&server)?, 2));
+            if setup::sessions_if_open(&admin, &logins.other()?).await?.is_some() {
+                open.insert(logins.service.clone());
+            }
         }
         let (queue, requests) = mpsc::channel(1024);
         let database = Arc::new(Self {
-            server,
+            server: RwLock::new(server),
             version,
-            logins: logins.to_vec(),
+            logins: RwLock::new(logins.to_vec()),
+            open: std::sync::Mutex::new(open),
             admin,
             services,
             survey: RwLock::default(),
             changed: std::sync::Mutex::default(),
+            recorded: Recorded::default(),
+            uncertain: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             exclusive: Mutex::default(),
             queue,
             metrics,
         });
         database.refresh().await?;
+        for row in sqlx::query(audit::KNOWN).fetch_all(&database.admin).await? {
+            let written: Option<String> = row.get("written");
+            let known = Known {
+                generation: row.get("generation"),
+                written: written.and_then(|written| written.parse().ok()),
+                deleted: row.get("deleted"),
+            };
+            database.recorded.read(row.get("uid"), known);
+        }
         tokio::spawn(work(Arc::downgrade(&database), requests));
         Ok(database)
     }
@@ -104,7 +128,7 @@ impl Database {
     /// Whether this connection is to the given server and has set up the given logins.
     #[must_use]
     pub fn serves(&self, server: &Credentials, logins: &[ServiceLogins]) -> bool {
-        self.server == *server && self.logins == logins
+        *read(&self.server) == *server && *read(&self.logins) == logins
     }
 
     /// The version of Postgres, such as `15.8`.
@@ -125,6 +149,30 @@ impl Database {
         self.services.keys().map(String::as_str).collect()
     }
 
+    /// How a service itself logs in.
+    #[must_use]
+    pub fn login_of(&self, service: &str) -> Option<PgConnectOptions> {
+        Some(self.logins_of(service)?.serving(&self.server()).ok()?.options())
+    }
+
+    /// How the operator logs in.
+    #[must_use]
+    pub fn server(&self) -> Credentials {
+        read(&self.server).clone()
+    }
+
+    /// The logins of a service.
+    #[must_use]
+    pub fn logins_of(&self, service: &str) -> Option<ServiceLogins> {
+        read(&self.logins).iter().find(|one| one.service == service).cloned()
+    }
+
+    /// How a service's migrations log in.
+    #[must_use]
+    pub fn migrations_of(&self, service: &str) -> Option<Credentials> {
+        self.logins_of(service)?.migrating(&read(&self.server)).ok()
+    }
+
     /// Version of the published migrations, by service.
     #[must_use]
     pub fn published(&self) -> BTreeMap<String, i32> {
@@ -140,12 +188,17 @@ impl Database {
     /// Surveys anew.
     pub async fn refresh(&self) -> Result<(), Error> {
         let _exclusive = self.exclusive.lock().await;
+        self.survey_anew().await
+    }
+
+    async fn survey_anew(&self) -> Result<(), Error> {
         let fresh = tokio::time::timeout(LONGEST_LOOK, self.look())
             .await
             .map_err(|_| Error::Unavailable(format!("no answer in {} s", LONGEST_LOOK.as_secs())))??;
         let mut known = self.survey.write().unwrap_or_else(PoisonError::into_inner);
         self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(fresh.changed_since(&known));
         *known = fresh;
+        self.uncertain.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -160,16 +213,41 @@ impl Database {
         self.closed.store(true, Ordering::Relaxed);
     }
 
+    /// What is recorded of the spec of the object with the uid.
+    #[must_use]
+    pub fn recorded(&self, uid: &str) -> Known {
+        self.recorded.of(uid)
+    }
+
+    /// Adds to the audit trail what is not the record of a step; nothing if there is nothing to add.
+    pub async fn record(&self, records: &[Record]) -> Result<(), Error> {
+        if let Some(statement) = audit::insert(records) {
+            self.write_roles(&[statement]).await?;
+            self.recorded.wrote(records);
+        }
+        Ok(())
+    }
+
     /// Takes the steps for the tenant, together with whatever else is asked for at the time, and returns what it has then.
-    pub async fn bring(&self, role: &Identifier, steps: Vec<Step>) -> Result<TenantData, Error> {
+    /// Each step, and what else the account tells, is recorded with it.
+    pub async fn bring(&self, role: &Identifier, steps: Vec<Step>, account: Account) -> Result<TenantData, Error> {
         let (done, outcome) = oneshot::channel();
         let stopped = || Error::Unavailable("the connection was closed".to_owned());
-        self.queue.send(Request { role: role.clone(), steps, done }).await.map_err(|_| stopped())?;
+        self.queue.send(Request { role: role.clone(), steps, account, done }).await.map_err(|_| stopped())?;
         outcome.await.map_err(|_| stopped())?
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Survey> {
-        self.survey.read().unwrap_or_else(PoisonError::into_inner)
+    /// Connections to a service's database, as its migrations.
+    pub(super) fn service(&self, service: &str) -> Result<&PgPool, Error> {
+        self.services.get(service).ok_or_else(|| Error::Refused(format!("there is no database for {service}")))
+    }
+
+    pub(super) fn count_write(&self) {
+        self.metrics.sql_statement("write");
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Survey> {
+        read(&self.survey)
     }
 
     async fn look(&self) -> Result<Survey, Error> {
@@ -209,16 +287,17 @@ impl Database {
         Ok(survey)
     }
 
-    /// Takes the steps of all requests: first those on roles, in one transaction, then those within each service's
-    /// database, one transaction each and side by side, last those that need the schemas to be gone.
-    async fn take(&self, requests: &[(&Identifier, &[Step])]) -> Result<(), Error> {
-        let on_roles: Vec<_> =
-            requests.iter().flat_map(|(role, steps)| steps.iter().filter_map(|step| step.statement(role))).collect();
-        self.write_roles(&on_roles).await?;
-
+    /// Takes the steps of all requests: first those on roles, in one transaction with all records, then those within each
+    /// service's database, one transaction each and side by side, last those that need the schemas to be gone. `begun` says
+    /// whether the first transaction was committed by an earlier trial.
+    async fn take(&self, requests: &[&Request], begun: &AtomicBool) -> Result<(), Error> {
+        if !begun.load(Ordering::Relaxed) {
+            self.begin(requests).await?;
+            begun.store(true, Ordering::Relaxed);
+        }
         let mut by_service: BTreeMap<&str, (Vec<String>, Vec<String>)> = BTreeMap::new();
-        for (role, steps) in requests {
-            for step in *steps {
+        for Request { role, steps, .. } in requests {
+            for step in steps {
                 match step {
                     Step::Provision { service } => {
                         by_service.entry(service).or_default().0.push(role.as_str().to_owned());
@@ -233,12 +312,48 @@ impl Database {
         )
         .await?;
 
-        let last: Vec<_> = requests
-            .iter()
-            .filter(|(_, steps)| steps.contains(&Step::Forget))
-            .map(|(role, _)| super::statements::forget(role))
-            .collect();
-        self.write_roles(&last).await
+        let forgotten = || requests.iter().filter(|request| request.steps.contains(&Step::Forget));
+        let records: Vec<_> = forgotten().map(|request| self.record_of(request, &Step::Forget)).collect();
+        let last = forgotten().map(|request| super::statements::forget(&request.role)).chain(audit::insert(&records));
+        self.write_roles(&last.collect::<Vec<_>>()).await
+    }
+
+    /// Takes the steps on roles, and records everything that is going to be done.
+    async fn begin(&self, requests: &[&Request]) -> Result<(), Error> {
+        let mut statements = Vec::new();
+        let mut records = Vec::new();
+        for request in requests {
+            statements.extend(request.steps.iter().filter_map(|step| step.statement(&request.role)));
+            records.extend(request.account.records.iter().cloned());
+            let noted = request.steps.iter().filter(|step| **step != Step::Forget);
+            records.extend(noted.map(|step| self.record_of(request, step)));
+        }
+        statements.extend(audit::insert(&records));
+        self.write_roles(&statements).await?;
+        self.recorded.wrote(&records);
+        // Whatever becomes of the rest, these steps are not to be planned, and recorded, again.
+        for request in requests {
+            let on_roles = request.steps.iter().filter(|step| step.statement(&request.role).is_some());
+            let steps: Vec<_> = on_roles.cloned().collect();
+            self.learn(request, &steps);
+        }
+        Ok(())
+    }
+
+    fn record_of(&self, request: &Request, step: &Step) -> Record {
+        request.account.of_step(step, &self.tenant(&request.role), &self.published())
+    }
+
+    /// Takes note of what the tenant has after steps.
+    fn learn(&self, request: &Request, steps: &[Step]) -> TenantData {
+        let present = self.tenant(&request.role);
+        if steps.is_empty() {
+            return present;
+        }
+        let data = plan::outcome(&present, steps, &self.published(), Timestamp::now());
+        let mut survey = self.survey.write().unwrap_or_else(PoisonError::into_inner);
+        survey.tenants.insert(request.role.as_str().to_owned(), data.clone());
+        data
     }
 
     async fn write_roles(&self, statements: &[String]) -> Result<(), Error> {
@@ -254,10 +369,7 @@ impl Database {
     }
 
     async fn write_schemas(&self, service: &str, provision: Vec<String>, erase: Vec<String>) -> Result<(), Error> {
-        let pool = self
-            .services
-            .get(service)
-            .ok_or_else(|| Error::Refused(format!("the platform has no database for {service}")))?;
+        let pool = self.service(service)?;
         for (function, roles) in [
             ("SELECT easycode.migrate(role) FROM unnest($1::text[]) role", provision),
             ("SELECT easycode.erase(role) FROM unnest($1::text[]) role", erase),
@@ -279,22 +391,31 @@ impl Database {
             }
             return;
         }
-        let all: Vec<_> = batch.iter().map(|request| (&request.role, request.steps.as_slice())).collect();
-        let together = self.take(&all).await;
+        if self.uncertain.load(Ordering::Relaxed) {
+            // Plans made from what was known before would do, and record, things twice.
+            let outcome = self.survey_anew().await;
+            let lost = || Error::Unavailable("an answer was lost, so it was looked at anew".to_owned());
+            for request in batch {
+                let _ = request.done.send(Err(outcome.clone().err().unwrap_or_else(lost)));
+            }
+            return;
+        }
+        let all: Vec<_> = batch.iter().collect();
+        let begun = AtomicBool::new(false);
+        let together = self.take(&all, &begun).await;
         let alone = match together {
             Err(Error::Refused(_)) if batch.len() > 1 => {
-                join_all(all.iter().map(|one| self.take(std::slice::from_ref(one)))).await
+                let begun = begun.load(Ordering::Relaxed);
+                let retry = async |one| self.take(&[one], &AtomicBool::new(begun)).await;
+                join_all(all.into_iter().map(retry)).await
             }
             outcome => batch.iter().map(|_| outcome.clone()).collect(),
         };
-        let published = self.published();
+        if alone.iter().any(|outcome| matches!(outcome, Err(Error::Unavailable(_)))) {
+            self.uncertain.store(true, Ordering::Relaxed);
+        }
         for (request, outcome) in batch.into_iter().zip(alone) {
-            let present = self.tenant(&request.role);
-            let result = outcome.map(|()| plan::outcome(&present, &request.steps, &published, Timestamp::now()));
-            if let Ok(data) = &result {
-                let mut survey = self.survey.write().unwrap_or_else(PoisonError::into_inner);
-                survey.tenants.insert(request.role.as_str().to_owned(), data.clone());
-            }
+            let result = outcome.map(|()| self.learn(&request, &request.steps));
             // The asker may have been cancelled; the work is done all the same.
             let _ = request.done.send(result);
         }
@@ -313,4 +434,8 @@ async fn work(database: std::sync::Weak<Database>, mut requests: mpsc::Receiver<
         let Some(database) = database.upgrade() else { return };
         database.serve(batch).await;
     }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
 }

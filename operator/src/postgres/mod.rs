@@ -2,9 +2,12 @@
 //!
 //! `statements` has all SQL text of roles and grants; names reach it only as [`easycode_contract::database::Identifier`].
 
+pub mod audit;
 pub mod credentials;
 pub mod database;
 pub mod plan;
+pub mod relocation;
+mod rotation;
 pub mod setup;
 pub mod statements;
 pub mod survey;

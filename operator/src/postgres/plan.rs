@@ -120,10 +120,16 @@ impl Step {
     }
 }
 
+/// Whether requests are served by the login. A service's second one acts for the first, and is never granted anything itself.
+fn serves(login: &str) -> bool {
+    login.starts_with("svc_") || login.starts_with("svc2_")
+}
+
 fn login_identifier(name: &str) -> Option<Identifier> {
     let parse = |service: &str, make: fn(&str) -> Result<Identifier, _>| make(&service.replace('_', "-")).ok();
     name.strip_prefix("svc_")
         .and_then(|service| parse(service, Identifier::service_login))
+        .or_else(|| name.strip_prefix("svc2_").and_then(|service| parse(service, Identifier::second_service_login)))
         .or_else(|| name.strip_prefix("mig_").and_then(|service| parse(service, Identifier::migration_login)))
 }
 
@@ -192,7 +198,7 @@ pub fn retain(present: &TenantData) -> Vec<Step> {
     let mut steps: Vec<_> = present
         .members
         .iter()
-        .filter(|login| login.starts_with("svc_"))
+        .filter(|login| serves(login))
         .map(|login| Step::Revoke { login: login.clone() })
         .collect();
     if present.uid.is_some() && present.retained.is_none() {
@@ -207,7 +213,7 @@ pub fn erase(present: &TenantData) -> Vec<Step> {
     let mut steps: Vec<_> = present
         .members
         .iter()
-        .filter(|login| login.starts_with("svc_"))
+        .filter(|login| serves(login))
         .map(|login| Step::Revoke { login: login.clone() })
         .collect();
     let services = || present.schemas.keys().chain(&present.lost);
@@ -312,6 +318,23 @@ mod tests {
         );
         let steps = plan(&desired(&["crm"], false), &before, NOW);
         assert_eq!(steps, [Step::Revoke { login: "svc_crm".into() }]);
+    }
+
+    #[test]
+    fn what_was_granted_to_a_second_login_is_taken_back() {
+        let mut before = outcome(
+            &TenantData::default(),
+            &plan(&desired(&["crm"], true), &TenantData::default(), NOW),
+            &published(),
+            NOW,
+        );
+        before.members.insert("svc2_crm".into());
+        let taken = Step::Revoke { login: "svc2_crm".into() };
+        let steps = plan(&desired(&["crm"], true), &before, NOW);
+        assert_eq!(steps, std::slice::from_ref(&taken));
+        let statement = steps[0].statement(&Identifier::tenant("acme").unwrap());
+        assert_eq!(statement.as_deref(), Some("REVOKE \"t_acme\" FROM \"svc2_crm\""));
+        assert!(retain(&before).contains(&taken) && erase(&before).contains(&taken));
     }
 
     fn services() -> impl Strategy<Value = Vec<&'static str>> {

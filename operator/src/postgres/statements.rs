@@ -26,17 +26,35 @@ pub const REGISTRY: &str = "
     );
     REVOKE ALL ON SCHEMA public FROM PUBLIC;";
 
-/// Makes a login that inherits nothing. `verifier` is a SCRAM verifier, so that the password itself never reaches a log
-/// of statements.
+/// Makes a login that inherits nothing, and is closed.
 #[must_use]
-pub fn create_login(login: &Identifier, verifier: &str) -> String {
-    format!("CREATE ROLE {login} LOGIN NOINHERIT PASSWORD {}", literal(verifier))
+pub fn create_login(login: &Identifier) -> String {
+    format!("CREATE ROLE {login} NOLOGIN NOINHERIT")
 }
 
-/// Sets a login's password.
+/// Opens a login, with a password. `verifier` is a SCRAM verifier, so that the password itself never reaches a log of
+/// statements.
 #[must_use]
-pub fn set_password(login: &Identifier, verifier: &str) -> String {
-    format!("ALTER ROLE {login} PASSWORD {}", literal(verifier))
+pub fn open_login(login: &Identifier, verifier: &str) -> String {
+    format!("ALTER ROLE {login} LOGIN PASSWORD {}", literal(verifier))
+}
+
+/// Sets the password of whoever says it.
+#[must_use]
+pub fn set_own_password(verifier: &str) -> String {
+    format!("ALTER ROLE CURRENT_USER PASSWORD {}", literal(verifier))
+}
+
+/// Closes a login.
+#[must_use]
+pub fn close_login(login: &Identifier) -> String {
+    format!("ALTER ROLE {login} NOLOGIN PASSWORD NULL")
+}
+
+/// Lets a service's second login act as all those that its first may act as, and connect.
+#[must_use]
+pub fn stand_in(second: &Identifier, first: &Identifier, database: &Identifier) -> String {
+    format!("GRANT {first} TO {second}; GRANT CONNECT ON DATABASE {database} TO {second}")
 }
 
 /// Lets nobody but the service and its migrations connect to the service's database.
@@ -97,7 +115,7 @@ pub fn forget(role: &Identifier) -> String {
                         WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o' AND r.rolname = {name})
              THEN RAISE; END IF;
              FOR member IN SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
-                 JOIN pg_roles r ON r.oid = a.roleid WHERE r.rolname = {name} AND m.rolname ~ '^(svc|mig)_'
+                 JOIN pg_roles r ON r.oid = a.roleid WHERE r.rolname = {name} AND m.rolname ~ '^(svc2?|mig)_'
              LOOP EXECUTE format('REVOKE {role} FROM %I', member); END LOOP;
          END $$"
     )

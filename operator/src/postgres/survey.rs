@@ -68,7 +68,7 @@ impl Survey {
 pub const ROLES: &str = r#"
     SELECT coalesce(r.rolname, t.role)::text AS role, r.rolname IS NOT NULL AS role_exists,
            coalesce((SELECT array_agg(m.rolname::text) FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
-                     WHERE a.roleid = r.oid AND m.rolname ~ '^(svc|mig)_'), '{}') AS members,
+                     WHERE a.roleid = r.oid AND m.rolname ~ '^(svc2?|mig)_'), '{}') AS members,
            t.uid, t.display_name, t.retained::text AS retained,
            coalesce((SELECT jsonb_object_agg(w.service, to_char(w.until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
                      FROM easycode.withdrawn w WHERE w.role = t.role), '{}')::text AS withdrawn

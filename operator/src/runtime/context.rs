@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant};
+use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant, platform::ServiceStatus};
 use kube::{
     Client, ResourceExt,
     runtime::reflector::{ObjectRef, Store},
@@ -13,12 +13,14 @@ use kube::{
 
 use super::{events::Events, metrics::Metrics, options::Options};
 use crate::{
+    audit::Ledger,
+    isolation::Isolation,
     kubernetes::{
         apply::Applier,
         cache::{Caches, Triggers},
     },
     postgres::Database,
-    stack::home::Home,
+    stack::{blueprint::Nodes, home::Home},
     tenant::{placement::Placement, unseen::Unseen},
 };
 
@@ -48,10 +50,26 @@ pub struct Context {
     pub releases: Store<Release>,
     /// Statuses of tenants that the cache does not show yet.
     pub unseen: Unseen,
+    /// What is to be recorded in the audit trail.
+    pub ledger: Arc<Ledger>,
+    /// What probes of isolation showed.
+    pub isolation: Isolation,
     /// Where tenants go.
     pub placement: Placement,
     /// The stacks' Postgres, as far as connected.
     pub databases: Databases,
+}
+
+/// What is known of a home whose services run.
+pub struct Seen {
+    /// Its services.
+    pub services: Vec<ServiceStatus>,
+    /// Whether its Postgres is an embedded one.
+    pub embedded: bool,
+    /// Whose tokens its services accept.
+    pub issuer: String,
+    /// Where its pods may run.
+    pub nodes: Nodes,
 }
 
 impl Context {
@@ -79,6 +97,43 @@ impl Context {
         embedded.unwrap_or_default().image
     }
 
+    /// The value of an annotation of the platform or the instance.
+    #[must_use]
+    pub fn annotation(&self, home: &Home, key: &str) -> Option<String> {
+        match home {
+            Home::Platform(name) => self.platforms.get(&ObjectRef::new(name))?.annotations().get(key).cloned(),
+            Home::Instance(name) => self.instances.get(&ObjectRef::new(name))?.annotations().get(key).cloned(),
+        }
+    }
+
+    /// What is known of a home whose services run.
+    #[must_use]
+    pub fn seen(&self, home: &Home) -> Option<Seen> {
+        let runs = |services: &[ServiceStatus]| services.iter().all(|one| one.available > 0) && !services.is_empty();
+        match home {
+            Home::Platform(name) => {
+                let platform = self.platforms.get(&ObjectRef::new(name))?;
+                let services = platform.status.as_ref()?.services.clone();
+                runs(&services).then(|| Seen {
+                    services,
+                    embedded: platform.spec.database.provider == easycode_crds::platform::Provider::Embedded,
+                    issuer: platform.spec.identity.issuer.clone(),
+                    nodes: Nodes::default(),
+                })
+            }
+            Home::Instance(name) => {
+                let instance = self.instances.get(&ObjectRef::new(name))?;
+                let services = instance.status.as_ref()?.services.clone();
+                runs(&services).then(|| Seen {
+                    services,
+                    embedded: instance.spec.database.provider == easycode_crds::instance::Provider::Embedded,
+                    issuer: instance.spec.identity.issuer.clone(),
+                    nodes: crate::instance::plan::nodes(&instance),
+                })
+            }
+        }
+    }
+
     /// All platforms and instances.
     #[must_use]
     pub fn homes(&self) -> Vec<Home> {
@@ -102,6 +157,12 @@ impl Databases {
     #[must_use]
     pub fn get(&self, home: &Home) -> Option<Arc<Database>> {
         self.read().get(home).map(|(database, _)| Arc::clone(database))
+    }
+
+    /// The Postgres, if connected and nothing was wrong at the last look.
+    #[must_use]
+    pub fn answering(&self, home: &Home) -> Option<Arc<Database>> {
+        self.read().get(home).filter(|(_, trouble)| trouble.is_none()).map(|(database, _)| Arc::clone(database))
     }
 
     /// What was wrong at the last look.

@@ -24,7 +24,20 @@ pub struct Metrics {
     tenants: Family<Platform, Gauge>,
     tenants_by_reason: Family<Standing, Gauge>,
     platform_ready: Family<Platform, Gauge>,
+    isolation_breached: Family<Place, Gauge>,
+    moves: Family<Move, Counter>,
+    move_downtime: Histogram,
     leader: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Move {
+    outcome: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Place {
+    home: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -76,6 +89,9 @@ impl Default for Metrics {
         let tenants = Family::default();
         let tenants_by_reason = Family::default();
         let platform_ready = Family::default();
+        let isolation_breached = Family::default();
+        let moves = Family::default();
+        let move_downtime = Histogram::new([1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0]);
         let leader = Gauge::default();
         registry.register("reconciles", "Reconciles by controller and outcome", reconciles.clone());
         registry.register("reconcile_seconds", "Time of a reconcile", reconcile_seconds.clone());
@@ -84,6 +100,17 @@ impl Default for Metrics {
         registry.register("tenants", "Tenants placed on a platform", tenants.clone());
         registry.register("tenants_by_reason", "Tenants by the reason of their Ready", tenants_by_reason.clone());
         registry.register("platform_ready", "1 while the platform is Ready", platform_ready.clone());
+        registry.register(
+            "isolation_breached",
+            "1 while the last probe of a platform or an instance got through",
+            isolation_breached.clone(),
+        );
+        registry.register("moves", "Moves of tenants between homes that ended, by outcome", moves.clone());
+        registry.register(
+            "move_write_downtime_seconds",
+            "Time for which a tenant that moved could not write",
+            move_downtime.clone(),
+        );
         registry.register("leader", "1 while this replica leads", leader.clone());
         Self {
             registry: root,
@@ -94,6 +121,9 @@ impl Default for Metrics {
             tenants,
             tenants_by_reason,
             platform_ready,
+            isolation_breached,
+            moves,
+            move_downtime,
             leader,
         }
     }
@@ -146,6 +176,19 @@ impl Metrics {
         }
         for (platform, ready) in platforms {
             self.platform_ready.get_or_create(&Platform { platform: platform.to_owned() }).set(i64::from(ready));
+        }
+    }
+
+    /// Notes whether the last probe of a platform or an instance got through.
+    pub fn isolation(&self, home: &str, breached: bool) {
+        self.isolation_breached.get_or_create(&Place { home: home.to_owned() }).set(i64::from(breached));
+    }
+
+    /// Counts a move that ended, and for how many milliseconds nothing could be written.
+    pub fn moved(&self, outcome: &str, downtime: Option<i64>) {
+        self.moves.get_or_create(&Move { outcome: outcome.to_owned() }).inc();
+        if let Some(millis) = downtime.and_then(|millis| u64::try_from(millis).ok()) {
+            self.move_downtime.observe(Duration::from_millis(millis).as_secs_f64());
         }
     }
 

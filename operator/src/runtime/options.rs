@@ -37,6 +37,9 @@ pub struct Options {
     /// Seconds between two reconciles of an object of which nothing was heard.
     #[arg(long, env = "EASYCODE_RESYNC_SECONDS", default_value_t = 600)]
     pub resync_seconds: u64,
+    /// Seconds between two attempts to break the isolation of a platform or an instance.
+    #[arg(long, env = "EASYCODE_PROBE_SECONDS", default_value_t = 21_600)]
+    pub probe_seconds: u64,
 }
 
 impl Options {
@@ -48,6 +51,12 @@ impl Options {
             service_account: self.service_account.clone(),
             namespace_role: self.namespace_role.clone(),
         }
+    }
+
+    /// Time between two probes of isolation.
+    #[must_use]
+    pub fn probe_interval(&self) -> Duration {
+        Duration::from_secs(self.probe_seconds.max(60))
     }
 
     /// Time between two surveys of a Postgres.

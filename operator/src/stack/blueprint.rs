@@ -1,6 +1,9 @@
 //! What all objects of a stack are planned from, whichever resource asks for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use easycode_crds::{
     Release,
@@ -171,6 +174,24 @@ pub struct Bounds {
     pub egress: Vec<(String, Vec<u16>)>,
 }
 
+impl Bounds {
+    /// The limits that a container gets that names none, by resource.
+    #[must_use]
+    pub fn defaults(&self) -> BTreeMap<String, String> {
+        let given = self.limits.iter().filter_map(|limits| limits["default"].as_object()).flatten();
+        given.filter_map(|(resource, amount)| Some((resource.clone(), amount.as_str()?.to_owned()))).collect()
+    }
+}
+
+/// What asks for new credentials for the database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// Value of the annotation that asks for them.
+    pub requested: Option<String>,
+    /// How often they are renewed anyway.
+    pub every: Option<Duration>,
+}
+
 /// What all objects of a stack are planned from.
 #[derive(Clone)]
 pub struct Blueprint<'a> {
@@ -192,10 +213,14 @@ pub struct Blueprint<'a> {
     pub nodes: Nodes,
     /// Bounds of its namespace.
     pub bounds: Bounds,
+    /// What asks for new credentials for the database.
+    pub rotation: Rotation,
     /// The operator.
     pub operator: &'a Operator,
     /// Value of the annotation that asks for a pending rendering.
     pub requested: Option<&'a str>,
+    /// Whether what an older operator rendered is rendered anew: so in a window of maintenance.
+    pub renews: bool,
 }
 
 impl<'a> Blueprint<'a> {

@@ -5,10 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 
 use super::apply::Applied;
-use crate::{
-    kubernetes::labels,
-    runtime::{context::Context, error::Error},
-};
+use crate::{kubernetes::labels, runtime::context::Context};
 
 /// Why a deletion has to wait.
 pub struct Held {
@@ -47,17 +44,22 @@ pub fn pending(applied: &Applied) -> Finding {
 
 /// `Ready`, `Progressing` and `Degraded`, out of the other findings.
 #[must_use]
-pub fn summary(findings: &[Finding], fault: Option<&Error>) -> Vec<Finding> {
+pub fn summary(findings: &[Finding], applied: &Applied) -> Vec<Finding> {
     const ON_ITS_WAY: [&str; 4] = [reason::PROVISIONING, reason::MIGRATING, reason::ROLLING_OUT, reason::MOVING];
     let stages = || findings.iter().filter(|finding| finding.type_ != conditions::UPDATE_PENDING);
+    let fault = applied.fault.as_ref();
     let trouble = fault
         .map(|fault| Finding::new(conditions::READY, Some(false), fault.reason(), fault.to_string()))
         .or_else(|| stages().find(|finding| finding.status == Some(false)).cloned())
         .or_else(|| stages().find(|finding| finding.status.is_none()).cloned());
     let Some(trouble) = trouble else {
+        let progressing = match &applied.rotating {
+            Some(rotating) => Finding::new(conditions::PROGRESSING, Some(true), reason::ROTATING, rotating.clone()),
+            None => Finding::new(conditions::PROGRESSING, Some(false), reason::AS_PLANNED, "nothing to do"),
+        };
         return vec![
             Finding::new(conditions::READY, Some(true), reason::AS_PLANNED, "all services serve"),
-            Finding::new(conditions::PROGRESSING, Some(false), reason::AS_PLANNED, "nothing to do"),
+            progressing,
             Finding::new(conditions::DEGRADED, Some(false), reason::AS_PLANNED, "no trouble"),
         ];
     };
@@ -74,11 +76,14 @@ pub fn summary(findings: &[Finding], fault: Option<&Error>) -> Vec<Finding> {
     ]
 }
 
-/// Tells what is new about readiness as an event.
-pub async fn tell<K>(object: &K, before: &[Condition], findings: &[Finding], context: &Context)
+/// Tells what is new about readiness, and that credentials were renewed, as events.
+pub async fn tell<K>(object: &K, before: &[Condition], findings: &[Finding], applied: &Applied, context: &Context)
 where
     K: Resource<DynamicType = ()>,
 {
+    if let Some(rotated) = &applied.rotated {
+        context.events.normal(object, "Rotate", "CredentialsRotated", rotated.clone()).await;
+    }
     let Some(ready) = findings.iter().find(|finding| finding.type_ == conditions::READY) else { return };
     let was = before.iter().find(|one| one.type_ == conditions::READY);
     if was.is_some_and(|was| was.reason == ready.reason && was.message == ready.message) {

@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::{placement::placed_on, plan::Plan};
 use crate::{
+    audit,
     kubernetes::{finalizer, labels},
-    postgres::{self, survey::TenantData},
+    postgres::{self, audit::Account, survey::TenantData},
     runtime::{context::Context, error::Error},
     stack::home::Home,
 };
@@ -27,6 +28,10 @@ pub struct Applied {
 pub async fn apply(tenant: &Tenant, plan: &Plan, context: &Context) -> Result<Applied, Error> {
     let mut applied = Applied { database: plan.database.clone(), changed: false };
     let Some(home) = plan.home.as_ref().filter(|_| plan.role.is_some() || plan.config_map.is_some()) else {
+        // Only once it is settled where the tenant lives, so that no second place tells of it.
+        if let Some(home) = placed_on(tenant).filter(|home| plan.home.as_ref() == Some(home)) {
+            audit::record_due(tenant, &home, context).await?;
+        }
         return Ok(applied);
     };
     claim(tenant, home, context).await?;
@@ -41,11 +46,15 @@ pub async fn apply(tenant: &Tenant, plan: &Plan, context: &Context) -> Result<Ap
             .databases
             .get(home)
             .ok_or_else(|| postgres::Error::Unavailable(format!("{home} was disconnected")))?;
-        applied.database = database.bring(role, plan.steps.clone()).await?;
+        let account = Account { adopted: plan.adopted.clone(), ..context.ledger.account(tenant, &database) };
+        applied.database = database.bring(role, plan.steps.clone(), account).await?;
         applied.changed = true;
     }
     if !closing {
         applied.changed |= publish(plan, context).await?;
+    }
+    if role.is_none() {
+        audit::record_due(tenant, home, context).await?;
     }
     Ok(applied)
 }

@@ -1,7 +1,7 @@
 //! The last dump of a tenant before its data is erased: one job, one file a service, with checksums, on a volume that no
 //! deletion touches.
 
-use easycode_contract::database::Identifier;
+use easycode_contract::{database::Identifier, runtime::TENANT_SERVICE};
 use easycode_crds::Tenant;
 use kube::ResourceExt;
 use serde_json::{Value, json};
@@ -81,7 +81,11 @@ fn job(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -> Pl
             "env": env,
             "resources": { "requests": { "cpu": "50m", "memory": "64Mi" }, "limits": { "memory": "512Mi" } },
             "securityContext": container_security(),
-            "volumeMounts": [{ "name": VOLUME, "mountPath": "/archive" }, { "name": "tmp", "mountPath": "/tmp" }],
+            "volumeMounts": [
+                { "name": VOLUME, "mountPath": "/archive" },
+                { "name": "tmp", "mountPath": "/tmp" },
+                { "name": "authority", "mountPath": "/etc/easycode/authority" },
+            ],
         })
     };
     let dumps: Vec<_> = data
@@ -94,7 +98,8 @@ fn job(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -> Pl
             let secret = migration_secret(service);
             let env = [("PGHOST", "host"), ("PGPORT", "port"), ("PGUSER", "user"), ("PGPASSWORD", "password"), ("PGDATABASE", "dbname"), ("PGSSLMODE", "sslmode")]
                 .map(|(variable, key)| json!({ "name": variable, "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } }));
-            container(service, script, env.to_vec())
+            let authority = json!({ "name": "PGSSLROOTCERT", "value": "/etc/easycode/authority/ca.crt" });
+            container(service, script, env.into_iter().chain([authority]).collect())
         })
         .collect();
     let seal = container(
@@ -128,6 +133,11 @@ fn job(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -> Pl
                     "volumes": [
                         { "name": VOLUME, "persistentVolumeClaim": { "claimName": VOLUME } },
                         { "name": "tmp", "emptyDir": {} },
+                        // What the server is known by, the same for every service; an external one may have none.
+                        { "name": "authority", "secret": {
+                            "secretName": migration_secret(TENANT_SERVICE), "optional": true, "defaultMode": 0o440,
+                            "items": [{ "key": "ca.crt", "path": "ca.crt" }],
+                        } },
                     ],
                 },
             },

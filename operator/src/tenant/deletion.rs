@@ -1,7 +1,7 @@
 //! Deletes a tenant by its policy. Access is closed first; data goes only where the policy says so, only if it is this
 //! tenant's, and never while the definition of tenants itself is being deleted.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use easycode_contract::database::Identifier;
 use easycode_crds::{
@@ -12,17 +12,18 @@ use easycode_crds::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{ResourceExt, runtime::controller::Action};
-use serde_json::json;
 
-use super::{archive, config_map_name, placement::placed_on, status};
+use super::{
+    archive, config_map_name,
+    erasure::{Erasure, Why},
+    placement::placed_on,
+    relocation, status,
+};
 use crate::{
-    kubernetes::{
-        definition, finalizer, labels,
-        object::{Kind, Planned},
-    },
-    postgres::{self, plan as database_plan, survey::TenantData},
+    audit,
+    kubernetes::{definition, finalizer, labels, object::Kind},
+    postgres::{audit::Record, plan as database_plan, survey::TenantData},
     runtime::{context::Context, error::Error},
-    stack::home::Home,
 };
 
 /// Takes the next step of a deletion.
@@ -39,6 +40,11 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
         finalizer::release(tenant, &context.client).await?;
         return Ok(Action::await_change());
     };
+    // A move under way is undone, or finished, and after one the data is in more than one place.
+    if let Some(waits) = relocation::settle(tenant, &home, context).await? {
+        hold(tenant, reason::DELETING, &waits, context).await?;
+        return Ok(Action::requeue(Duration::from_secs(2)));
+    }
     let namespace = home.namespace();
     if context.caches.get(Kind::ConfigMap, &namespace, &config_map_name(tenant)).is_some() {
         context.applier.delete(Kind::ConfigMap, &namespace, &config_map_name(tenant)).await?;
@@ -59,6 +65,7 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
         return Ok(Action::requeue(Duration::from_secs(10)));
     };
     let data = database.tenant(&role);
+    let account = context.ledger.account(tenant, &database);
     if !is_of(tenant, &data) {
         // Nothing was made for this tenant, or the data is another's: a deleted one's of the same name.
         if !data.schemas.is_empty() {
@@ -69,9 +76,11 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
             );
             context.events.warning(tenant, "Delete", reason::RETAINED_DATA, note).await;
         }
+        database.record(&account.records).await?;
         finalizer::release(tenant, &context.client).await?;
         return Ok(Action::await_change());
     }
+    let erasure = Erasure { tenant, home: &home, role: &role, database: &database, context, why: Why::Deleted };
     match tenant.spec.deletion_policy {
         DeletionPolicy::Retain => {
             let uid = tenant.uid().unwrap_or_default();
@@ -82,7 +91,7 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
                 steps.push(database_plan::Step::Register { uid: uid.clone(), display_name });
             }
             steps.extend(database_plan::retain(&TenantData { uid: Some(uid.clone()), ..data.clone() }));
-            database.bring(&role, steps).await?;
+            database.bring(&role, steps, account).await?;
             let note = format!(
                 "access is closed, the data is kept as {}; a tenant of this name annotated with {}={uid} takes it over",
                 role.as_str(),
@@ -91,9 +100,15 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
             context.events.normal(tenant, "Delete", "DataRetained", note).await;
         }
         DeletionPolicy::Archive => {
-            database.bring(&role, closed(&data)).await?;
+            database.bring(&role, closed(&data), account).await?;
             match archive::progress(tenant, &home, &data, context).await? {
-                archive::Progress::Done => erase(tenant, &home, &role, &data, &database, context).await?,
+                archive::Progress::Done => {
+                    let services = data.schemas.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let words = format!("write the last dump of {services} to the archive of {home}");
+                    let archived = Record::of_act(&audit::subject(tenant), "Archive", &words, Some("archive"));
+                    database.record(&[archived]).await?;
+                    erasure.run(&data).await?;
+                }
                 archive::Progress::Running => {
                     hold(tenant, reason::DELETING, "the last dump is being archived", context).await?;
                     return Ok(Action::requeue(Duration::from_secs(2)));
@@ -104,7 +119,7 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
                 }
             }
         }
-        DeletionPolicy::Delete => erase(tenant, &home, &role, &data, &database, context).await?,
+        DeletionPolicy::Delete => erasure.run(&data).await?,
     }
     finalizer::release(tenant, &context.client).await?;
     Ok(Action::await_change())
@@ -121,75 +136,6 @@ fn is_of(tenant: &Tenant, data: &TenantData) -> bool {
 /// The steps that close access and leave all data.
 fn closed(data: &TenantData) -> Vec<database_plan::Step> {
     database_plan::retain(data).into_iter().filter(|step| *step != database_plan::Step::Retain).collect()
-}
-
-/// Erases, checks by a look at the database that nothing is left, writes a receipt, and forgets the tenant: in this order, so
-/// that a crash leaves no erasure without a receipt.
-async fn erase(
-    tenant: &Tenant,
-    home: &Home,
-    role: &Identifier,
-    data: &TenantData,
-    database: &postgres::Database,
-    context: &Context,
-) -> Result<(), Error> {
-    database.bring(role, database_plan::erase(data)).await?;
-    database.refresh().await?;
-    let left = database.tenant(role);
-    if !left.schemas.is_empty() {
-        let left = left.schemas.keys().cloned().collect::<Vec<_>>().join(", ");
-        return Err(
-            postgres::Error::Refused(format!("after erasure {} still has schemas in {left}", role.as_str())).into()
-        );
-    }
-    let namespace = &home.namespace();
-    let receipt = receipt(tenant, home, role, data, &database.services());
-    // One from before a crash lists what was erased then.
-    if context.caches.get(Kind::ConfigMap, namespace, &receipt.name).is_none() {
-        context.applier.apply(&receipt, &context.caches).await?;
-    }
-    database.bring(role, database_plan::forget(&left)).await?;
-    database.refresh().await?;
-    if database.tenant(role).role_exists {
-        let note = format!(
-            "{} could not be dropped, because another tenant's role granted it something; it has no data, no members and no login",
-            role.as_str()
-        );
-        context.events.warning(tenant, "Delete", "RoleKept", note).await;
-    }
-    let note = format!(
-        "{} schemas of {} were erased; receipt: ConfigMap {namespace}/{}",
-        data.schemas.len(),
-        role.as_str(),
-        receipt.name
-    );
-    context.events.normal(tenant, "Delete", "DataErased", note).await;
-    Ok(())
-}
-
-fn receipt(tenant: &Tenant, home: &Home, role: &Identifier, data: &TenantData, databases: &[&str]) -> Planned {
-    let uid = tenant.uid().unwrap_or_default();
-    // After a crash amid the erasure the database shows only what is left; the status still tells all that was there.
-    let recorded = tenant.status.iter().flat_map(|status| &status.services).map(|data| &data.service);
-    let erased: BTreeSet<_> = data.schemas.keys().chain(recorded).collect();
-    let document = json!({
-        "tenant": tenant.name_any(),
-        "uid": uid,
-        "displayName": tenant.spec.display_name,
-        "policy": tenant.spec.deletion_policy,
-        "role": role.as_str(),
-        "erasedSchemas": erased,
-        "requestedAt": tenant.metadata.deletion_timestamp.as_ref().map(|time| time.0.to_string()),
-        "erasedAt": Timestamp::now().to_string(),
-        "verified": "after the erasure no schema of the role was found in the databases",
-        "databases": databases,
-    });
-    let name = format!("receipt-{}-{}", tenant.name_any(), uid.chars().take(8).collect::<String>());
-    let body = json!({
-        "metadata": { "labels": home.labels("erasure-receipt") },
-        "data": { "receipt.json": document.to_string() },
-    });
-    Planned::new(Kind::ConfigMap, &home.namespace(), &name, body)
 }
 
 /// Says what the deletion waits for.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use easycode_contract::database::Identifier;
 use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant, conditions};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
@@ -109,12 +110,35 @@ pub fn observe(tenant: &Tenant, context: &Context) -> Observed {
     Observed { residence: Ok(residence), release, database, trouble }
 }
 
-/// Platforms and instances whose database has data of a tenant of this name.
+/// Platforms and instances whose database has data of a tenant of this name. Where it is in use counts before where it is
+/// kept: a tenant that has moved, or was about to, has left a copy; and of several that are kept the newest counts.
 fn holders(tenant: &Tenant, context: &Context) -> Vec<Home> {
     let Ok(role) = Identifier::tenant(&tenant.name_any()) else { return Vec::new() };
-    let holds = |database: &Database| {
+    let holds = |(home, database): (Home, Arc<Database>)| {
         let data = database.tenant(&role);
-        data.uid.is_some() || !data.schemas.is_empty()
+        (data.uid.is_some() || !data.schemas.is_empty()).then_some((home, data.retained))
     };
-    context.databases.all().into_iter().filter(|(_, database)| holds(database)).map(|(home, _)| home).collect()
+    in_use(context.databases.all().into_iter().filter_map(holds).collect())
+}
+
+/// Of homes, each with the time since when the data there is only kept, those that count.
+fn in_use(holders: Vec<(Home, Option<Timestamp>)>) -> Vec<Home> {
+    let newest = holders.iter().map(|(_, retained)| retained.unwrap_or(Timestamp::MAX)).max();
+    let counts = |(_, retained): &(Home, Option<Timestamp>)| Some(retained.unwrap_or(Timestamp::MAX)) == newest;
+    holders.into_iter().filter(counts).map(|(home, _)| home).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_in_use_counts_before_copies_that_are_kept() {
+        let on = |name: &str| Home::Platform(name.to_owned());
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        assert_eq!(in_use(vec![(on("a"), at(5)), (on("b"), None), (on("c"), at(9))]), [on("b")]);
+        assert_eq!(in_use(vec![(on("a"), at(5)), (on("c"), at(9))]), [on("c")]);
+        assert_eq!(in_use(vec![(on("a"), None), (on("b"), None)]), [on("a"), on("b")], "two tell nothing");
+        assert_eq!(in_use(vec![]), []);
+    }
 }

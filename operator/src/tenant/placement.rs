@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Mutex};
 use easycode_crds::{DedicatedInstance, SharedPlatform, Tenant, conditions::reason, tenant::Model};
 use kube::ResourceExt;
 
+use super::relocation::destined_for;
 use crate::{kubernetes::labels, runtime::context::Context, stack::home::Home};
 
 /// Why no platform was found, for the tenant's status.
@@ -91,13 +92,59 @@ impl Placement {
             let named = tenant.spec.deployment.instance.as_deref().unwrap_or_default();
             return instance(tenant, named, offer.instances);
         }
+        Ok(Home::Platform(self.choose(tenant, tenants, offer.platforms)?))
+    }
+
+    /// Where the tenant is to live, by its spec: its present home, or another that is there for it. `before` is where it was
+    /// found to be destined for by an earlier look, so that a choice among platforms is made once.
+    pub fn destination<'a, P: AsRef<SharedPlatform>, I: AsRef<DedicatedInstance>>(
+        &self,
+        tenant: &Tenant,
+        home: &Home,
+        before: Option<&Home>,
+        tenants: impl Iterator<Item = &'a Tenant>,
+        offer: &Offer<'_, P, I>,
+    ) -> Result<Home, Unplaced> {
+        let deployment = &tenant.spec.deployment;
+        match (deployment.model, &deployment.platform) {
+            (Model::Dedicated, _) => {
+                let named = deployment.instance.as_deref().unwrap_or_default();
+                if *home == Home::Instance(named.to_owned()) {
+                    return Ok(home.clone());
+                }
+                instance(tenant, named, offer.instances)
+            }
+            (Model::Shared, Some(named)) if *home == Home::Platform(named.clone()) => Ok(home.clone()),
+            (Model::Shared, None) if matches!(home, Home::Platform(_)) => Ok(home.clone()),
+            (Model::Shared, named) => {
+                if let Some(before @ Home::Platform(name)) = before
+                    && named.as_ref().is_none_or(|named| named == name)
+                {
+                    // It has room for the tenant, which is counted there.
+                    let there = offer.platforms.iter().any(|one| one.as_ref().name_any() == *name);
+                    return if there { Ok(before.clone()) } else { Err(not_found(name)) };
+                }
+                Ok(Home::Platform(self.choose(tenant, tenants, offer.platforms)?))
+            }
+        }
+    }
+
+    /// The platform for a tenant, given where the others live, and where they move to.
+    fn choose<'a>(
+        &self,
+        tenant: &Tenant,
+        tenants: impl Iterator<Item = &'a Tenant>,
+        platforms: &[impl AsRef<SharedPlatform>],
+    ) -> Result<String, Unplaced> {
         let mut recent = self.recent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut load: HashMap<String, usize> = HashMap::new();
         for other in tenants.filter(|other| other.name_any() != tenant.name_any()) {
             if let Some(home) = placed_on(other) {
                 recent.remove(&other.name_any());
-                if let Home::Platform(platform) = home {
-                    *load.entry(platform).or_default() += 1;
+                for home in [Some(home), destined_for(other)].into_iter().flatten() {
+                    if let Home::Platform(platform) = home {
+                        *load.entry(platform).or_default() += 1;
+                    }
                 }
             }
         }
@@ -106,9 +153,9 @@ impl Placement {
                 *load.entry(platform.clone()).or_default() += 1;
             }
         }
-        let chosen = choose(tenant, offer.platforms, &load)?;
+        let chosen = choose(tenant, platforms, &load)?;
         recent.insert(tenant.name_any(), chosen.clone());
-        Ok(Home::Platform(chosen))
+        Ok(chosen)
     }
 }
 

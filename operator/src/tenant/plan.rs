@@ -23,6 +23,7 @@ use serde_json::json;
 use super::{
     config_map_name,
     observe::{DatabaseView, Observed},
+    relocation,
 };
 use crate::{
     kubernetes::{
@@ -75,6 +76,15 @@ impl Plan {
             adopted: None,
             next_look: None,
         }
+    }
+
+    /// Says something else of where the tenant lives, and looks again at least as soon as given.
+    pub fn place(&mut self, finding: Option<Finding>, next_look: Option<Duration>) {
+        if let Some(finding) = finding {
+            self.findings.retain(|one| one.type_ != finding.type_);
+            self.findings.insert(0, finding);
+        }
+        self.next_look = self.next_look.into_iter().chain(next_look).min();
     }
 
     /// Whether a finding keeps the tenant from becoming ready.
@@ -165,6 +175,10 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
     }
     let missing = missing(tenant, database, &entitled);
     let mut steps = database_plan::plan(&desired, &database.tenant, now);
+    if relocation::is_frozen(tenant) {
+        // What is being copied stays as it is; only access is taken away at once.
+        steps.retain(|step| matches!(step, Step::Revoke { .. }));
+    }
     if !missing.is_empty() {
         // An empty schema in its place would hide that data is lost.
         steps.retain(|step| !matches!(step, Step::Provision { service } if missing.contains(service)));
@@ -378,6 +392,7 @@ fn config_map(
             State::Active => TenantState::Active,
             State::Suspended => TenantState::Suspended,
         },
+        read_only: relocation::is_frozen(tenant),
         entitlements: entitled.keys().map(|service| (service.clone(), modules(service))).collect(),
         limits: ContextLimits {
             users: spec.limits.users,

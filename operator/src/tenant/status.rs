@@ -35,6 +35,8 @@ pub async fn report(
     let database = applied.map_or(&plan.database, |applied| &applied.database);
     findings.extend(work_findings(plan, applied.err(), database));
     findings.extend(summary(tenant, &findings, applied.err()));
+    let tried = plan.home.as_ref().and_then(|home| context.isolation.of_tenant(&tenant.name_any(), home));
+    findings.extend(tried);
 
     let before = tenant.status.clone().unwrap_or_default();
     let (platform, instance) = match &plan.home {
@@ -55,6 +57,8 @@ pub async fn report(
         database_role: plan.role.as_ref().map(|role| role.as_str().to_owned()).or_else(|| before.database_role.clone()),
         endpoint: if plan.role.is_some() { plan.endpoint.clone() } else { before.endpoint.clone() },
         services: services(plan, if plan.role.is_some() { database } else { &empty }, &before),
+        relocation: before.relocation,
+        former_homes: before.former_homes,
     };
     write(tenant, &after, context).await?;
     tell(tenant, plan, applied, &findings, context, started).await;
@@ -66,6 +70,16 @@ pub async fn write(tenant: &Tenant, after: &TenantStatus, context: &Context) -> 
     if tenant.status.as_ref() == Some(after) {
         return Ok(());
     }
+    write_to(tenant, after, None, context).await
+}
+
+/// Writes the status, to the given version of the tenant and to no other.
+pub async fn write_to(
+    tenant: &Tenant,
+    after: &TenantStatus,
+    version: Option<String>,
+    context: &Context,
+) -> Result<(), Error> {
     let api: Api<Tenant> = Api::all(context.client.clone());
     // A field that is left out of a merge patch stays.
     let mut patch = serde_json::json!({ "status": after });
@@ -73,10 +87,14 @@ pub async fn write(tenant: &Tenant, after: &TenantStatus, context: &Context) -> 
         ("platform", after.platform.is_some()),
         ("instance", after.instance.is_some()),
         ("endpoint", after.endpoint.is_some()),
+        ("formerHomes", !after.former_homes.is_empty()),
     ] {
         if !present {
             patch["status"][field] = serde_json::Value::Null;
         }
+    }
+    if let Some(version) = version {
+        patch["metadata"]["resourceVersion"] = version.into();
     }
     let written = api.patch_status(&tenant.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
     context.unseen.wrote(&written);
@@ -138,11 +156,12 @@ fn database_finding(plan: &Plan, role: &Identifier, error: Option<&Error>, datab
 
 /// `Ready`, `Progressing` and `Degraded`, out of the other findings.
 fn summary(tenant: &Tenant, findings: &[Finding], error: Option<&Error>) -> Vec<Finding> {
-    // What is known to be wrong matters more than what is not known yet.
+    // What is known to be wrong matters more than what is not known yet, and both more than a move under way.
     let trouble = findings
         .iter()
-        .find(|finding| finding.status == Some(false))
-        .or_else(|| findings.iter().find(|finding| finding.status.is_none()));
+        .find(|finding| finding.status == Some(false) && finding.reason != reason::MOVING)
+        .or_else(|| findings.iter().find(|finding| finding.status.is_none()))
+        .or_else(|| findings.iter().find(|finding| finding.status == Some(false)));
     match trouble {
         None if tenant.spec.state == State::Suspended => vec![
             Finding::new(
@@ -160,8 +179,9 @@ fn summary(tenant: &Tenant, findings: &[Finding], error: Option<&Error>) -> Vec<
             Finding::new(conditions::DEGRADED, Some(false), reason::AS_PLANNED, "no trouble"),
         ],
         Some(trouble) => {
-            let waits = trouble.status.is_none() || trouble.reason == reason::PROVISIONING || error.is_some();
-            let degraded = trouble.status == Some(false) && trouble.reason != reason::PROVISIONING;
+            let on_its_way = [reason::PROVISIONING, reason::MOVING].contains(&trouble.reason);
+            let waits = trouble.status.is_none() || on_its_way || error.is_some();
+            let degraded = trouble.status == Some(false) && !on_its_way;
             vec![
                 Finding::new(conditions::READY, Some(false), trouble.reason, trouble.message.clone()),
                 Finding::new(
@@ -210,6 +230,10 @@ async fn tell(
         tenant.status.as_ref().and_then(|status| status.conditions.iter().find(|one| one.type_ == conditions::READY));
     let same = was.is_some_and(|was| was.reason == ready.reason && was.message == ready.message);
     let in_order = ready.status == Some(true) || ready.reason == reason::SUSPENDED;
+    if ready.reason == reason::MOVING {
+        // Each phase was told as it began.
+        return;
+    }
     if !in_order && !same {
         context.events.warning(tenant, "Reconcile", ready.reason, ready.message.clone()).await;
     } else if in_order && applied.is_ok_and(|applied| applied.changed) {

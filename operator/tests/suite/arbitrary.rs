@@ -6,7 +6,7 @@ use std::{
 };
 
 use easycode_contract::database::Identifier;
-use easycode_crds::{Release, SharedPlatform, Tenant};
+use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant};
 use easycode_operator::{
     kubernetes::labels,
     postgres::survey::TenantData,
@@ -105,6 +105,117 @@ pub fn platform(name: String, release: &Release) -> impl Strategy<Value = Shared
         let mut platform = SharedPlatform::new(&name, serde_json::from_value(spec).unwrap());
         platform.annotations_mut().extend(requested.map(|ticket| (labels::APPLY_PENDING.to_owned(), ticket)));
         platform
+    })
+}
+
+/// An instance of the name for the tenant, that is to run the release.
+pub fn instance(name: String, tenant: &str, release: &Release) -> impl Strategy<Value = DedicatedInstance> + use<> {
+    let (release, tenant) = (release.clone(), tenant.to_owned());
+    let services: Vec<_> = release.spec.services.iter().map(|service| service.name.clone()).collect();
+    let count = services.len();
+    let own =
+        (subsequence(services, 0..=count), proptest::collection::vec(peculiar(), count)).prop_map(|(names, own)| {
+            let named = |(name, mut own): (String, Value)| {
+                own["name"] = name.into();
+                own
+            };
+            names.into_iter().zip(own).map(named).collect::<Vec<_>>()
+        });
+    let pool = json!({ "easycode.io/pool": "own" });
+    let borne = json!([{ "key": "easycode.io/pool", "operator": "Exists" }]);
+    let location = (any::<bool>(), any::<bool>()).prop_map(move |(selects, bears)| {
+        json!({ "region": "eu-central", "nodeSelector": if selects { pool.clone() } else { json!({}) },
+            "tolerations": if bears { borne.clone() } else { json!([]) } })
+    });
+    (own, location, database(), isolation(), entrance(), option::of("[A-Z]{1,5}-[0-9]{1,4}")).prop_map(
+        move |(services, location, database, isolation, ingress, requested)| {
+            let spec = json!({
+                "tenantRef": { "name": tenant }, "release": { "name": release.name_any() }, "location": location,
+                "identity": { "issuer": "https://i", "jwks": "{\"keys\": []}" }, "database": database,
+                "isolation": isolation, "ingress": ingress, "services": services,
+            });
+            let mut instance = DedicatedInstance::new(&name, serde_json::from_value(spec).unwrap());
+            instance.annotations_mut().extend(requested.map(|ticket| (labels::APPLY_PENDING.to_owned(), ticket)));
+            instance
+        },
+    )
+}
+
+/// What may be peculiar to a service of an instance.
+fn peculiar() -> impl Strategy<Value = Value> {
+    let resources = proptest::sample::select(vec![
+        Value::Null,
+        json!({ "requests": { "cpu": "2" } }),
+        json!({ "limits": { "memory": "1Gi" } }),
+    ]);
+    let scaling = prop_oneof![
+        Just(json!({})),
+        (1..9).prop_map(|replicas| json!({ "replicas": replicas })),
+        (1..3).prop_map(|least| json!({ "autoscaling": { "minReplicas": least, "maxReplicas": 3 } })),
+    ];
+    let files = proptest::collection::btree_map("[a-z]{1,8}[.]html", "[a-z<>]{0,20}", 0..3);
+    let variables = proptest::collection::btree_map("[A-Z]{1,3}_LEVELS", "[a-z]{0,9}", 0..3);
+    (scaling, resources, files, variables, option::of("[a-z0-9]{1,8}")).prop_map(
+        |(mut own, resources, files, variables, tag)| {
+            own["resources"] = resources;
+            own["config"] = json!(files);
+            own["env"] = variables.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+            own["image"] = json!(tag.map(|tag| format!("registry/own:{tag}")));
+            own
+        },
+    )
+}
+
+/// The Postgres of an instance.
+fn database() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(json!({})),
+        (1..9_u32).prop_map(|size| json!({ "embedded": {
+            "size": format!("{size}Gi"), "resources": { "requests": { "cpu": "2" }, "limits": { "memory": "2Gi" } },
+        } })),
+        (1..4, any::<bool>()).prop_map(|(instances, backup)| {
+            let store = json!({ "destinationPath": "s3://b/x", "credentialsSecret": "s3", "retention": "14d" });
+            let backup = backup.then_some(store);
+            json!({ "provider": "CloudNativePG", "cloudNativePG": { "instances": instances, "backup": backup } })
+        }),
+        Just(
+            json!({ "provider": "External", "external": { "secretRef": { "namespace": "easycode-system", "name": "pg" } } })
+        ),
+    ]
+}
+
+/// The bounds of an instance.
+fn isolation() -> impl Strategy<Value = Value> {
+    let amount = |values: [&'static str; 2]| option::of(proptest::sample::select(values.to_vec()));
+    let quota = (amount(["4", "800m"]), amount(["8Gi", "2Gi"]), option::of(1..99));
+    let limits = (amount(["500m", "1"]), amount(["128Mi", "1Gi"]), amount(["2", "4"]), amount(["4Gi", "8Gi"]));
+    let egress = option::of(1..=65_535_u16);
+    (option::of(quota), option::of(limits), egress).prop_map(|(quota, limits, port)| {
+        let quota = quota.map(|(cpu, memory, pods)| json!({ "cpu": cpu, "memory": memory, "pods": pods }));
+        let limits = limits.map(|(cpu, memory, max_cpu, max_memory)| {
+            json!({ "defaultCpu": cpu, "defaultMemory": memory, "maxCpu": max_cpu, "maxMemory": max_memory })
+        });
+        let egress: Vec<_> =
+            port.map(|port| json!({ "cidr": "203.0.113.0/24", "ports": [port] })).into_iter().collect();
+        json!({ "quota": quota, "limits": limits, "egress": egress })
+    })
+}
+
+/// How an instance is reached from outside.
+fn entrance() -> impl Strategy<Value = Value> {
+    let common = json!({ "host": "erp.example.com", "controllerNamespace": "ingress" });
+    proptest::sample::select(vec![
+        Value::Null,
+        json!({ "className": "nginx" }),
+        json!({ "className": "nginx", "tls": { "secretName": "own" } }),
+        json!({ "className": "nginx", "tls": { "clusterIssuer": "letsencrypt" } }),
+        json!({ "gatewayRef": { "namespace": "gateways", "name": "public" } }),
+    ])
+    .prop_map(move |mut ingress| {
+        if let Some(fields) = ingress.as_object_mut() {
+            fields.extend(common.as_object().unwrap().clone());
+        }
+        ingress
     })
 }
 

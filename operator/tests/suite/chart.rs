@@ -281,6 +281,7 @@ fn alerts_ask_for_metrics_that_the_operator_has() {
     let metrics = Metrics::default();
     metrics.reconciled("tenant", "ok", std::time::Duration::from_millis(1));
     metrics.tenants("eu1", 1);
+    metrics.isolation("SharedPlatform eu1", false);
     metrics.standing([("eu1", "AsPlanned")].into_iter(), [("eu1", true)].into_iter());
     let encoded = metrics.encode();
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';

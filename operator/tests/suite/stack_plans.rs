@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use easycode_crds::SharedPlatform;
+use easycode_crds::{DedicatedInstance, SharedPlatform};
 use easycode_operator::{instance, platform::plan::blueprint, stack::plan::objects};
 use kube::ResourceExt;
 use serde_json::json;
@@ -57,4 +57,45 @@ fn the_instances_of_the_examples() {
         let objects = objects(&instance::plan::blueprint(instance, tenant, release, &operator));
         assert_snapshot(&format!("instance-{}", instance.name_any()), &objects_text(&objects));
     }
+}
+
+/// What is planned otherwise with bounds, a route, a database by CloudNativePG and services of the client's own.
+#[test]
+fn an_instance_that_uses_what_the_example_does_not() {
+    let catalogue = catalogue();
+    let example = &catalogue.instances[0];
+    let release = catalogue.release(&example.spec.release.name).unwrap();
+    let tenant = catalogue.tenant(&example.spec.tenant_ref.name);
+    let mut spec = json!(example.spec);
+    spec["database"] = json!({
+        "provider": "CloudNativePG",
+        "cloudNativePG": { "instances": 3, "size": "50Gi", "backup": {
+            "destinationPath": "s3://backups/dynamo", "credentialsSecret": "s3", "retention": "30d",
+        } },
+    });
+    spec["location"] = json!({
+        "region": "eu-central", "nodeSelector": { "easycode.io/pool": "dynamo" },
+        "tolerations": [{ "key": "easycode.io/pool", "operator": "Equal", "value": "dynamo", "effect": "NoSchedule" }],
+    });
+    spec["ingress"] = json!({
+        "host": "erp.dynamo.example", "controllerNamespace": "gateways",
+        "gatewayRef": { "namespace": "gateways", "name": "public", "sectionName": "https" },
+    });
+    spec["isolation"] = json!({
+        "quota": { "cpu": "8", "memory": "16Gi" }, "egress": [{ "cidr": "203.0.113.0/24", "ports": [443] }],
+    });
+    spec["services"] = json!([{
+        "name": "crm", "image": "registry.example.com/dynamo/crm:1", "connections": 20,
+        "autoscaling": { "minReplicas": 2, "maxReplicas": 6, "targetCPUPercent": 60 },
+        "resources": { "requests": { "cpu": "1" } },
+        "env": [{ "name": "APPROVAL_LEVELS", "value": "3" }], "config": { "receipt.html": "<p>Dynamo</p>" },
+    }]);
+    let mut other: DedicatedInstance = Arc::unwrap_or_clone(Arc::clone(example));
+    other.spec = serde_json::from_value(spec).unwrap();
+    let operator = operator();
+    let plan = |instance| objects(&instance::plan::blueprint(instance, tenant, release, &operator));
+    let before = plan(example);
+    let mut planned = plan(&other);
+    planned.retain(|object| !before.contains(object));
+    assert_snapshot("instance-with-everything", &objects_text(&planned));
 }

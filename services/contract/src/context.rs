@@ -22,6 +22,10 @@ pub struct TenantContext {
     pub generation: i64,
     /// Whether the tenant may be served at all.
     pub state: TenantState,
+    /// Whether the tenant's data may only be read for now, since it is being moved. A field and no third state: a service of
+    /// a release that does not know it serves on, and what it writes is refused by the database.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
     /// Entitled services with the entitled modules of each.
     pub entitlements: BTreeMap<String, BTreeSet<String>>,
     /// Bounds that services enforce.
@@ -110,4 +114,23 @@ pub enum Consent {
     /// Not at all.
     #[default]
     None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn read_only_is_told_only_while_it_is_so() {
+        let document = serde_json::json!({
+            "tenant": "acme", "displayName": "Acme", "generation": 1, "state": "Active", "entitlements": {},
+            "limits": { "users": 1, "connections": 1, "statementTimeoutMs": 1, "storageBytes": 1, "requestsPerSecond": 1 },
+            "dataUse": { "analytics": "None", "aiTraining": "None" }, "databaseRole": "t_acme", "release": "1", "settings": {},
+        });
+        let mut context: TenantContext = serde_json::from_value(document.clone()).unwrap();
+        assert!(!context.read_only);
+        assert_eq!(serde_json::to_value(&context).unwrap(), document, "those who don't know the field see no change");
+        context.read_only = true;
+        assert_eq!(serde_json::to_value(&context).unwrap()["readOnly"], true);
+    }
 }

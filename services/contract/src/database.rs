@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `t_<tenant>` | no | owns the tenant's schema in each service's database |
 //! | `svc_<service>` | yes, NOINHERIT | `SET ROLE` to the tenants entitled to the service; nothing by itself |
+//! | `svc2_<service>` | in turn with `svc_<service>`, NOINHERIT | what `svc_<service>` may, as its member |
 //! | `mig_<service>` | yes, NOINHERIT | create and migrate the schemas of the service's database |
 //!
 //! Identifiers reach SQL only through [`Identifier`], which allows nothing that needs escaping.
@@ -38,6 +39,12 @@ impl Identifier {
     /// The role a service logs in as.
     pub fn service_login(service: &str) -> Result<Self, InvalidName> {
         Ok(Self(format!("svc_{}", checked(service)?)))
+    }
+
+    /// The login that takes turns with [`Identifier::service_login`] when credentials are renewed. No service's own login
+    /// begins like it.
+    pub fn second_service_login(service: &str) -> Result<Self, InvalidName> {
+        Ok(Self(format!("svc2_{}", checked(service)?)))
     }
 
     /// The role a service's migrations log in as.

@@ -91,6 +91,9 @@ impl FromRequestParts<App> for Caller {
         admit(context.as_deref(), &app.config.service)?;
         let context = context.ok_or_else(Problem::internal)?;
         app.limits.request(&context, Instant::now())?;
+        if context.read_only && !parts.method.is_safe() {
+            return Err(Problem::moving());
+        }
         tracing::Span::current().record("tenant", claims.tenant.as_str());
         Ok(Self { tenant: claims.tenant, subject: claims.sub, roles: claims.roles, context })
     }

@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod contexts;
+mod credentials;
 pub mod database;
 pub mod extract;
 pub mod guard;
@@ -13,6 +14,7 @@ pub mod keys;
 pub mod limits;
 pub mod metrics;
 pub mod migrate;
+mod probe;
 pub mod problem;
 mod server;
 mod stream;
@@ -43,7 +45,7 @@ pub struct Service {
     pub routes: fn() -> OpenApiRouter<App>,
 }
 
-/// `main` of a service: serves, or migrates if the first argument is `migrate`.
+/// `main` of a service: serves, or does what the first argument says: `migrate`, or `probe`.
 #[must_use]
 pub fn main(service: &Service) -> ExitCode {
     run(service, |config| async move {
@@ -60,11 +62,14 @@ where
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
     let outcome = async {
+        if std::env::args().nth(1).as_deref() == Some(easycode_contract::probe::COMMAND) {
+            return probe::run().await;
+        }
         let config = Config::from_environment(service)?;
         match std::env::args().nth(1).as_deref() {
             None => start(config).await,
             Some(easycode_contract::runtime::MIGRATE_COMMAND) => migrate::run(&config, service.migrations).await,
-            Some(other) => anyhow::bail!("unknown command {other}; run without any to serve, or with migrate"),
+            Some(other) => anyhow::bail!("unknown command {other}; run without any to serve, or with migrate or probe"),
         }
     };
     let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");

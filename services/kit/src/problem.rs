@@ -93,6 +93,13 @@ impl Problem {
         Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
     }
 
+    /// 503: the tenant's data is being moved, and can only be read meanwhile.
+    #[must_use]
+    pub fn moving() -> Self {
+        let detail = "the company's data is being moved, and can only be read meanwhile; try again in a few seconds";
+        Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "moving", detail) }
+    }
+
     /// 500: a fault of ours.
     #[must_use]
     pub fn internal() -> Self {
@@ -138,8 +145,9 @@ impl From<sqlx::Error> for Problem {
             Some("22001" | "22003" | "22P02" | "22007" | "22008" | "22021" | "22P05") => {
                 Self::invalid(format!("a value is not acceptable: {}", database.message()))
             }
-            // The role may not be taken: the operator has revoked it.
-            Some("42501") => Self::forbidden("not-entitled", "the tenant's access to this service was withdrawn"),
+            // Within its own schema a tenant may do everything, unless its data is being moved. (Whether its role may be taken at
+            // all is told where that is tried.)
+            Some("42501" | "25006") => Self::moving(),
             Some("57014") => Self::unavailable("the query took longer than the tenant's limit; ask for less"),
             Some("55P03" | "40001" | "40P01") => Self::unavailable("someone else changes the same record; try again"),
             Some(code) if ["08", "28", "53", "57"].iter().any(|class| code.starts_with(class)) => {

@@ -38,7 +38,7 @@ use utoipa::openapi::{
 use crate::{
     Config, Problem, Service,
     contexts::Contexts,
-    database,
+    credentials,
     keys::KeyLocation,
     limits::Limits,
     metrics::{self, Metrics},
@@ -80,8 +80,7 @@ impl App {
 
     /// With contexts from elsewhere.
     pub fn with_contexts(config: Config, contexts: Contexts) -> anyhow::Result<Self> {
-        let pool = database::pool(database::options(&config.database)?, config.connections);
-        tokio::spawn(database::follow_credentials(pool.clone(), config.database.clone()));
+        let pool = credentials::following_pool(config.database.clone(), config.connections)?;
         Ok(Self {
             verifier: Arc::new(Verifier::new(KeyLocation::new(&config.jwks), &config.issuer, USER_AUDIENCE)),
             config: Arc::new(config),
@@ -203,7 +202,7 @@ mod tests {
         App {
             verifier: Arc::new(Verifier::new(KeyLocation::new(&config.jwks), &config.issuer, USER_AUDIENCE)),
             config: Arc::new(config),
-            pool: database::pool(PgConnectOptions::new_without_pgpass(), 1),
+            pool: credentials::pool(PgConnectOptions::new_without_pgpass(), 1),
             contexts: Contexts::local(),
             limits: Arc::default(),
             metrics: Arc::default(),

@@ -12,7 +12,10 @@ use easycode_kit::{App, Caller, Json, Path, Problem, TenantTransaction};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::postgres::PgListener;
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgListener},
+};
 use tracing::warn;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -146,6 +149,7 @@ pub async fn follow(app: App, publisher: Publisher) {
 }
 
 async fn listen(app: &App, publisher: &Publisher) -> anyhow::Result<()> {
+    let mut credentials = app.pool.connect_options();
     let mut listener = PgListener::connect_with(&app.pool).await?;
     listener.listen(CHANNEL).await?;
     publisher.listed().await;
@@ -167,9 +171,23 @@ async fn listen(app: &App, publisher: &Publisher) -> anyhow::Result<()> {
                     load(app, publisher, &context).await;
                 }
             }
+            () = changed_credentials(&app.pool, &credentials) => {
+                // Heard by the next one before all is read again, so that nothing is missed between.
+                credentials = app.pool.connect_options();
+                listener = PgListener::connect_with(&app.pool).await?;
+                listener.listen(CHANNEL).await?;
+                load_all(app, publisher, app.contexts.all()).await;
+            }
             changed = unloaded.changed() => changed?,
             () = tokio::time::sleep(Duration::from_secs(5)), if !loaded => {}
         }
+    }
+}
+
+/// Waits until the pool has other credentials: a connection that never goes back to it would keep those of before in use.
+async fn changed_credentials(pool: &PgPool, known: &Arc<PgConnectOptions>) {
+    while Arc::ptr_eq(&pool.connect_options(), known) {
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
 

@@ -7,13 +7,14 @@ use easycode_crds::{
     instance::CloudNativePg,
     platform::SecretRef,
 };
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt, api::ListParams};
 
 use super::{
     super::{
         blueprint::{Blueprint, Server},
-        plan::{cloudnative_pg, postgres as embedded, secrets, workload},
+        plan::{certificates, cloudnative_pg, postgres as embedded, secrets, workload},
     },
     Applied, Stop, pods, write,
 };
@@ -28,7 +29,7 @@ pub(super) async fn read_secrets(namespace: &str, context: &Context) -> Result<s
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
     // Not by label: a password must outlive the loss of one.
     let found = api.list(&ListParams::default()).await?;
-    Ok(found.into_iter().map(|secret| (secret.name_any(), secret.data.unwrap_or_default())).collect())
+    Ok(found.into_iter().map(|secret| (secret.name_any(), secret.into())).collect())
 }
 
 /// Where the Postgres is; an embedded one is made if it is not there.
@@ -44,11 +45,14 @@ pub(super) async fn server(
         Server::External(reference) => return external(blueprint, reference, context, applied).await,
     };
     let namespace = blueprint.namespace();
+    let live = context.caches.get(Kind::StatefulSet, &namespace, embedded::NAME);
+    let (authority, certificate) = certificates::planned(blueprint, present, Timestamp::now());
+    write(certificate.as_slice(), context, applied).await?;
     let password = secrets::password(present, embedded::OPERATOR_SECRET);
-    let credentials = embedded::operator_credentials(&namespace, &password);
+    let encrypted = embedded::is_encrypted(live.as_deref().map(|live| &live.data), present);
+    let credentials = embedded::operator_credentials(&namespace, &password, authority, encrypted);
     let secret = secrets::planned(blueprint, embedded::OPERATOR_SECRET, &credentials, present);
     write(secret.as_slice(), context, applied).await?;
-    let live = context.caches.get(Kind::StatefulSet, &namespace, embedded::NAME);
     let (objects, pending) =
         embedded::objects(blueprint, settings, live.as_deref().map(workload::annotations).as_ref());
     if pending {
@@ -87,8 +91,7 @@ async fn cloud_native(
     }
     let live = context.applier.api(Kind::Cluster, &namespace).get(cloudnative_pg::NAME).await?;
     let (phase, ready) = (live.data["status"]["phase"].as_str(), live.data["status"]["readyInstances"].as_i64());
-    let authority = present.get(cloudnative_pg::AUTHORITY).and_then(|data| data.get("ca.crt"));
-    let authority = authority.and_then(|text| String::from_utf8(text.0.clone()).ok());
+    let authority = present.get(cloudnative_pg::AUTHORITY).and_then(|kept| kept.text("ca.crt")).map(str::to_owned);
     match authority.filter(|_| ready.unwrap_or_default() >= 1) {
         Some(authority) => {
             applied.next_look = None;
@@ -144,11 +147,15 @@ pub(super) async fn connect(
     if let Some(database) = context.databases.get(&blueprint.home)
         && database.serves(&server, logins)
     {
+        let finding =
+            |status, reason, message: String| Finding::new(conditions::DATABASE_READY, status, reason, message);
         applied.findings.push(match context.databases.trouble(&blueprint.home) {
-            None => Finding::new(conditions::DATABASE_READY, Some(true), reason::AS_PLANNED, "Postgres answers"),
-            Some(trouble) => {
-                Finding::new(conditions::DATABASE_READY, Some(false), reason::DATABASE_UNAVAILABLE, trouble)
-            }
+            None => finding(Some(true), reason::AS_PLANNED, "Postgres answers".to_owned()),
+            Some(trouble) => match pods_trouble(blueprint, context).await? {
+                // Why the pod does not run says more than that nothing answers.
+                Some(why) => finding(Some(false), why.reason, why.message),
+                None => finding(Some(false), reason::DATABASE_UNAVAILABLE, trouble),
+            },
         });
         return Ok(database);
     }
@@ -195,4 +202,12 @@ fn is_up(blueprint: &Blueprint, context: &Context) -> bool {
         .caches
         .get(Kind::StatefulSet, &blueprint.namespace(), embedded::NAME)
         .is_some_and(|live| live.data["status"]["readyReplicas"].as_i64().unwrap_or_default() >= 1)
+}
+
+/// What keeps the pod of an embedded Postgres from running.
+async fn pods_trouble(blueprint: &Blueprint<'_>, context: &Context) -> Result<Option<pods::Trouble>, Error> {
+    if !matches!(blueprint.server, Server::Embedded(_)) {
+        return Ok(None);
+    }
+    pods::trouble(&blueprint.namespace(), pods::OF_POSTGRES, context).await
 }

@@ -6,11 +6,13 @@ use easycode_crds::{
     conditions::{self, Finding, reason},
     release::ReleasedService,
 };
-use kube::api::DynamicObject;
+use jiff::Timestamp;
+use kube::{ResourceExt, api::DynamicObject};
+use tracing::debug;
 
 use super::{
     super::{blueprint::Blueprint, plan::migration},
-    Applied, Stop, write,
+    Applied, Stop, pods, write,
 };
 use crate::{
     kubernetes::object::Kind,
@@ -36,22 +38,31 @@ pub(super) async fn migrate<'a>(
     let due = |published: &BTreeMap<String, i32>| -> Vec<&'a ReleasedService> {
         blueprint.services().into_iter().filter(|released| is_due(released, published)).collect()
     };
-    // A finished job has changed what the last survey saw.
-    if due(&database.published())
-        .iter()
-        .any(|released| job_of(released).is_some_and(|job| job_state(&job) == Some(true)))
-    {
+    let jobs: Vec<_> = due(&database.published()).into_iter().filter_map(job_of).collect();
+    if jobs.iter().any(|job| job_state(job) == Some(true)) {
+        // It has changed what the last survey saw.
         database.refresh().await?;
+    } else if jobs.iter().any(|job| job_state(job).is_none()) {
+        // It may be through already, which its Job tells a while later. If not, the Job will tell.
+        if let Err(error) = database.refresh().await {
+            debug!(%error, "a migration could not be looked at");
+        }
     }
-    let (mut waiting, mut failed) = (Vec::new(), Vec::new());
+    withdraw(blueprint, context, applied).await?;
+    let (mut waiting, mut failed, mut begun) = (Vec::new(), Vec::new(), None);
     for released in due(&database.published()) {
         let job = job_of(released);
         match job.as_deref().map(job_state) {
             None => {
                 write(&[migration::job(blueprint, released)], context, applied).await?;
                 waiting.push(released.name.clone());
+                begun = Some(Duration::ZERO);
             }
-            Some(None) => waiting.push(released.name.clone()),
+            Some(None) => {
+                waiting.push(released.name.clone());
+                let since = job.as_deref().map(age).unwrap_or_default();
+                begun = begun.into_iter().chain([since]).min();
+            }
             Some(Some(succeeded)) => {
                 let name = migration::job_name(blueprint, released);
                 failed.push(if succeeded {
@@ -71,7 +82,18 @@ pub(super) async fn migrate<'a>(
     let ready: Vec<_> =
         blueprint.services().into_iter().filter(|released| !is_due(released, &database.published())).collect();
     let finding = |status, reason, message: String| Finding::new(conditions::MIGRATED, status, reason, message);
-    applied.findings.push(if !failed.is_empty() {
+    let mut trouble = None;
+    if let Some(since) = begun {
+        // Neither the database nor pods are watched: they are looked at, the less often the longer it takes.
+        let pause = (since / 4).clamp(Duration::from_millis(500), Duration::from_secs(10));
+        applied.next_look = applied.next_look.into_iter().chain([pause]).min();
+        if !since.is_zero() {
+            trouble = pods::trouble(&namespace, pods::OF_MIGRATIONS, context).await?;
+        }
+    }
+    applied.findings.push(if let Some(trouble) = trouble {
+        finding(Some(false), trouble.reason, trouble.message)
+    } else if !failed.is_empty() {
         finding(
             Some(false),
             reason::MIGRATION_FAILED,
@@ -83,6 +105,21 @@ pub(super) async fn migrate<'a>(
         finding(Some(true), reason::AS_PLANNED, "every schema is at the release's version".to_owned())
     });
     Ok(ready)
+}
+
+/// Deletes jobs of another release that have not ended: it was taken back.
+async fn withdraw(blueprint: &Blueprint<'_>, context: &Context, applied: &mut Applied) -> Result<(), Error> {
+    let namespace = blueprint.namespace();
+    let wanted: Vec<_> =
+        blueprint.services().into_iter().map(|released| migration::job_name(blueprint, released)).collect();
+    for job in context.caches.list(Kind::Job, &namespace) {
+        let migrates = job.labels().get("app.kubernetes.io/component").is_some_and(|one| one == "migration");
+        if migrates && !wanted.contains(&job.name_any()) && job_state(&job).is_none() {
+            context.applier.delete(Kind::Job, &namespace, &job.name_any()).await?;
+            applied.changed = true;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a job has succeeded or failed; `None` while it runs.
@@ -98,6 +135,12 @@ fn job_state(job: &DynamicObject) -> Option<bool> {
     }
 }
 
+/// Time since the job was made.
+fn age(job: &DynamicObject) -> Duration {
+    let made = job.creation_timestamp().map(|time| time.0);
+    made.and_then(|made| Duration::try_from(Timestamp::now().duration_since(made)).ok()).unwrap_or_default()
+}
+
 /// Clears a finished job away after a pause, so that the next look makes it anew.
 async fn retry_later(
     namespace: &str,
@@ -110,13 +153,10 @@ async fn retry_later(
     let finished = job
         .and_then(|job| {
             let conditions = job.data["status"]["conditions"].as_array()?;
-            conditions
-                .iter()
-                .filter_map(|one| one["lastTransitionTime"].as_str()?.parse::<jiff::Timestamp>().ok())
-                .max()
+            conditions.iter().filter_map(|one| one["lastTransitionTime"].as_str()?.parse::<Timestamp>().ok()).max()
         })
-        .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let age = Duration::try_from(jiff::Timestamp::now().duration_since(finished)).unwrap_or_default();
+        .unwrap_or(Timestamp::UNIX_EPOCH);
+    let age = Duration::try_from(Timestamp::now().duration_since(finished)).unwrap_or_default();
     if age >= PAUSE {
         context.applier.delete(Kind::Job, namespace, name).await?;
         applied.next_look = Some(Duration::from_secs(5));

@@ -3,6 +3,7 @@
 mod database;
 mod migrate;
 mod pods;
+mod rotation;
 mod serve;
 
 use std::{sync::Arc, time::Duration};
@@ -11,6 +12,7 @@ use easycode_crds::{
     conditions::{self, Finding, reason},
     platform::ServiceStatus,
 };
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::{
@@ -43,6 +45,12 @@ pub struct Applied {
     pub next_look: Option<Duration>,
     /// Workloads that wait with a new rendering.
     pub pending: Vec<String>,
+    /// Whose credentials are being renewed.
+    pub rotating: Option<String>,
+    /// Whose credentials were renewed just now.
+    pub rotated: Option<String>,
+    /// Since when all services use their present credentials, if those were ever renewed.
+    pub rotated_at: Option<Timestamp>,
     /// What waits for a maintenance window.
     pub waits: Option<String>,
 }
@@ -78,9 +86,11 @@ async fn stages(
     applied: &mut Applied,
 ) -> Result<(), Stop> {
     write(&base::namespace(blueprint), context, applied).await?;
-    write(&base::bounds(blueprint), context, applied).await?;
-    let database = match ground(blueprint, context, applied).await {
-        Ok(database) => database,
+    let bounds = base::bounds(blueprint);
+    write(&bounds, context, applied).await?;
+    prune(&[Kind::ResourceQuota, Kind::LimitRange], base::BOUNDS, blueprint, &bounds, context, applied).await?;
+    let (database, present) = match ground(blueprint, context, applied).await {
+        Ok(ground) => ground,
         Err(stop) => {
             serve::maintain(blueprint, running, &[], context, applied).await?;
             return Err(stop);
@@ -91,23 +101,25 @@ async fn stages(
     serve::maintain(blueprint, running, &ready, context, applied).await?;
     serve::serve(blueprint, &ready, &database, context, applied).await?;
     enter(blueprint, context, applied).await?;
-    serve::prune(blueprint, context, applied).await
+    serve::prune(blueprint, context, applied).await?;
+    Ok(rotation::rotate(blueprint, &present, &database, context, applied).await?)
 }
 
-/// Everything that the services stand on, their database last.
+/// Everything that the services stand on, their database last, and the Secrets as they were before.
 async fn ground(
     blueprint: &Blueprint<'_>,
     context: &Arc<Context>,
     applied: &mut Applied,
-) -> Result<Arc<Database>, Stop> {
+) -> Result<(Arc<Database>, secrets::Secrets), Stop> {
     let present = database::read_secrets(&blueprint.namespace(), context).await?;
     let server = database::server(blueprint, &present, context, applied).await?;
     let (logins, credentials) = secrets::logins(blueprint, &server, &present).map_err(crate::postgres::Error::from)?;
     write(&credentials, context, applied).await?;
-    let mut objects = base::identities(blueprint);
-    objects.extend(network::policies(blueprint, server.port));
-    write(&objects, context, applied).await?;
-    database::connect(blueprint, server, &logins, context, applied).await
+    write(&base::identities(blueprint), context, applied).await?;
+    let policies = network::policies(blueprint, server.port);
+    write(&policies, context, applied).await?;
+    prune(&[Kind::NetworkPolicy], network::COMPONENT, blueprint, &policies, context, applied).await?;
+    Ok((database::connect(blueprint, server, &logins, context, applied).await?, present))
 }
 
 /// Removes what serves. Postgres, its volume and its Secrets stay.
@@ -120,6 +132,10 @@ pub async fn stop(home: &Home, context: &Context) -> Result<(), Error> {
             context.applier.delete(kind, &namespace, &live.name_any()).await?;
         }
     }
+    // No watch shows these; to a platform there are none.
+    if matches!(home, Home::Instance(_)) {
+        context.applier.delete(Kind::HTTPRoute, &namespace, ingress::NAME).await?;
+    }
     context.databases.remove(home);
     Ok(())
 }
@@ -130,21 +146,61 @@ async fn enter(blueprint: &Blueprint<'_>, context: &Context, applied: &mut Appli
     match write(wanted.as_slice(), context, applied).await {
         Err(Error::Kubernetes(error)) if database::is_missing(&error) => {
             let message = "the definition httproutes.gateway.networking.k8s.io does not exist; install the Gateway API, or name an ingress.className";
-            applied.findings.push(Finding::new(
-                conditions::SERVICES_AVAILABLE,
-                Some(false),
-                reason::DEFINITION_MISSING,
-                message,
-            ));
-            applied.next_look = Some(Duration::from_secs(30));
+            let missing =
+                Finding::new(conditions::SERVICES_AVAILABLE, Some(false), reason::DEFINITION_MISSING, message);
+            // Of a service that does not run either that is said first.
+            match applied.findings.iter_mut().find(|one| one.type_ == conditions::SERVICES_AVAILABLE) {
+                Some(said) if said.status == Some(true) => *said = missing,
+                Some(_) => {}
+                None => applied.findings.push(missing),
+            }
+            // No watch tells when it appears.
+            applied.next_look = Some(Duration::from_secs(10));
         }
         outcome => outcome?,
     }
-    let stale = wanted.is_none_or(|one| one.kind != Kind::Ingress)
-        && context.caches.get(Kind::Ingress, &blueprint.namespace(), ingress::NAME).is_some();
-    if stale {
-        context.applier.delete(Kind::Ingress, &blueprint.namespace(), ingress::NAME).await?;
+    let namespace = blueprint.namespace();
+    let is_wanted = |kind: Kind| wanted.as_ref().is_some_and(|one| one.kind == kind);
+    let mut stale = Vec::new();
+    if !is_wanted(Kind::Ingress) && context.caches.get(Kind::Ingress, &namespace, ingress::NAME).is_some() {
+        stale.push(Kind::Ingress);
+    }
+    // An HTTPRoute is not watched, so it is looked for.
+    if !is_wanted(Kind::HTTPRoute) && matches!(blueprint.home, Home::Instance(_)) {
+        match context.applier.api(Kind::HTTPRoute, &namespace).get_opt(ingress::NAME).await {
+            Ok(None) => {}
+            Ok(Some(_)) => stale.push(Kind::HTTPRoute),
+            // Where the kind does not exist, there is none of it.
+            Err(error) if database::is_missing(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    for kind in stale {
+        context.applier.delete(kind, &namespace, ingress::NAME).await?;
         applied.changed = true;
+    }
+    Ok(())
+}
+
+/// Deletes what of the kinds is there as the component, and no longer planned.
+async fn prune(
+    kinds: &[Kind],
+    component: &str,
+    blueprint: &Blueprint<'_>,
+    planned: &[Planned],
+    context: &Context,
+    applied: &mut Applied,
+) -> Result<(), Error> {
+    let namespace = blueprint.namespace();
+    for kind in kinds {
+        for live in context.caches.list(*kind, &namespace) {
+            let is_own = live.labels().get("app.kubernetes.io/name").is_some_and(|name| name == component);
+            let is_planned = planned.iter().any(|one| one.kind == *kind && one.name == live.name_any());
+            if is_own && !is_planned {
+                context.applier.delete(*kind, &namespace, &live.name_any()).await?;
+                applied.changed = true;
+            }
+        }
     }
     Ok(())
 }

@@ -2,15 +2,22 @@
 //! asked for while something is not available.
 
 use easycode_crds::conditions::reason;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::ListParams};
 
-use crate::runtime::{context::Context, error::Error};
+use super::super::plan::base::BOUNDS;
+use crate::{
+    kubernetes::object::Kind,
+    runtime::{context::Context, error::Error},
+};
 
 /// Selects the pods of all services.
 pub const OF_SERVICES: &str = "app.kubernetes.io/component=service";
 /// Selects the pod of an embedded Postgres.
 pub const OF_POSTGRES: &str = "app.kubernetes.io/name=postgres";
+/// Selects the pods that migrate.
+pub const OF_MIGRATIONS: &str = "app.kubernetes.io/component=migration";
 
 /// What keeps pods from running.
 pub struct Trouble {
@@ -36,7 +43,34 @@ impl Trouble {
 pub async fn trouble(namespace: &str, selector: &str, context: &Context) -> Result<Option<Trouble>, Error> {
     let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
     let pods = api.list(&ListParams::default().labels(selector)).await?;
+    // Of a service's pods its Deployment tells itself.
+    if pods.items.is_empty() && selector != OF_SERVICES {
+        return Ok(refused(namespace, context));
+    }
     Ok(pods.iter().find_map(of_pod))
+}
+
+/// Why a StatefulSet or a Job has no pod: unlike a Deployment they don't tell, so it is taken from the quota, and after a
+/// moment only, in which it may just not have been made yet.
+fn refused(namespace: &str, context: &Context) -> Option<Trouble> {
+    let quota = context.caches.get(Kind::ResourceQuota, namespace, BOUNDS)?;
+    let settles = Timestamp::now() - SignedDuration::from_secs(5);
+    let made = [Kind::StatefulSet, Kind::Job].into_iter().flat_map(|kind| context.caches.list(kind, namespace));
+    made.filter_map(|one| one.creation_timestamp()).max().filter(|last| last.0 < settles)?;
+    let (hard, used) = (quota.data["status"]["hard"].as_object()?, &quota.data["status"]["used"]);
+    let amounts: Vec<_> = hard
+        .iter()
+        .map(|(resource, hard)| {
+            format!("{resource} {} of {}", used[resource].as_str().unwrap_or("0"), hard.as_str().unwrap_or_default())
+        })
+        .collect();
+    Some(Trouble {
+        reason: reason::QUOTA_EXCEEDED,
+        message: format!(
+            "no pod was admitted, so the namespace's quota seems to be too small; raise spec.isolation.quota. Used: {}",
+            amounts.join(", ")
+        ),
+    })
 }
 
 fn of_pod(pod: &Pod) -> Option<Trouble> {

@@ -18,7 +18,7 @@ use super::{
     Applied, Stop, pods, write,
 };
 use crate::{
-    kubernetes::object::Kind,
+    kubernetes::{labels, object::Kind},
     postgres::Database,
     runtime::{context::Context, error::Error},
 };
@@ -37,7 +37,10 @@ pub(super) async fn maintain(
         let live = context.caches.get(Kind::Deployment, &blueprint.namespace(), &released.name);
         let image = live.as_deref().map(|live| &live.data["spec"]["template"]["spec"]["containers"][0]["image"]);
         // One that moved on before must not be taken back.
-        let moved = image.is_some_and(|image| *image == blueprint.image_of(released));
+        let version = live.as_deref().and_then(|live| live.labels().get(labels::VERSION));
+        // Two releases may have the same version, or the same image of the service.
+        let moved = image.is_some_and(|image| *image == blueprint.image_of(released))
+            && version == Some(&blueprint.release.spec.version);
         let keeps = if moved { Some(blueprint) } else { running };
         let Some(keeps) = keeps else { continue };
         let Some(released) = keeps.services().into_iter().find(|service| service.name == released.name) else {

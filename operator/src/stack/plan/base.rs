@@ -4,7 +4,10 @@ use easycode_contract::runtime;
 use serde_json::json;
 
 use super::{super::home::Home, Blueprint, service};
-use crate::kubernetes::object::{Kind, Planned};
+use crate::kubernetes::{
+    labels,
+    object::{Kind, Planned},
+};
 
 /// Name of the ConfigMap with the issuer's public keys.
 pub(crate) const IDENTITY: &str = "identity";
@@ -19,14 +22,20 @@ pub fn namespace(blueprint: &Blueprint) -> Vec<Planned> {
     for mode in ["enforce", "audit", "warn"] {
         namespace_labels[format!("pod-security.kubernetes.io/{mode}")] = "restricted".into();
     }
-    let owner = json!({ "easycode.io/owner": format!("{}/{}", blueprint.home.kind(), blueprint.home.name()) });
+    let mut notes = json!({
+        "easycode.io/owner": format!("{}/{}", blueprint.home.kind(), blueprint.home.name()),
+        labels::RELEASE: blueprint.release_name(),
+    });
+    if let Some(requested) = blueprint.requested {
+        notes[labels::APPLY_PENDING] = requested.into();
+    }
     let operator = blueprint.operator;
     vec![
         Planned::new(
             Kind::Namespace,
             "",
             &namespace,
-            json!({ "metadata": { "labels": namespace_labels, "annotations": owner } }),
+            json!({ "metadata": { "labels": namespace_labels, "annotations": notes } }),
         ),
         Planned::new(
             Kind::RoleBinding,

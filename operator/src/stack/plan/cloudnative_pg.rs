@@ -4,7 +4,7 @@
 use easycode_crds::instance::{CloudNativePg, CloudNativePgBackup};
 use serde_json::{Value, json};
 
-use super::{Blueprint, postgres::OPERATOR_LOGIN};
+use super::{Blueprint, postgres::OPERATOR_LOGIN, workload};
 use crate::{
     kubernetes::object::{Kind, Planned},
     postgres::credentials::Credentials,
@@ -59,6 +59,9 @@ pub fn cluster(blueprint: &Blueprint, settings: &CloudNativePg, login: &str) -> 
     }
     if let Some(resources) = &settings.resources {
         spec["resources"] = json!(resources);
+    }
+    if !blueprint.bounds.defaults().is_empty() {
+        workload::limit(&blueprint.bounds, &mut spec["resources"]);
     }
     if let Some(image) = &settings.image_name {
         spec["imageName"] = image.as_str().into();

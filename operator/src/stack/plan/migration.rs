@@ -53,6 +53,6 @@ pub fn job(blueprint: &Blueprint, released: &ReleasedService) -> Planned {
             },
         },
     });
-    workload::bind_to(&blueprint.nodes, &mut body);
+    workload::fit_pods(blueprint, &mut body);
     Planned::new(Kind::Job, &blueprint.namespace(), &job_name(blueprint, released), body)
 }

@@ -1,11 +1,14 @@
 //! The objects of a stack, as a pure function of its blueprint.
 
+pub mod amount;
 pub mod base;
+pub mod certificates;
 pub mod cloudnative_pg;
 pub mod ingress;
 pub mod migration;
 pub mod network;
 pub mod postgres;
+pub mod rotation;
 pub mod secrets;
 pub mod service;
 pub mod workload;

@@ -4,8 +4,13 @@ use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
 use serde_json::{Value, json};
 
 use super::{Blueprint, DATABASE_CLIENT, Server, cloudnative_pg, postgres};
-use crate::kubernetes::object::{Kind, Planned};
+use crate::{
+    isolation::network::JOB as PROBE,
+    kubernetes::object::{Kind, Planned},
+};
 
+/// Component that all policies of a stack are.
+pub(crate) const COMPONENT: &str = "network";
 /// Label with the name of what a pod runs.
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
@@ -63,6 +68,21 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
             }),
         ),
     ];
+    policies.push((
+        // Tries the services with forged tokens, and everything else that it must not reach.
+        "probe-to-services",
+        json!({
+            "podSelector": { "matchLabels": { NAME_LABEL: PROBE } }, "policyTypes": ["Egress"],
+            "egress": [{ "to": [pods("app.kubernetes.io/component", "service")], "ports": [tcp(API_PORT)] }],
+        }),
+    ));
+    policies.push((
+        "services-from-probe",
+        json!({
+            "podSelector": service_pods, "policyTypes": ["Ingress"],
+            "ingress": [{ "from": [pods(NAME_LABEL, PROBE)], "ports": [tcp(API_PORT)] }],
+        }),
+    ));
     policies.extend(to_database(blueprint, database_port));
     if let Some(ingress) = &blueprint.entrance {
         policies.push((
@@ -99,7 +119,7 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
     policies
         .into_iter()
         .map(|(name, spec)| {
-            let body = json!({ "metadata": { "labels": blueprint.home.labels("network") }, "spec": spec });
+            let body = json!({ "metadata": { "labels": blueprint.home.labels(COMPONENT) }, "spec": spec });
             Planned::new(Kind::NetworkPolicy, &blueprint.namespace(), name, body)
         })
         .collect()

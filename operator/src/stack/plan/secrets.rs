@@ -1,23 +1,75 @@
-//! The Secrets of a stack: one a login. A password is made once and kept.
+//! The Secrets of a stack: one a login. A password is made once and kept until it is rotated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use easycode_contract::database::{Identifier, InvalidName};
-use k8s_openapi::ByteString;
+use jiff::Timestamp;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use serde_json::json;
 
 use super::Blueprint;
 use crate::{
-    kubernetes::object::{Kind, Planned},
+    kubernetes::{
+        labels,
+        object::{Kind, Planned},
+    },
     postgres::{credentials::Credentials, setup::ServiceLogins},
 };
 
 /// Secrets by name, as read.
-pub type Secrets = BTreeMap<String, BTreeMap<String, ByteString>>;
+pub type Secrets = BTreeMap<String, Kept>;
+
+/// What a Secret holds.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Its data.
+    pub data: BTreeMap<String, ByteString>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// When it was made, if it was.
+    pub created: Option<Timestamp>,
+}
+
+impl From<Secret> for Kept {
+    fn from(secret: Secret) -> Self {
+        Self {
+            data: secret.data.unwrap_or_default(),
+            annotations: secret.metadata.annotations.unwrap_or_default(),
+            created: secret.metadata.creation_timestamp.map(|time| time.0),
+        }
+    }
+}
+
+impl Kept {
+    /// What a Secret is to hold.
+    #[must_use]
+    pub fn new<K: Into<String>, A: Into<String>>(
+        fields: impl IntoIterator<Item = (K, String)>,
+        annotations: impl IntoIterator<Item = (A, String)>,
+    ) -> Self {
+        let data = fields.into_iter().map(|(key, value)| (key.into(), ByteString(value.into_bytes()))).collect();
+        let annotations = annotations.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        Self { data, annotations, created: None }
+    }
+
+    /// A field, if it is there and has a text.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.data.get(key).and_then(|value| std::str::from_utf8(&value.0).ok()).filter(|text| !text.is_empty())
+    }
+
+    /// An annotation that is a time.
+    #[must_use]
+    pub fn time(&self, annotation: &str) -> Option<Timestamp> {
+        self.annotations.get(annotation)?.parse().ok()
+    }
+}
 
 /// Secret with the operator's login as CloudNativePG takes it.
 pub(crate) const CLOUD_NATIVE_LOGIN: &str = "postgres-login";
 const MIGRATION_PREFIX: &str = "database-mig-";
+/// Annotations of a login's Secret that stay while it is written anew.
+const REMEMBERED: [&str; 2] = [labels::ROTATED, labels::ROTATE_CREDENTIALS];
 
 /// Secret that a service's pods mount.
 #[must_use]
@@ -31,17 +83,15 @@ pub fn migration_secret(service: &str) -> String {
     format!("{MIGRATION_PREFIX}{service}")
 }
 
-/// The password in a Secret, or a new one: 32 letters and digits.
+/// The password in a Secret, or a new one.
 #[must_use]
 pub fn password(secrets: &Secrets, name: &str) -> String {
-    secrets
-        .get(name)
-        .and_then(|data| std::str::from_utf8(&data.get("password")?.0).ok())
-        .filter(|password| !password.is_empty())
-        .map_or_else(generate, str::to_owned)
+    secrets.get(name).and_then(|kept| kept.text("password")).map_or_else(generate, str::to_owned)
 }
 
-fn generate() -> String {
+/// A new password: 32 letters and digits.
+#[must_use]
+pub fn generate() -> String {
     use rand::{Rng, distr::Alphanumeric};
     rand::rng().sample_iter(&Alphanumeric).take(32).map(char::from).collect()
 }
@@ -49,33 +99,44 @@ fn generate() -> String {
 /// The Secret of a login, if it differs from what is there.
 #[must_use]
 pub fn planned(blueprint: &Blueprint, name: &str, credentials: &Credentials, present: &Secrets) -> Option<Planned> {
-    with_fields(blueprint, name, "Opaque", credentials.to_fields(), present)
+    let annotations: Vec<_> = match present.get(name) {
+        Some(kept) => REMEMBERED.iter().filter_map(|key| Some((*key, kept.annotations.get(*key)?.clone()))).collect(),
+        // What was made just now serves the request, too.
+        None => blueprint.rotation.requested.iter().map(|value| (labels::ROTATE_CREDENTIALS, value.clone())).collect(),
+    };
+    changed(blueprint, name, "Opaque", &Kept::new(credentials.to_fields(), annotations), present)
+}
+
+/// The Secret of a login with credentials that are new as of now.
+#[must_use]
+pub fn renewed(blueprint: &Blueprint, name: &str, credentials: &Credentials, now: Timestamp) -> Planned {
+    let requested = blueprint.rotation.requested.iter().map(|value| (labels::ROTATE_CREDENTIALS, value.clone()));
+    let annotations = [(labels::ROTATED, now.to_string())].into_iter().chain(requested);
+    body(blueprint, name, "Opaque", &Kept::new(credentials.to_fields(), annotations))
 }
 
 /// The operator's login as CloudNativePG takes it, if it differs from what is there.
 #[must_use]
 pub fn cloud_native_login(blueprint: &Blueprint, user: &str, password: &str, present: &Secrets) -> Option<Planned> {
-    let fields = [("username", user), ("password", password)].map(|(key, value)| (key.to_owned(), value.to_owned()));
-    with_fields(blueprint, CLOUD_NATIVE_LOGIN, "kubernetes.io/basic-auth", fields.into(), present)
+    let fields = [("username", user.to_owned()), ("password", password.to_owned())];
+    let kept = Kept::new(fields, BTreeMap::<String, String>::new());
+    changed(blueprint, CLOUD_NATIVE_LOGIN, "kubernetes.io/basic-auth", &kept, present)
 }
 
-fn with_fields(
-    blueprint: &Blueprint,
-    name: &str,
-    type_: &str,
-    fields: BTreeMap<String, String>,
-    present: &Secrets,
-) -> Option<Planned> {
-    let same = present.get(name).is_some_and(|data| {
-        data.len() == fields.len()
-            && fields.iter().all(|(key, value)| data.get(key).is_some_and(|one| one.0 == value.as_bytes()))
+/// A Secret, if it differs from what is there.
+#[must_use]
+pub fn changed(blueprint: &Blueprint, name: &str, type_: &str, kept: &Kept, present: &Secrets) -> Option<Planned> {
+    let same = present.get(name).is_some_and(|there| {
+        let remembers = |(key, value): (&String, &String)| there.annotations.get(key) == Some(value);
+        there.data == kept.data && kept.annotations.iter().all(remembers)
     });
-    let body = json!({
-        "metadata": { "labels": blueprint.home.labels("credentials") },
-        "type": type_,
-        "data": fields.into_iter().map(|(key, value)| (key, ByteString(value.into_bytes()))).collect::<BTreeMap<_, _>>(),
-    });
-    (!same).then(|| Planned::new(Kind::Secret, &blueprint.namespace(), name, body))
+    (!same).then(|| body(blueprint, name, type_, kept))
+}
+
+fn body(blueprint: &Blueprint, name: &str, type_: &str, kept: &Kept) -> Planned {
+    let metadata = json!({ "labels": blueprint.home.labels("credentials"), "annotations": kept.annotations });
+    let body = json!({ "metadata": metadata, "type": type_, "data": kept.data });
+    Planned::new(Kind::Secret, &blueprint.namespace(), name, body)
 }
 
 /// Services that have a database: those of the release, and those of releases before, whose tenants' data is still there.
@@ -93,18 +154,16 @@ pub fn logins(
     let mut logins = Vec::new();
     let mut objects = Vec::new();
     for service in services(blueprint, present) {
-        let database = Identifier::database(&service)?;
         let (service_name, migration_name) = (service_secret(&service), migration_secret(&service));
+        let second = Identifier::second_service_login(&service)?;
+        let user = present.get(&service_name).and_then(|kept| kept.text("user"));
         let made = ServiceLogins {
-            service: service.clone(),
+            login: if user == Some(second.as_str()) { second } else { Identifier::service_login(&service)? },
             service_password: password(present, &service_name),
             migration_password: password(present, &migration_name),
+            service,
         };
-        for (name, login, password) in [
-            (service_name, Identifier::service_login(&service)?, &made.service_password),
-            (migration_name, Identifier::migration_login(&service)?, &made.migration_password),
-        ] {
-            let credentials = server.with_login(login.as_str(), password, database.as_str());
+        for (name, credentials) in [(service_name, made.serving(server)?), (migration_name, made.migrating(server)?)] {
             objects.extend(planned(blueprint, &name, &credentials, present));
         }
         logins.push(made);

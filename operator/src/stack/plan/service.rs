@@ -60,10 +60,9 @@ pub fn objects(blueprint: &Blueprint, service: &ReleasedService, live: Option<&V
         "jwksUri": identity.jwks_uri,
         "requested": blueprint.requested,
     });
-    if !blueprint.nodes.is_any() {
-        inputs["nodes"] = json!(blueprint.nodes);
-    }
-    let rendered = deployment(blueprint, service, &settings, &object_labels, &selector);
+    let mut rendered = deployment(blueprint, service, &settings, &object_labels, &selector);
+    workload::fit(blueprint, &mut inputs, &mut rendered);
+    let live = live.filter(|_| !blueprint.renews);
     let (deployment, pending) =
         workload::keep_or_render(Kind::Deployment, &namespace, &service.name, &inputs, rendered, live);
     let mut objects = vec![
@@ -76,9 +75,9 @@ pub fn objects(blueprint: &Blueprint, service: &ReleasedService, live: Option<&V
     (objects, pending)
 }
 
-/// Name of the ConfigMap with a service's extra configuration.
+/// Name of the ConfigMap with a service's extra configuration; those that begin with `tenant-` are the tenants' own.
 fn files_name(service: &str) -> String {
-    format!("{service}-extra")
+    format!("extra-{service}")
 }
 
 fn files(blueprint: &Blueprint, settings: &ServiceSettings, object_labels: &Value) -> Option<Planned> {
@@ -207,6 +206,5 @@ fn deployment(
         rendered["spec"]["template"]["metadata"]["annotations"]["easycode.io/extra"] =
             workload::short_hash(&json!(settings.files)).into();
     }
-    workload::bind_to(&blueprint.nodes, &mut rendered);
     rendered
 }

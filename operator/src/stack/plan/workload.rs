@@ -5,20 +5,49 @@ use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::super::blueprint::Nodes;
+use super::{
+    super::blueprint::{Blueprint, Bounds},
+    amount,
+};
 use crate::kubernetes::{
     labels,
     object::{Kind, Planned},
 };
 
-/// Binds the pods of a workload's template to nodes.
-pub fn bind_to(nodes: &Nodes, rendered: &mut Value) {
-    let pod = &mut rendered["spec"]["template"]["spec"];
-    if !nodes.selector.is_empty() {
-        pod["nodeSelector"] = json!(nodes.selector);
+/// Fits a workload to its stack, as [`fit_pods`] does, and notes in its inputs what it was fitted to.
+pub fn fit(blueprint: &Blueprint, inputs: &mut Value, rendered: &mut Value) {
+    if !blueprint.nodes.is_any() {
+        inputs["nodes"] = json!(blueprint.nodes);
     }
-    if !nodes.tolerations.is_empty() {
-        pod["tolerations"] = json!(nodes.tolerations);
+    let defaults = blueprint.bounds.defaults();
+    if !defaults.is_empty() {
+        inputs["defaults"] = json!(defaults);
+    }
+    fit_pods(blueprint, rendered);
+}
+
+/// Binds the pods of a template to the stack's nodes, and gives their containers the limits that the namespace would give
+/// them: here, since it refuses a container that asks for more than the default it gets.
+pub fn fit_pods(blueprint: &Blueprint, rendered: &mut Value) {
+    let pod = &mut rendered["spec"]["template"]["spec"];
+    if !blueprint.nodes.selector.is_empty() {
+        pod["nodeSelector"] = json!(blueprint.nodes.selector);
+    }
+    if !blueprint.nodes.tolerations.is_empty() {
+        pod["tolerations"] = json!(blueprint.nodes.tolerations);
+    }
+    for container in pod["containers"].as_array_mut().into_iter().flatten() {
+        limit(&blueprint.bounds, &mut container["resources"]);
+    }
+}
+
+/// Sets the limits that a container lacks and the namespace has a default for.
+pub fn limit(bounds: &Bounds, resources: &mut Value) {
+    for (resource, default) in bounds.defaults() {
+        if resources["limits"][&resource].is_null() {
+            let asked = resources["requests"][&resource].as_str().unwrap_or_default().to_owned();
+            resources["limits"][&resource] = amount::larger(asked, default).into();
+        }
     }
 }
 

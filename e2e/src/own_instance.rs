@@ -1,0 +1,149 @@
+//! A dedicated instance of a test's own, small, with its tenant.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use easycode_crds::{DedicatedInstance, DedicatedInstanceStatus, SharedPlatform};
+use easycode_operator::stack::home::Home;
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::Cluster,
+    own_platform::{BRING_UP, remove_namespace},
+    platform::{EXAMPLE, Platform},
+    tenant::{TestTenant, fresh_name},
+    wait::until,
+};
+
+/// An instance of a test's own, and the tenant of the same name. Remove it at the end.
+pub struct OwnInstance {
+    /// The instance, as what a platform is.
+    pub platform: Platform,
+    /// The tenant that it is for.
+    pub tenant: TestTenant,
+}
+
+impl OwnInstance {
+    /// Applies one with a fresh name, and its tenant, which may use CRM; it runs the example platform's release in the
+    /// cluster's region, unless `spec` says otherwise.
+    pub async fn apply_new(cluster: &Cluster, what: &str, spec: Value) -> anyhow::Result<Self> {
+        let own = Self::named(cluster, &fresh_name(what));
+        own.apply(spec).await?;
+        own.tenant.apply(json!({})).await?;
+        Ok(own)
+    }
+
+    /// One of the name, which may not exist yet.
+    #[must_use]
+    pub fn named(cluster: &Cluster, name: &str) -> Self {
+        let platform = Platform::at(cluster.clone(), Home::Instance(name.to_owned()));
+        Self { tenant: TestTenant { platform: platform.clone(), name: name.to_owned() }, platform }
+    }
+
+    /// Applies the whole spec: that of the tests with `spec` over it.
+    pub async fn apply(&self, spec: Value) -> anyhow::Result<()> {
+        let cluster = &self.platform.cluster;
+        let example = Api::<SharedPlatform>::all(cluster.client.clone()).get(EXAMPLE).await?.spec;
+        let resources = json!({ "requests": { "cpu": "20m", "memory": "64Mi" }, "limits": { "memory": "768Mi" } });
+        let image = example.database.embedded.context("the example's database is not embedded")?.image;
+        let mut full = json!({
+            "tenantRef": { "name": self.tenant.name }, "release": { "name": example.release },
+            "location": { "region": cluster.region().await? }, "identity": example.identity,
+            "database": { "embedded": { "image": image, "size": "1Gi", "maxConnections": 100, "resources": resources } },
+        });
+        for (key, value) in spec.as_object().context("spec is an object")? {
+            full[key] = value.clone();
+        }
+        let object = json!({
+            "apiVersion": "easycode.io/v1alpha1", "kind": "DedicatedInstance",
+            "metadata": { "name": self.platform.name, "labels": { "easycode.io/e2e": "true" } }, "spec": full,
+        });
+        self.api().patch(&self.platform.name, &PatchParams::apply("e2e").force(), &Patch::Apply(object)).await?;
+        Ok(())
+    }
+
+    /// Changes fields of the spec.
+    pub async fn change(&self, spec: Value) -> anyhow::Result<()> {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        self.api().patch(&self.platform.name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// Sets an annotation, or takes it away.
+    pub async fn annotate(&self, key: &str, value: Value) -> anyhow::Result<()> {
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": { key: value } } }));
+        self.api().patch(&self.platform.name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// The API of instances.
+    #[must_use]
+    pub fn api(&self) -> Api<DedicatedInstance> {
+        Api::all(self.platform.cluster.client.clone())
+    }
+
+    /// What is said of it now.
+    pub async fn status(&self) -> anyhow::Result<DedicatedInstanceStatus> {
+        self.api().get(&self.platform.name).await?.status.context("no status yet")
+    }
+
+    /// Its namespace.
+    #[must_use]
+    pub fn namespace(&self) -> String {
+        self.platform.namespace()
+    }
+
+    /// Waits until it is ready, and its tenant.
+    pub async fn ready(&self) {
+        self.platform.ready(BRING_UP).await;
+        self.tenant.ready().await;
+    }
+
+    /// Waits for a condition of the present generation, and returns its message.
+    pub async fn condition(&self, type_: &str, status: &str, reason: &str) -> String {
+        self.platform.condition(type_, status, reason, BRING_UP).await
+    }
+
+    /// Waits until a condition is `False` with the reason and a message that has the hint in it.
+    pub async fn says(&self, type_: &str, reason: &str, hint: &str) -> String {
+        until(&format!("{} says {reason}: {hint}", self.platform.home), BRING_UP, || async {
+            let told = self.condition(type_, "False", reason).await;
+            ensure!(told.contains(hint), "it says {told}");
+            Ok(told)
+        })
+        .await
+    }
+
+    /// Asks for its deletion, confirmed.
+    pub async fn delete(&self) -> anyhow::Result<()> {
+        self.annotate("easycode.io/confirm-delete", json!(self.platform.name)).await?;
+        self.api().delete(&self.platform.name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Waits until the object is gone.
+    pub async fn gone(&self) {
+        until(&format!("{} is gone", self.platform.home), Duration::from_mins(1), || async {
+            ensure!(self.api().get_opt(&self.platform.name).await?.is_none(), "it is still there");
+            Ok(())
+        })
+        .await;
+    }
+
+    /// Deletes the tenant with its data, the instance, and then what the operator leaves on purpose: the namespace.
+    pub async fn remove(self) -> anyhow::Result<()> {
+        if self.tenant.api().get_opt(&self.tenant.name).await?.is_some() {
+            self.tenant.change(json!({ "deletionPolicy": "Delete" })).await?;
+            self.tenant.delete().await?;
+        }
+        self.delete().await?;
+        // Which one goes first depends on whether the instance ever had a database.
+        self.gone().await;
+        self.tenant.gone().await;
+        remove_namespace(&self.platform.cluster, &self.namespace()).await
+    }
+}

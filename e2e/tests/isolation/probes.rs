@@ -1,0 +1,105 @@
+//! The operator's own probes: they run when asked to, say when they did, and notice what gets through.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use easycode_e2e::{
+    platform::Platform,
+    tenant::{TestTenant, fresh_name},
+    wait::until,
+};
+use easycode_operator::isolation::network::JOB;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{batch::v1::Job, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+
+/// Longest time for a turn: two ticks, a Job, and the report.
+const TURN: Duration = Duration::from_mins(3);
+
+/// Asks for a turn.
+async fn ask(platform: &Platform) -> anyhow::Result<Timestamp> {
+    let api: Api<easycode_crds::SharedPlatform> = Api::all(platform.cluster.client.clone());
+    let annotations = json!({ "easycode.io/probe-isolation": fresh_name("probe") });
+    let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+    let asked = Timestamp::now();
+    api.patch(&platform.name, &PatchParams::default(), &patch).await?;
+    Ok(asked)
+}
+
+/// The tenant's condition, once it is of a turn after the time.
+async fn verdict(tenant: &TestTenant, after: Timestamp) -> Condition {
+    until("isolation was tried", TURN, || async {
+        let tenant = tenant.get().await?;
+        let conditions = tenant.status.into_iter().flat_map(|status| status.conditions);
+        let found = conditions.into_iter().find(|one| one.type_ == "IsolationVerified").context("never tried")?;
+        let said = found.message.split_whitespace().nth(1).context("no time")?;
+        let at: Timestamp = said.parse().with_context(|| format!("{said} is no time"))?;
+        // Kubernetes counts in seconds.
+        ensure!(at.as_second() >= after.as_second(), "tried last at {at}");
+        Ok(found)
+    })
+    .await
+}
+
+/// Whether nothing got through, as far as the cluster lets that be seen.
+fn is_well(condition: &Condition) -> bool {
+    condition.status == "True" || condition.reason == "NetworkNotEnforced"
+}
+
+#[tokio::test]
+async fn a_probe_says_when_it_was_and_notices_what_gets_through_and_that_it_was_mended() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let tenant = TestTenant::create(&platform, "probe", json!({})).await?;
+    let first = verdict(&tenant, ask(&platform).await?).await;
+    ensure!(is_well(&first), "{first:?}");
+    // In a cluster whose policies are enforced it is verified; where they are not, that is said instead.
+    println!("{} {}: {}", first.status, first.reason, first.message);
+
+    // As someone with a superuser's rights might do, thinking it harmless.
+    let role = tenant.role();
+    platform.sql("crm", &format!("GRANT USAGE ON SCHEMA {role} TO svc_crm")).await?;
+    platform.sql("crm", &format!("GRANT SELECT ON ALL TABLES IN SCHEMA {role} TO svc_crm")).await?;
+    let breached = verdict(&tenant, ask(&platform).await?).await;
+    ensure!(breached.status == "False" && breached.reason == "IsolationBreached", "{breached:?}");
+    ensure!(breached.message.contains(&role) && breached.message.contains("svc_crm"), "{}", breached.message);
+    told(&platform).await;
+    // Its people are served on: it is for ops to say what is to be done.
+    tenant.serves(200).await;
+
+    platform.sql("crm", &format!("REVOKE ALL ON ALL TABLES IN SCHEMA {role} FROM svc_crm")).await?;
+    platform.sql("crm", &format!("REVOKE ALL ON SCHEMA {role} FROM svc_crm")).await?;
+    let mended = verdict(&tenant, ask(&platform).await?).await;
+    ensure!(is_well(&mended), "{mended:?}");
+    tenant.erase().await
+}
+
+/// Waits for the event at the platform.
+async fn told(platform: &Platform) {
+    let api: Api<Event> = Api::namespaced(platform.cluster.client.clone(), "default");
+    let of_it = format!("regarding.kind=SharedPlatform,regarding.name={},reason=IsolationBreached", platform.name);
+    until("a warning is sent", Duration::from_secs(20), || async {
+        let events = api.list(&ListParams::default().fields(&of_it)).await?;
+        ensure!(!events.items.is_empty(), "no event");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_probes_pod_has_no_rights_and_no_secrets() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let api: Api<Job> = Api::namespaced(platform.cluster.client.clone(), &platform.namespace());
+    let job = until("there is a probe's job", TURN, || async { Ok(api.get(JOB).await?) }).await;
+    let pod = job.spec.and_then(|spec| spec.template.spec).context("no pod")?;
+    ensure!(pod.automount_service_account_token == Some(false), "it has a token");
+    ensure!(pod.volumes.unwrap_or_default().is_empty(), "it mounts something");
+    ensure!(pod.containers.len() == 1 && pod.containers[0].env_from.is_none(), "{:?}", pod.containers);
+    Ok(())
+}

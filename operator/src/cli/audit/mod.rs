@@ -1,0 +1,95 @@
+//! `easycode audit`: who changed what and when, and what the operator did with tenants' data for it. Read straight from the
+//! databases of platforms and instances, with the caller's own rights to their Secrets.
+
+pub mod changes;
+mod forward;
+mod read;
+pub mod table;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, bail};
+use easycode_crds::{DedicatedInstance, SharedPlatform, scalars::Duration};
+use futures::future::join_all;
+use kube::{Api, Client, ResourceExt, api::ListParams};
+
+use self::{read::Wanted, table::table};
+use super::say;
+use crate::stack::home::Home;
+
+const NOTES: &str = "\
+Each change of a spec, and each act of the operator on a tenant's data, is one record in the database of the platform or
+the instance. A generation that came and went before the operator saw it has none.
+
+WHO is the person that a console named with the change, by the annotation easycode.io/changed-by, and else the program
+that wrote it, as it named itself: the API server tells a controller no more. Its own audit log has the authenticated
+user. Where the last writer left no name, as in taking a field away, it is unknown.
+
+The caller needs to read Secrets in the platform's namespace, and to forward ports where its Postgres is in the cluster.";
+
+/// Which records, and how to print them.
+#[derive(clap::Args)]
+#[command(after_help = NOTES)]
+pub struct Arguments {
+    /// Those of a tenant, wherever it lived.
+    #[arg(long, conflicts_with_all = ["platform", "instance"])]
+    tenant: Option<String>,
+    /// Those of a platform and its tenants.
+    #[arg(long, conflicts_with = "instance")]
+    platform: Option<String>,
+    /// Those of an instance and its tenant.
+    #[arg(long)]
+    instance: Option<String>,
+    /// Those of the last while, such as 24h or 7d.
+    #[arg(long)]
+    since: Option<Duration>,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Output {
+    /// A table for people.
+    Table,
+    /// JSON for programs: a list.
+    Json,
+}
+
+/// Prints the records, oldest first.
+pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let client = Client::try_default().await?;
+    let homes = homes(&client, arguments).await?;
+    let wanted = Wanted { tenant: arguments.tenant.clone(), since: arguments.since.map(Duration::get) };
+    let read = join_all(homes.iter().map(|home| read::read(&client, home, &wanted))).await;
+    let (mut records, mut failures) = (Vec::new(), Vec::new());
+    for (home, outcome) in homes.iter().zip(read) {
+        match outcome {
+            Ok(found) => records.extend(found),
+            Err(error) => failures.push(format!("{home}: {error:#}")),
+        }
+    }
+    records.sort_by_key(|record| (record.at, record.id));
+    say(&match arguments.output {
+        Output::Table => table(&records),
+        Output::Json => format!("{}\n", serde_json::to_string_pretty(&records)?),
+    })?;
+    if failures.is_empty() { Ok(()) } else { bail!("not read: {}", failures.join("; ")) }
+}
+
+/// Where to look. A home that is named need not exist any more: its database may.
+async fn homes(client: &Client, arguments: &Arguments) -> anyhow::Result<BTreeSet<Home>> {
+    if let Some(name) = &arguments.platform {
+        return Ok([Home::Platform(name.clone())].into());
+    }
+    if let Some(name) = &arguments.instance {
+        return Ok([Home::Instance(name.clone())].into());
+    }
+    let (platforms, instances) =
+        (Api::<SharedPlatform>::all(client.clone()), Api::<DedicatedInstance>::all(client.clone()));
+    let everything = ListParams::default();
+    let (platforms, instances) = futures::try_join!(platforms.list(&everything), instances.list(&everything))
+        .context("listing platforms and instances")?;
+    let platforms = platforms.iter().map(|one| Home::Platform(one.name_any()));
+    Ok(platforms.chain(instances.iter().map(|one| Home::Instance(one.name_any()))).collect())
+}

@@ -1,0 +1,114 @@
+//! The Job that tries the network and the tokens, from a pod that is no service and no client of the database.
+
+use easycode_contract::{
+    probe::{self, ProbePlan, ProbeReport},
+    runtime::{API_PORT, TENANT_SERVICE},
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt,
+    api::{DynamicObject, ListParams},
+};
+use serde_json::json;
+
+use crate::{
+    kubernetes::{
+        labels,
+        object::{Kind, Planned},
+    },
+    runtime::{context::Context, error::Error},
+    stack::{
+        home::Home,
+        plan::{USER, container_security, ingress, pod_security, postgres},
+    },
+    tenant::placement::tenants_on,
+};
+
+/// Name of the Job, and of the component that its pod is.
+pub const JOB: &str = "isolation-probe";
+/// Most other homes that are tried at a turn.
+const OTHERS: usize = 20;
+
+/// The Job, once the home's services run.
+pub fn job(home: &Home, requested: Option<&str>, context: &Context) -> Option<Planned> {
+    let seen = context.seen(home)?;
+    let image = seen.services.iter().find(|one| one.service == TENANT_SERVICE)?.image.clone();
+    let namespace = home.namespace();
+    let postgres = |namespace: &str| format!("{}.{namespace}.svc:5432", postgres::NAME);
+    // Others that are embedded have a Service of the name; an address that does not exist just does not answer.
+    let forbidden = context.homes().into_iter().filter(|other| other != home).take(OTHERS).flat_map(|other| {
+        let namespace = other.namespace();
+        [postgres(&namespace), format!("{TENANT_SERVICE}.{namespace}.svc:{API_PORT}")]
+    });
+    let service = |name: &str| format!("http://{name}.{namespace}.svc:{API_PORT}/{}/v1", ingress::prefix(name));
+    let plan = ProbePlan {
+        control: if seen.embedded { vec![postgres(&namespace)] } else { Vec::new() },
+        forbidden: forbidden.collect(),
+        services: seen.services.iter().map(|one| service(&one.service)).collect(),
+        issuer: seen.issuer,
+        tenant: tenants_on(home, context).into_iter().next().unwrap_or_else(|| "nobody".to_owned()),
+    };
+    let object_labels = home.labels(JOB);
+    let mut metadata = json!({ "labels": object_labels });
+    if let Some(requested) = requested {
+        metadata["annotations"] = json!({ labels::PROBE_ISOLATION: requested });
+    }
+    let body = json!({
+        "metadata": metadata,
+        "spec": {
+            "backoffLimit": 1,
+            "activeDeadlineSeconds": 120,
+            "template": {
+                "metadata": { "labels": object_labels },
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": false,
+                    "enableServiceLinks": false,
+                    "nodeSelector": seen.nodes.selector,
+                    "tolerations": seen.nodes.tolerations,
+                    "securityContext": pod_security(USER),
+                    "containers": [{
+                        "name": "probe",
+                        "image": image,
+                        "imagePullPolicy": "IfNotPresent",
+                        "args": [probe::COMMAND],
+                        "env": [{ "name": probe::PLAN, "value": json!(plan).to_string() }],
+                        "resources": {
+                            "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": { "cpu": "200m", "memory": "64Mi" },
+                        },
+                        "securityContext": container_security(),
+                    }],
+                },
+            },
+        },
+    });
+    Some(Planned::new(Kind::Job, &namespace, JOB, body))
+}
+
+/// When the Job ended, if it did.
+#[must_use]
+pub fn finished(job: &DynamicObject) -> Option<Timestamp> {
+    let conditions = job.data["status"]["conditions"].as_array()?;
+    let ended = |type_: &str| {
+        let condition = conditions.iter().find(|one| one["type"] == type_ && one["status"] == "True")?;
+        condition["lastTransitionTime"].as_str()?.parse().ok()
+    };
+    ended("Complete").or_else(|| ended("Failed"))
+}
+
+/// What the Job's pod left as its last words.
+pub async fn report(namespace: &str, context: &Context) -> Result<ProbeReport, Error> {
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
+    let selector = format!("app.kubernetes.io/name={JOB}");
+    let mut pods = api.list(&ListParams::default().labels(&selector)).await?.items;
+    pods.sort_by_key(|pod| std::cmp::Reverse(pod.creation_timestamp()));
+    let words = pods.iter().find_map(|pod| {
+        let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
+        containers.first()?.state.as_ref()?.terminated.as_ref()?.message.clone()
+    });
+    Ok(words.and_then(|words| serde_json::from_str(&words).ok()).unwrap_or_else(|| ProbeReport {
+        untried: vec![format!("Job {namespace}/{JOB} left no report; see its pod's log")],
+        ..ProbeReport::default()
+    }))
+}

@@ -1,0 +1,178 @@
+//! What a tenant's move needs of the two databases: writes stopped and let in again, the registration of a copied schema, and
+//! fingerprints by which two copies are compared. All of it as the migrations' login, which acts as the tenant.
+
+use std::collections::BTreeMap;
+
+use easycode_contract::database::Identifier;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction, raw_sql};
+
+use super::{Database, Error, statements::literal};
+
+/// Tables that the tenant may still write to.
+const WRITABLE: &str = "
+    SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')
+      AND has_table_privilege($1, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') ORDER BY 1";
+
+/// Tables that hold rows of their own, by the name and as SQL.
+const TABLES: &str = "
+    SELECT c.relname::text, format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relkind IN ('r', 'm') ORDER BY 1";
+
+/// Where each sequence stands, and how many large objects there are, which no dump of a schema has.
+const OTHERS: &str = "
+    SELECT 'sequence ' || sequencename, coalesce(last_value::text, 'unused') FROM pg_sequences WHERE schemaname = $1
+    UNION ALL SELECT 'large objects', count(*)::text FROM pg_largeobject_metadata WHERE lomowner = $1::regrole";
+
+/// So that two servers write equal rows as equal texts.
+const NOTATION: &str =
+    "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'iso_8601';
+    SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content';
+    SET LOCAL lc_monetary = 'C'; SET LOCAL statement_timeout = 0";
+
+/// What a copy of a tenant's data of one service is recognised by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Rows and checksum of each table.
+    pub tables: BTreeMap<String, (i64, String)>,
+    /// Everything else that holds data.
+    pub others: BTreeMap<String, String>,
+}
+
+impl Fingerprint {
+    /// The first thing in which two copies differ, as a clause.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        for name in self.tables.keys().chain(other.tables.keys()) {
+            let told = |copy: &Self| match copy.tables.get(name) {
+                Some((rows, checksum)) => format!("{rows} rows with checksum {checksum}"),
+                None => "no such table".to_owned(),
+            };
+            if self.tables.get(name) != other.tables.get(name) {
+                return Some(format!("table {name} has {} here and {} there", told(self), told(other)));
+            }
+        }
+        let names = self.others.keys().chain(other.others.keys());
+        let differs = |name: &&String| self.others.get(*name) != other.others.get(*name);
+        names.into_iter().find(differs).map(|name| {
+            let told = |copy: &Self| copy.others.get(name).cloned().unwrap_or_else(|| "missing".to_owned());
+            format!("{name}: {} here and {} there", told(self), told(other))
+        })
+    }
+
+    /// Number of rows in all tables.
+    #[must_use]
+    pub fn rows(&self) -> i64 {
+        self.tables.values().map(|(rows, _)| rows).sum()
+    }
+}
+
+impl Database {
+    /// Stops writes to a tenant's data of a service for whoever acts as the tenant, once those under way have ended. Repeated,
+    /// it does nothing.
+    pub async fn freeze(&self, service: &str, role: &Identifier) -> Result<(), Error> {
+        let pool = self.service(service)?;
+        let writable: Vec<String> = sqlx::query_scalar(WRITABLE).bind(role.as_str()).fetch_all(pool).await?;
+        if writable.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = acting(pool, role).await?;
+        // Whoever has written holds a lock that this one waits for, and whoever comes later waits for this one.
+        let lock = format!("LOCK TABLE {} IN SHARE MODE", writable.join(", "));
+        self.write(&mut transaction, &lock).await?;
+        let revoke =
+            format!("REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA {role} FROM {role} CASCADE");
+        self.write(&mut transaction, &revoke).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Lets writes in again.
+    pub async fn thaw(&self, service: &str, role: &Identifier) -> Result<(), Error> {
+        let pool = self.service(service)?;
+        let there: bool =
+            sqlx::query_scalar("SELECT to_regnamespace($1) IS NOT NULL").bind(role.as_str()).fetch_one(pool).await?;
+        if !there {
+            return Ok(());
+        }
+        let mut transaction = acting(pool, role).await?;
+        let grant = format!("GRANT INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA {role} TO {role}");
+        self.write(&mut transaction, &grant).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Notes the version of a schema that was copied here.
+    pub async fn register_copy(&self, service: &str, role: &Identifier, version: i32) -> Result<(), Error> {
+        let note = format!(
+            "INSERT INTO easycode.tenant_schema (name, version) VALUES ({}, {version}) \
+             ON CONFLICT (name) DO UPDATE SET version = excluded.version, migrated_at = now()",
+            literal(role.as_str())
+        );
+        self.write(&mut *self.service(service)?.acquire().await?, &note).await
+    }
+
+    /// Forgets the version of a schema that is to be copied over: until the copy is complete, nobody may migrate it.
+    pub async fn forget_copy(&self, service: &str, role: &Identifier) -> Result<(), Error> {
+        let forget = format!("DELETE FROM easycode.tenant_schema WHERE name = {}", literal(role.as_str()));
+        self.write(&mut *self.service(service)?.acquire().await?, &forget).await
+    }
+
+    /// Counts and sums up a tenant's data of a service.
+    pub async fn fingerprint(&self, service: &str, role: &Identifier) -> Result<Fingerprint, Error> {
+        let mut transaction = acting(self.service(service)?, role).await?;
+        raw_sql(AssertSqlSafe(format!("SET LOCAL search_path = {role}; {NOTATION}")))
+            .execute(&mut *transaction)
+            .await?;
+        let mut fingerprint = Fingerprint::default();
+        let tables: Vec<(String, String)> =
+            sqlx::query_as(TABLES).bind(role.as_str()).fetch_all(&mut *transaction).await?;
+        for (name, table) in tables {
+            // A sum does not depend on the order of the rows.
+            let sum = format!(
+                "SELECT count(*), coalesce(sum(hashtextextended((easycode_row.*)::text, 0)::numeric), 0)::text FROM {table} easycode_row"
+            );
+            let row = sqlx::query(AssertSqlSafe(sum)).fetch_one(&mut *transaction).await?;
+            fingerprint.tables.insert(name, (row.get(0), row.get(1)));
+        }
+        let others: Vec<(String, String)> =
+            sqlx::query_as(OTHERS).bind(role.as_str()).fetch_all(&mut *transaction).await?;
+        fingerprint.others = others.into_iter().collect();
+        Ok(fingerprint)
+    }
+
+    async fn write(&self, connection: &mut PgConnection, statement: &str) -> Result<(), Error> {
+        self.count_write();
+        raw_sql(AssertSqlSafe(statement.to_owned())).execute(connection).await?;
+        Ok(())
+    }
+}
+
+/// A transaction as the tenant.
+async fn acting(pool: &PgPool, role: &Identifier) -> Result<Transaction<'static, Postgres>, Error> {
+    let mut transaction = pool.begin().await?;
+    raw_sql(AssertSqlSafe(format!("SET LOCAL ROLE {role}"))).execute(&mut *transaction).await?;
+    Ok(transaction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copy(rows: i64, checksum: &str, sequence: &str) -> Fingerprint {
+        Fingerprint {
+            tables: [("contact".to_owned(), (rows, checksum.to_owned()))].into(),
+            others: [("sequence number".to_owned(), sequence.to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn copies_differ_by_rows_contents_and_sequences() {
+        let one = copy(2, "17", "5");
+        assert_eq!(one.difference(&one.clone()), None);
+        let names = |other: &Fingerprint, what: &str| one.difference(other).is_some_and(|told| told.contains(what));
+        assert!(names(&copy(3, "17", "5"), "contact has 2 rows"));
+        assert!(names(&copy(2, "18", "5"), "checksum 18 there"));
+        assert!(names(&copy(2, "17", "6"), "sequence number: 5 here and 6 there"));
+        assert!(names(&Fingerprint::default(), "no such table there"));
+        assert!(Fingerprint::default().difference(&one).is_some_and(|told| told.contains("no such table here")));
+    }
+}

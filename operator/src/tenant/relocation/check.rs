@@ -1,0 +1,135 @@
+//! Whether the other home can take a tenant, before anything is begun.
+
+use std::collections::BTreeMap;
+
+use easycode_contract::{database::Identifier, runtime::TENANT_SERVICE};
+use easycode_crds::{Tenant, conditions};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+
+use crate::{postgres::survey::TenantData, runtime::context::Context, stack::home::Home};
+
+/// The services whose data is to move, or why the move has to wait, as a sentence.
+pub fn services(
+    tenant: &Tenant,
+    role: &Identifier,
+    from: &Home,
+    to: &Home,
+    context: &Context,
+) -> Result<Vec<String>, String> {
+    if let Some(why) = unavailable(to, context) {
+        return Err(format!("{to} does not serve yet: {why}"));
+    }
+    let connected = |home: &Home| {
+        let database = context.databases.answering(home);
+        database.ok_or_else(|| format!("the Postgres of {home} does not answer; see its conditions"))
+    };
+    let (source, target) = (connected(from)?, connected(to)?);
+    let major = |version: &str| version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major(source.version()) > major(target.version()) {
+        return Err(format!(
+            "{from} runs Postgres {} and {to} {}; data can't go to an older one",
+            source.version(),
+            target.version()
+        ));
+    }
+    let there = target.tenant(role);
+    let foreign = there.uid.as_ref().is_some_and(|owner| tenant.uid().as_ref() != Some(owner));
+    if foreign || (there.uid.is_none() && !there.schemas.is_empty()) {
+        let owner = there.display_name.as_deref().unwrap_or("another tenant of this name");
+        return Err(format!("{to} keeps data of {owner} ({}); erase it there first", role.as_str()));
+    }
+    matching(&source.tenant(role), from, &target.published(), to)
+}
+
+/// The services whose schemas can be taken as they are; complains of those that can't.
+fn matching(
+    data: &TenantData,
+    from: &Home,
+    published: &BTreeMap<String, i32>,
+    to: &Home,
+) -> Result<Vec<String>, String> {
+    let mut services = Vec::new();
+    for (service, version) in &data.schemas {
+        match published.get(service).filter(|published| **published > 0) {
+            Some(published) if published == version => services.push(service.clone()),
+            Some(published) => {
+                return Err(format!(
+                    "the schema of {service} has version {version} on {from} and {published} on {to}; bring both to the same release"
+                ));
+            }
+            // It stays behind with the copy that is kept there, which is kept for no shorter time.
+            None if data.withdrawn.contains_key(service) => {}
+            None => return Err(format!("{service} has no database on {to} yet; its release may lack it")),
+        }
+    }
+    if services.iter().any(|service| service == TENANT_SERVICE) {
+        Ok(services)
+    } else {
+        Err(format!("the tenant has no data on {from} yet"))
+    }
+}
+
+/// What keeps the services of a home from serving.
+fn unavailable(home: &Home, context: &Context) -> Option<String> {
+    let told =
+        |conditions: &[Condition]| match conditions.iter().find(|one| one.type_ == conditions::SERVICES_AVAILABLE) {
+            Some(one) if one.status == "True" => None,
+            Some(one) => Some(one.message.clone()),
+            None => Some("it was not brought up yet".to_owned()),
+        };
+    let status = match home {
+        Home::Platform(name) => context
+            .platforms
+            .get(&ObjectRef::new(name))
+            .map(|one| told(&one.status.iter().flat_map(|status| status.conditions.clone()).collect::<Vec<_>>())),
+        Home::Instance(name) => context
+            .instances
+            .get(&ObjectRef::new(name))
+            .map(|one| told(&one.status.iter().flat_map(|status| status.conditions.clone()).collect::<Vec<_>>())),
+    };
+    status.unwrap_or_else(|| Some("it does not exist".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(name: &str) -> Home {
+        Home::Platform(name.to_owned())
+    }
+
+    fn data(schemas: &[(&str, i32)]) -> TenantData {
+        TenantData {
+            schemas: schemas.iter().map(|(name, version)| ((*name).to_owned(), *version)).collect(),
+            ..TenantData::default()
+        }
+    }
+
+    fn published(services: &[(&str, i32)]) -> BTreeMap<String, i32> {
+        services.iter().map(|(name, version)| ((*name).to_owned(), *version)).collect()
+    }
+
+    #[test]
+    fn only_equal_schemas_move() {
+        let data = data(&[("crm", 2), ("tenant-service", 1)]);
+        let services = |there: &[(&str, i32)]| matching(&data, &on("a"), &published(there), &on("b"));
+        assert_eq!(
+            services(&[("crm", 2), ("tenant-service", 1)]),
+            Ok(vec!["crm".to_owned(), "tenant-service".to_owned()])
+        );
+        assert!(
+            services(&[("crm", 3), ("tenant-service", 1)]).unwrap_err().contains("version 2 on SharedPlatform a and 3")
+        );
+        assert!(services(&[("tenant-service", 1)]).unwrap_err().contains("crm has no database"));
+        assert!(services(&[("crm", 0), ("tenant-service", 1)]).unwrap_err().contains("crm has no database"));
+    }
+
+    #[test]
+    fn withdrawn_data_that_the_other_home_has_no_place_for_stays() {
+        let mut data = data(&[("pos", 1), ("tenant-service", 1)]);
+        data.withdrawn.insert("pos".to_owned(), jiff::Timestamp::MAX);
+        let services = matching(&data, &on("a"), &published(&[("tenant-service", 1)]), &on("b"));
+        assert_eq!(services, Ok(vec!["tenant-service".to_owned()]));
+    }
+}

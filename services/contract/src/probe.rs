@@ -1,0 +1,46 @@
+//! What a probe of isolation is told to try, and what it reports.
+
+use serde::{Deserialize, Serialize};
+
+/// Subcommand of every service image that runs a probe.
+pub const COMMAND: &str = "probe";
+/// Environment variable with the [`ProbePlan`] as JSON.
+pub const PLAN: &str = "EASYCODE_PROBE_PLAN";
+/// File that the [`ProbeReport`] is written to, as JSON: where Kubernetes takes a container's last words from.
+pub const REPORT: &str = "/dev/termination-log";
+
+/// What is to be tried from within a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbePlan {
+    /// Addresses (`host:port`) in the same namespace that its policies forbid. Where one answers, the cluster enforces no
+    /// policies, and nothing can be said of the network.
+    pub control: Vec<String>,
+    /// Addresses of others that must not answer.
+    pub forbidden: Vec<String>,
+    /// Base URLs of the services' APIs here, which must refuse forged tokens.
+    pub services: Vec<String>,
+    /// Issuer that forged tokens claim to come from.
+    pub issuer: String,
+    /// Tenant that forged tokens speak for.
+    pub tenant: String,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeReport {
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// Whether the network's policies were seen to be enforced; `None` if there was nothing to tell it by.
+    pub enforced: Option<bool>,
+    /// What got through, a sentence each; not more than [`ProbeReport::MOST`].
+    pub breaches: Vec<String>,
+    /// What could not be tried, a sentence each.
+    pub untried: Vec<String>,
+}
+
+impl ProbeReport {
+    /// Most sentences of a list: a container's last words have at most 4096 bytes.
+    pub const MOST: usize = 10;
+}

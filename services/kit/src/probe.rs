@@ -1,0 +1,144 @@
+//! Tries to get where it must not: the operator runs this on a schedule in a namespace of each installation, from a pod that
+//! has no rights.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use easycode_contract::{
+    probe::{self, ProbePlan, ProbeReport},
+    runtime::USER_AUDIENCE,
+};
+use futures::future::join_all;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+
+use crate::http;
+
+/// Time after which an address counts as out of reach: policies drop packets without an answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Tries everything of the plan in the environment, and leaves the report.
+pub async fn run() -> anyhow::Result<()> {
+    let plan = std::env::var(probe::PLAN).with_context(|| format!("{} is not set", probe::PLAN))?;
+    let plan: ProbePlan = serde_json::from_str(&plan).with_context(|| format!("{} is no plan", probe::PLAN))?;
+    let report = attempt(&plan).await;
+    tracing::info!(attempts = report.attempts, breaches = ?report.breaches, untried = ?report.untried, "probed");
+    tokio::fs::write(probe::REPORT, serde_json::to_vec(&report)?).await.context("leaving the report")
+}
+
+async fn attempt(plan: &ProbePlan) -> ProbeReport {
+    let mut report = ProbeReport::default();
+    let controls = join_all(plan.control.iter().map(|address| answers(address))).await;
+    report.enforced = (!controls.is_empty()).then(|| !controls.contains(&true));
+    if report.enforced != Some(false) {
+        for (address, answered) in
+            plan.forbidden.iter().zip(join_all(plan.forbidden.iter().map(|address| answers(address))).await)
+        {
+            report.attempts += 1;
+            if answered {
+                report.breaches.push(format!("{address} accepts connections from here"));
+            }
+        }
+    }
+    let client = http::client();
+    for service in &plan.services {
+        match guarded_path(&client, service).await {
+            Some(path) => {
+                for (kind, token) in forged(plan) {
+                    report.attempts += 1;
+                    match client
+                        .get(&path)
+                        .timeout(PATIENCE)
+                        .bearer_auth(token)
+                        .send()
+                        .await
+                        .map(|answer| answer.status())
+                    {
+                        Ok(status) if status == StatusCode::UNAUTHORIZED || status.is_server_error() => {}
+                        Ok(status) => report.breaches.push(format!("{path} answered {status} to a token {kind}")),
+                        Err(error) => report.untried.push(format!("{path}: {error}")),
+                    }
+                }
+            }
+            None => report.untried.push(format!("{service} shows no path to try")),
+        }
+    }
+    report.breaches.truncate(ProbeReport::MOST);
+    report.untried.truncate(ProbeReport::MOST);
+    report
+}
+
+async fn answers(address: &str) -> bool {
+    matches!(timeout(PATIENCE, TcpStream::connect(address)).await, Ok(Ok(_)))
+}
+
+/// A path of the service that is read without parameters and with a token, out of its own description.
+async fn guarded_path(client: &Client, base: &str) -> Option<String> {
+    let document: Value =
+        client.get(format!("{base}/openapi.json")).timeout(PATIENCE).send().await.ok()?.json().await.ok()?;
+    let is_plain = |path: &str, item: &Value| !path.contains('{') && item["get"].is_object();
+    let path = document["paths"].as_object()?.iter().find(|(path, item)| is_plain(path, item))?.0;
+    Some(format!("{base}{path}"))
+}
+
+/// Tokens that say all that is asked for, and that nobody signed who may.
+fn forged(plan: &ProbePlan) -> Vec<(&'static str, String)> {
+    let claims = json!({
+        "iss": plan.issuer, "aud": USER_AUDIENCE, "sub": "probe", "tenant": plan.tenant, "roles": ["admin"],
+        "exp": 4_102_444_800_u64,
+    });
+    let part = |value: &Value| base64_url(value.to_string().as_bytes());
+    let unsigned = |header: Value, signature: &str| format!("{}.{}.{signature}", part(&header), part(&claims));
+    let mut tokens = vec![
+        ("without a signature", unsigned(json!({ "alg": "none", "typ": "JWT" }), "")),
+        (
+            "with a made-up signature",
+            unsigned(json!({ "alg": "EdDSA", "typ": "JWT", "kid": "probe" }), &base64_url(&[7; 64])),
+        ),
+    ];
+    let header = Header { kid: Some("probe".to_owned()), ..Header::new(Algorithm::HS256) };
+    if let Ok(token) = encode(&header, &claims, &EncodingKey::from_secret(b"secret")) {
+        tokens.push(("signed with a shared secret", token));
+    }
+    tokens
+}
+
+fn base64_url(bytes: &[u8]) -> String {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_answers_is_told_and_what_does_not_is_not() {
+        let open = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let answering = listener.local_addr().unwrap().to_string();
+        // The first listener is closed again, so nothing answers there.
+        let plan = ProbePlan {
+            control: vec![open.to_string()],
+            forbidden: vec![answering.clone(), open.to_string()],
+            ..ProbePlan::default()
+        };
+        let report = attempt(&plan).await;
+        assert_eq!((report.attempts, report.enforced), (2, Some(true)));
+        assert_eq!(report.breaches, [format!("{answering} accepts connections from here")]);
+        drop(listener);
+    }
+
+    #[tokio::test]
+    async fn where_a_control_answers_nothing_is_said_of_the_network() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let answering = listener.local_addr().unwrap().to_string();
+        let plan = ProbePlan { control: vec![answering.clone()], forbidden: vec![answering], ..ProbePlan::default() };
+        let report = attempt(&plan).await;
+        assert_eq!((report.attempts, report.enforced, report.breaches.len()), (0, Some(false), 0));
+    }
+}
