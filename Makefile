@@ -9,7 +9,7 @@ INSTANCES ?= 10
 # Programs that the targets need are built once into a cache outside the checkout.
 TOOLS := e2e/tools.sh
 
-.PHONY: help demo test unit e2e bench lint deny cluster images deploy down crds snapshots
+.PHONY: help demo test unit e2e e2e-pending bench lint deny cluster images deploy down crds snapshots
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 14
 
@@ -27,6 +27,11 @@ e2e: deploy ## Tests on the real cluster
 	$(TOOLS) nextest
 	e2e/example.sh
 	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e --locked
+
+e2e-pending: deploy ## Tests of dedicated instances that have not been seen to pass as a whole yet
+	$(TOOLS) nextest
+	e2e/example.sh
+	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e-pending --locked
 
 bench: deploy ## Benchmarks: TENANTS=500 shared ones, INSTANCES=10 dedicated ones; writes target/bench/*.json
 	e2e/example.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to four client companies that are served, one of them moved to an instance of its own, then what to try next.
+# From nothing to companies that are served, on a shared platform and on an instance, one that moves between them, then what to try next.
 set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
 
@@ -39,18 +39,25 @@ crm_of easycode-instance-dynamo
 log "The same CRM, in a namespace of Dynamo's own."
 show dynamo --json '{"familyName": "Noether"}' "$crm/contacts"
 
-# One of them buys an instance, while its people go on writing.
-move_borealis() {
+# A company of the demo's own buys an instance, while its people go on writing.
+move_electra() {
   log ""
-  log "Borealis buys an instance of its own, and moves there while its people go on writing."
+  log "Electra, on the platform so far, buys an instance of its own, and moves there while its people go on writing."
+  kubectl apply -f - >/dev/null <<YAML
+apiVersion: easycode.io/v1alpha1
+kind: Tenant
+metadata: {name: electra}
+spec: {displayName: Electra Mobility SA, region: eu-central, entitlements: [{service: crm}]}
+YAML
+  kubectl wait --for=condition=Ready --timeout=60s tenant/electra >/dev/null
   crm_of easycode-platform-eu1
-  "$repo/e2e/example.sh" instance borealis
-  kubectl wait --for=condition=ServicesAvailable --timeout=120s dedicatedinstance/borealis >/dev/null
+  "$repo/e2e/example.sh" instance electra
+  kubectl wait --for=condition=ServicesAvailable --timeout=120s dedicatedinstance/electra >/dev/null
   written=$repo/target/demo/written
   : >"$written"
   write() {
     local token
-    token=$(token borealis)
+    token=$(token electra)
     while :; do
       curl --silent --max-time 5 --output /dev/null --write-out '%{http_code}\n' --oauth2-bearer "$token" \
         --json '{"familyName": "Hopper"}' "$crm/contacts" >>"$written" || true
@@ -61,20 +68,20 @@ move_borealis() {
   writer=$!
   forwards+=("$writer")
   sleep 2
-  kubectl patch tenant borealis --type merge \
-    -p '{"spec": {"deployment": {"model": "Dedicated", "platform": null, "instance": "borealis"}}}' >/dev/null
-  wait_for 180 "borealis in its instance" moved
+  kubectl patch tenant electra --type merge \
+    -p '{"spec": {"deployment": {"model": "Dedicated", "platform": null, "instance": "electra"}}}' >/dev/null
+  wait_for 180 "electra in its instance" moved
   kill "$writer" 2>/dev/null || true
-  kubectl wait --for=condition=Ready --timeout=60s tenant/borealis >/dev/null
-  log "$(easycode move borealis)"
+  kubectl wait --for=condition=Ready --timeout=60s tenant/electra >/dev/null
+  log "$(easycode move electra)"
   accepted=$(grep -c '^201$' "$written" || true)
-  crm_of easycode-instance-borealis
-  found=$(curl --silent --oauth2-bearer "$(token borealis)" "$crm/contacts?limit=100" | grep -o '"familyName":"Hopper"' | wc -l)
+  crm_of easycode-instance-electra
+  found=$(curl --silent --oauth2-bearer "$(token electra)" "$crm/contacts?limit=100" | grep -o '"familyName":"Hopper"' | wc -l)
   log "  $accepted contacts were accepted from the writer, $found are shown on the first page in the new home"
 }
-moved() { [ "$(kubectl get tenant borealis -o jsonpath='{.status.instance}')" = borealis ]; }
+moved() { [ "$(kubectl get tenant electra --ignore-not-found -o jsonpath='{.status.instance}')" = electra ]; }
 # On a second run it is there already.
-moved || move_borealis
+moved || move_electra
 
 cat <<TEXT
 
@@ -89,7 +96,7 @@ Ready after $((SECONDS - started)) s. To try next:
   token() { easycode token sign --key target/demo/signing-key.pem --issuer https://login.example.com --tenant \$1; }
   curl --oauth2-bearer "\$(token aurora)" localhost:8080/crm/v1/contacts
   kubectl patch tenant aurora --type merge -p '{"spec": {"state": "Suspended"}}'   # curl again: refused
-  easycode audit --tenant borealis            # who changed what, and what the operator did
+  easycode audit --tenant electra             # who changed what, and what the operator did
   kubectl delete tenant borealis              # refused: it is active; the message says how to confirm
   make down                                   # ends all of it
 TEXT
