@@ -66,13 +66,14 @@ async fn an_ingress_has_the_certificate_that_is_asked_for_and_goes_when_it_is_no
 async fn a_route_waits_for_the_gateway_api_and_goes_when_it_is_not_asked_for() -> anyhow::Result<()> {
     let cluster = cluster().await?;
     let Some(definition) = Definition::missing(&cluster, Kind::HTTPRoute).await? else { return Ok(()) };
-    let gateway = |section: Value| {
-        json!({ "ingress": {
-        "host": HOST, "gatewayRef": { "namespace": "gateways", "name": "public", "sectionName": section },
-        "controllerNamespace": "gateways",
-    } })
+    let gateway = |section: Option<&str>| {
+        let mut gateway = json!({ "namespace": "gateways", "name": "public" });
+        if let Some(section) = section {
+            gateway["sectionName"] = section.into();
+        }
+        json!({ "ingress": { "host": HOST, "gatewayRef": gateway, "controllerNamespace": "gateways" } })
     };
-    let own = OwnInstance::apply_new(&cluster, "route", gateway(json!("https"))).await?;
+    let own = OwnInstance::apply_new(&cluster, "route", gateway(Some("https"))).await?;
     own.says("ServicesAvailable", "DefinitionMissing", "httproutes.gateway.networking.k8s.io").await;
     own.condition("Ready", "False", "DefinitionMissing").await;
     // Inside the cluster it serves all the same.
@@ -88,7 +89,7 @@ async fn a_route_waits_for_the_gateway_api_and_goes_when_it_is_not_asked_for() -
     ensure!(made["spec"]["parentRefs"] == json!([parent]) && made["spec"]["hostnames"] == json!([HOST]), "{made}");
     ensure!(made["spec"]["rules"].as_array().is_some_and(|rules| rules.len() == 2), "{made}");
     ensure!(own.status().await?.endpoint.as_deref() == Some(&*format!("https://{HOST}")), "another endpoint");
-    own.apply(gateway(Value::Null)).await?;
+    own.apply(gateway(None)).await?;
     until("the route is for every listener", MENDED, || async {
         let now = appears(&own, Kind::HTTPRoute, "services").await;
         ensure!(now["spec"]["parentRefs"][0]["sectionName"].is_null(), "{now}");
@@ -101,7 +102,7 @@ async fn a_route_waits_for_the_gateway_api_and_goes_when_it_is_not_asked_for() -
     own.apply(by_class).await?;
     appears(&own, Kind::Ingress, "services").await;
     goes(&own, Kind::HTTPRoute, "services").await;
-    own.apply(gateway(Value::Null)).await?;
+    own.apply(gateway(None)).await?;
     appears(&own, Kind::HTTPRoute, "services").await;
     goes(&own, Kind::Ingress, "services").await;
     own.ready().await;
