@@ -28,7 +28,7 @@ e2e: deploy ## Tests on the real cluster
 	e2e/example.sh
 	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e --locked
 
-e2e-pending: deploy ## Tests of instances, moves and rotation that have not been seen to pass yet
+e2e-pending: deploy ## Tests of instances and moves that have not been seen to pass yet
 	$(TOOLS) nextest
 	e2e/example.sh
 	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e-pending --locked
