@@ -1,17 +1,12 @@
-//! Deletes an instance: not while its tenant is on it, and never its data. What serves is removed; the namespace with Postgres,
-//! its volume and its Secrets stays until ops delete the namespace.
+//! What keeps an instance from being deleted: its tenant, while that is on it.
 
 use easycode_crds::{DedicatedInstance, conditions::reason};
-use kube::{
-    ResourceExt,
-    runtime::{controller::Action, reflector::ObjectRef},
-};
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use crate::{
-    audit,
-    kubernetes::{definition, finalizer, labels},
+    kubernetes::{definition, finalizer},
     runtime::{context::Context, error::Error},
-    stack::{apply, home::Home, status::Held},
+    stack::{home::Home, status::Held},
     tenant::placement::tenants_on,
 };
 
@@ -20,9 +15,8 @@ pub async fn held(instance: &DedicatedInstance, context: &Context) -> Result<Opt
     if !finalizer::is_set(instance) {
         return Ok(None);
     }
-    if definition::is_going(&context.client, "dedicatedinstances.easycode.io").await? {
-        let message = "the definition of instances is being deleted; nothing is torn down for that. docs/runbook.md says under DefinitionDeleting how to get it back";
-        return Ok(Some(Held { reason: reason::CRD_DELETING, message: message.to_owned() }));
+    if let Some(message) = definition::going(&context.client, "dedicatedinstances.easycode.io", "instances").await? {
+        return Ok(Some(Held { reason: reason::CRD_DELETING, message }));
     }
     let mut tenants = tenants_on(&Home::Instance(instance.name_any()), context);
     if instance.status.as_ref().and_then(|status| status.database.as_ref()?.version.as_ref()).is_none() {
@@ -37,26 +31,4 @@ pub async fn held(instance: &DedicatedInstance, context: &Context) -> Result<Opt
         reason: reason::IN_USE,
         message: format!("Tenant {tenant} lives on it; delete the tenant first, or move it by its spec.deployment"),
     }))
-}
-
-/// Deletes what serves, and lets the object go.
-pub async fn delete(instance: &DedicatedInstance, context: &Context) -> Result<Action, Error> {
-    if !finalizer::is_set(instance) {
-        return Ok(Action::await_change());
-    }
-    let home = Home::Instance(instance.name_any());
-    // As far as its Postgres answers: a deletion must not wait for one that is gone.
-    audit::record_due(instance, &home, context).await?;
-    apply::stop(&home, context).await?;
-    for release in context.releases.state() {
-        context.triggers.release(&release.name_any());
-    }
-    let namespace = home.namespace();
-    let note = format!(
-        "the services are removed; Postgres, its volume and its Secrets stay. To erase them, annotate namespace {namespace} with {}={namespace} and delete it",
-        labels::CONFIRM_DELETE
-    );
-    context.events.normal(instance, "Delete", "DataRetained", note).await;
-    finalizer::release(instance, &context.client).await?;
-    Ok(Action::await_change())
 }

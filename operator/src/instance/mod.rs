@@ -25,6 +25,7 @@ use crate::{
     kubernetes::finalizer,
     runtime::{context::Context, error::Error},
     stack::{
+        self,
         apply::{self, Applied},
         home::Home,
     },
@@ -40,18 +41,19 @@ pub async fn reconcile(instance: Arc<DedicatedInstance>, context: Arc<Context>) 
 }
 
 async fn steps(instance: &DedicatedInstance, context: &Arc<Context>) -> Result<Action, Error> {
+    let home = Home::Instance(instance.name_any());
     let mut held = None;
     if instance.metadata.deletion_timestamp.is_some() {
         held = deletion::held(instance, context).await?;
         if held.is_none() {
-            return deletion::delete(instance, context).await;
+            return stack::deletion::delete(instance, &home, context).await;
         }
     }
     // Its tenant is served, and deleted, as long as it is there.
     let observed = observe::observe(instance, context);
     let applied = apply(instance, &observed, context).await?;
     status::report(instance, &observed, &applied, held.as_ref(), context).await?;
-    audit::record_due(instance, &Home::Instance(instance.name_any()), context).await?;
+    audit::record_due(instance, &home, context).await?;
     match applied.fault {
         Some(fault) => Err(fault),
         // Its tenant may just be going.

@@ -70,9 +70,7 @@ pub async fn report(
     write(instance, &after, context).await?;
     stack::tell(instance, &before.conditions, &findings, applied, context).await;
     if before.observed_generation != after.observed_generation {
-        for release in context.releases.state() {
-            context.triggers.release(&release.name_any());
-        }
+        context.trigger_releases();
     }
     let first = context.databases.visit(&home);
     if first || applied.connected || matters(&before) != matters(&after) {

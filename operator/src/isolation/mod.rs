@@ -21,7 +21,7 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use tracing::warn;
 
 use crate::{
-    kubernetes::{labels, object::Kind},
+    kubernetes::{job, labels, object::Kind},
     postgres::Database,
     runtime::{context::Context, error::Error},
     stack::home::Home,
@@ -113,15 +113,15 @@ async fn turn(home: &Home, context: &Context) -> Result<(), Error> {
     let Some(database) = context.databases.get(home) else { return Ok(()) };
     let namespace = home.namespace();
     let requested = context.annotation(home, labels::PROBE_ISOLATION);
-    let Some(job) = context.caches.get(Kind::Job, &namespace, network::JOB) else {
+    let Some(live) = context.caches.get(Kind::Job, &namespace, network::JOB) else {
         if let Some(planned) = network::job(home, requested.as_deref(), context) {
             context.applier.apply(&planned, &context.caches).await?;
         }
         return Ok(());
     };
-    let Some(done) = network::finished(&job) else { return Ok(()) };
+    let Some(done) = job::ended(&live) else { return Ok(()) };
     let age = Duration::try_from(Timestamp::now().duration_since(done)).unwrap_or_default();
-    let asked = requested.is_some_and(|value| job.annotations().get(labels::PROBE_ISOLATION) != Some(&value));
+    let asked = requested.is_some_and(|value| live.annotations().get(labels::PROBE_ISOLATION) != Some(&value));
     if age >= context.options.probe_interval() || asked {
         context.applier.delete(Kind::Job, &namespace, network::JOB).await?;
         return Ok(());

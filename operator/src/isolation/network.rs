@@ -4,12 +4,8 @@ use easycode_contract::{
     probe::{self, ProbePlan, ProbeReport},
     runtime::{API_PORT, TENANT_SERVICE},
 };
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, ResourceExt,
-    api::{DynamicObject, ListParams},
-};
+use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::json;
 
 use crate::{
@@ -84,17 +80,6 @@ pub fn job(home: &Home, requested: Option<&str>, context: &Context) -> Option<Pl
         },
     });
     Some(Planned::new(Kind::Job, &namespace, JOB, body))
-}
-
-/// When the Job ended, if it did.
-#[must_use]
-pub fn finished(job: &DynamicObject) -> Option<Timestamp> {
-    let conditions = job.data["status"]["conditions"].as_array()?;
-    let ended = |type_: &str| {
-        let condition = conditions.iter().find(|one| one["type"] == type_ && one["status"] == "True")?;
-        condition["lastTransitionTime"].as_str()?.parse().ok()
-    };
-    ended("Complete").or_else(|| ended("Failed"))
 }
 
 /// What the Job's pod left as its last words.

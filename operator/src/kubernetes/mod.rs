@@ -4,6 +4,7 @@ pub mod apply;
 pub mod cache;
 pub mod definition;
 pub mod finalizer;
+pub mod job;
 pub mod labels;
 pub mod object;
 

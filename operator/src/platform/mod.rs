@@ -22,6 +22,7 @@ use crate::{
     kubernetes::finalizer,
     runtime::{context::Context, error::Error},
     stack::{
+        self,
         apply::{self, Applied},
         home::Home,
     },
@@ -39,18 +40,19 @@ pub async fn reconcile(platform: Arc<SharedPlatform>, context: Arc<Context>) -> 
 }
 
 async fn steps(platform: &SharedPlatform, context: &Arc<Context>) -> Result<Action, Error> {
+    let home = Home::Platform(platform.name_any());
     let mut held = None;
     if platform.metadata.deletion_timestamp.is_some() {
         held = deletion::held(platform, context).await?;
         if held.is_none() {
-            return deletion::delete(platform, context).await;
+            return stack::deletion::delete(platform, &home, context).await;
         }
     }
     // Its tenants are served, and deleted, as long as it is there.
     let observed = observe::observe(platform, context);
     let applied = apply(platform, &observed, context).await?;
     status::report(platform, &observed, &applied, held.as_ref(), context).await?;
-    audit::record_due(platform, &Home::Platform(platform.name_any()), context).await?;
+    audit::record_due(platform, &home, context).await?;
     match applied.fault {
         Some(fault) => Err(fault),
         None if held.is_some() => Ok(Action::requeue(Duration::from_secs(15))),

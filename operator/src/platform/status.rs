@@ -56,7 +56,7 @@ pub async fn report(
         (status.release.clone(), published(status), is_true(status, conditions::DATABASE_READY))
     };
     if before.observed_generation != after.observed_generation {
-        trigger_releases(context);
+        context.trigger_releases();
     }
     let first = context.databases.visit(&home);
     if first || applied.connected || moved(&before) != moved(&after) {
@@ -82,13 +82,6 @@ pub fn trigger_tenants(home: &Home, context: &Context) {
         context.triggers.tenant(&name);
     }
     trigger_unplaced(context);
-}
-
-/// Reconciles all releases, since another platform may use them now.
-pub fn trigger_releases(context: &Context) {
-    for release in context.releases.state() {
-        context.triggers.release(&release.name_any());
-    }
 }
 
 /// Reconciles all tenants that wait for a platform.

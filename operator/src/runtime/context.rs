@@ -134,6 +134,13 @@ impl Context {
         }
     }
 
+    /// Reconciles all releases, since who uses them has changed.
+    pub fn trigger_releases(&self) {
+        for release in self.releases.state() {
+            self.triggers.release(&release.name_any());
+        }
+    }
+
     /// All platforms and instances.
     #[must_use]
     pub fn homes(&self) -> Vec<Home> {

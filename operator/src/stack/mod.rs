@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod blueprint;
+pub mod deletion;
 pub mod home;
 pub mod plan;
 pub mod status;

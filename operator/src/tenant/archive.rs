@@ -8,20 +8,18 @@ use serde_json::{Value, json};
 
 use crate::{
     kubernetes::{
-        labels,
+        job, labels,
         object::{Kind, Planned},
     },
     postgres::survey::TenantData,
     runtime::{context::Context, error::Error},
     stack::{
         home::Home,
-        plan::{DATABASE_CLIENT, container_security, pod_security, secrets::migration_secret},
+        plan::{DATABASE_CLIENT, container_security, pod_security, postgres, secrets::migration_secret},
     },
 };
 
 const VOLUME: &str = "archive";
-/// The user of the image with `pg_dump`.
-const USER: i64 = 999;
 
 /// How far the archive came.
 pub enum Progress {
@@ -36,25 +34,21 @@ pub enum Progress {
 /// Starts the job, or looks at it.
 pub async fn progress(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -> Result<Progress, Error> {
     let namespace = home.namespace();
-    let job = job(tenant, home, data, context);
-    let Some(live) = context.caches.get(Kind::Job, &namespace, &job.name) else {
+    let planned = planned(tenant, home, data, context);
+    let Some(live) = context.caches.get(Kind::Job, &namespace, &planned.name) else {
         context.applier.apply(&volume(home), &context.caches).await?;
-        context.applier.apply(&job, &context.caches).await?;
+        context.applier.apply(&planned, &context.caches).await?;
         return Ok(Progress::Running);
     };
-    let has = |type_: &str| {
-        let conditions = live.data["status"]["conditions"].as_array();
-        conditions.into_iter().flatten().any(|one| one["type"] == type_ && one["status"] == "True")
-    };
-    Ok(if has("Complete") {
-        Progress::Done
-    } else if has("Failed") {
-        let name = &job.name;
-        Progress::Failed(format!(
-            "the last dump failed, so nothing is erased: read the log of job {namespace}/{name}, mend the cause and delete the job; it is made again"
-        ))
-    } else {
-        Progress::Running
+    Ok(match job::succeeded(&live) {
+        Some(true) => Progress::Done,
+        Some(false) => {
+            let name = &planned.name;
+            Progress::Failed(format!(
+                "the last dump failed, so nothing is erased: read the log of job {namespace}/{name}, mend the cause and delete the job; it is made again"
+            ))
+        }
+        None => Progress::Running,
     })
 }
 
@@ -66,7 +60,7 @@ fn volume(home: &Home) -> Planned {
     Planned::new(Kind::PersistentVolumeClaim, &home.namespace(), VOLUME, body)
 }
 
-fn job(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -> Planned {
+fn planned(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -> Planned {
     let uid = tenant.uid().unwrap_or_default();
     let name = format!("archive-{}-{}", tenant.name_any(), uid.chars().take(8).collect::<String>());
     let folder = format!("/archive/{}/{uid}", tenant.name_any());
@@ -127,7 +121,7 @@ fn job(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -> Pl
                     "restartPolicy": "Never",
                     "automountServiceAccountToken": false,
                     "enableServiceLinks": false,
-                    "securityContext": pod_security(USER),
+                    "securityContext": pod_security(postgres::USER),
                     "initContainers": dumps,
                     "containers": [seal],
                     "volumes": [

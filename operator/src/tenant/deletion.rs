@@ -31,9 +31,8 @@ pub async fn reconcile(tenant: &Tenant, context: &Context) -> Result<Action, Err
     if !finalizer::is_set(tenant) {
         return Ok(Action::await_change());
     }
-    if definition::is_going(&context.client, "tenants.easycode.io").await? {
-        let message = "the definition of tenants is being deleted; nothing is torn down for that. docs/runbook.md says under DefinitionDeleting how to get it back";
-        hold(tenant, reason::CRD_DELETING, message, context).await?;
+    if let Some(message) = definition::going(&context.client, "tenants.easycode.io", "tenants").await? {
+        hold(tenant, reason::CRD_DELETING, &message, context).await?;
         return Ok(Action::requeue(Duration::from_secs(30)));
     }
     let Some(home) = placed_on(tenant) else {

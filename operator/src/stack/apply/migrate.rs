@@ -15,7 +15,7 @@ use super::{
     Applied, Stop, pods, write,
 };
 use crate::{
-    kubernetes::object::Kind,
+    kubernetes::{job, object::Kind},
     postgres::Database,
     runtime::{context::Context, error::Error},
 };
@@ -39,10 +39,10 @@ pub(super) async fn migrate<'a>(
         blueprint.services().into_iter().filter(|released| is_due(released, published)).collect()
     };
     let jobs: Vec<_> = due(&database.published()).into_iter().filter_map(job_of).collect();
-    if jobs.iter().any(|job| job_state(job) == Some(true)) {
+    if jobs.iter().any(|job| job::succeeded(job) == Some(true)) {
         // It has changed what the last survey saw.
         database.refresh().await?;
-    } else if jobs.iter().any(|job| job_state(job).is_none()) {
+    } else if jobs.iter().any(|job| job::succeeded(job).is_none()) {
         // It may be through already, which its Job tells a while later. If not, the Job will tell.
         if let Err(error) = database.refresh().await {
             debug!(%error, "a migration could not be looked at");
@@ -52,7 +52,7 @@ pub(super) async fn migrate<'a>(
     let (mut waiting, mut failed, mut begun) = (Vec::new(), Vec::new(), None);
     for released in due(&database.published()) {
         let job = job_of(released);
-        match job.as_deref().map(job_state) {
+        match job.as_deref().map(job::succeeded) {
             None => {
                 write(&[migration::job(blueprint, released)], context, applied).await?;
                 waiting.push(released.name.clone());
@@ -114,25 +114,12 @@ async fn withdraw(blueprint: &Blueprint<'_>, context: &Context, applied: &mut Ap
         blueprint.services().into_iter().map(|released| migration::job_name(blueprint, released)).collect();
     for job in context.caches.list(Kind::Job, &namespace) {
         let migrates = job.labels().get("app.kubernetes.io/component").is_some_and(|one| one == "migration");
-        if migrates && !wanted.contains(&job.name_any()) && job_state(&job).is_none() {
+        if migrates && !wanted.contains(&job.name_any()) && job::succeeded(&job).is_none() {
             context.applier.delete(Kind::Job, &namespace, &job.name_any()).await?;
             applied.changed = true;
         }
     }
     Ok(())
-}
-
-/// Whether a job has succeeded or failed; `None` while it runs.
-fn job_state(job: &DynamicObject) -> Option<bool> {
-    let conditions = job.data["status"]["conditions"].as_array()?;
-    let has = |type_: &str| conditions.iter().any(|one| one["type"] == type_ && one["status"] == "True");
-    if has("Complete") {
-        Some(true)
-    } else if has("Failed") {
-        Some(false)
-    } else {
-        None
-    }
 }
 
 /// Time since the job was made.

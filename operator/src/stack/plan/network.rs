@@ -22,7 +22,8 @@ fn tcp(port: impl Into<Value>) -> Value {
     json!({ "protocol": "TCP", "port": port.into() })
 }
 
-fn any_address() -> Value {
+/// Any address, where what is connected to has no selector.
+pub(crate) fn any_address() -> Value {
     json!([{ "ipBlock": { "cidr": "0.0.0.0/0" } }, { "ipBlock": { "cidr": "::/0" } }])
 }
 

@@ -19,7 +19,7 @@ pub(crate) const OPERATOR_SECRET: &str = "postgres-operator";
 /// The operator's login.
 pub(crate) const OPERATOR_LOGIN: &str = "easycode_operator";
 /// The user that the official image has, too.
-const USER: i64 = 999;
+pub(crate) const USER: i64 = 999;
 /// Memory limit of a Postgres of which nothing is said.
 const MEMORY: &str = "2Gi";
 const START: &str = include_str!("postgres_start.sh");

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     audit,
-    kubernetes::object::Kind,
+    kubernetes::{job, object::Kind},
     postgres::{
         Database,
         audit::{Account, Record},
@@ -119,17 +119,15 @@ impl Work<'_> {
             self.hand_over(&way, &source, &target).await?;
             return Ok(Outcome::Waits("the job starts".to_owned()));
         };
-        let conditions = live.data["status"]["conditions"].as_array();
-        let has =
-            |type_: &str| conditions.into_iter().flatten().any(|one| one["type"] == type_ && one["status"] == "True");
-        if has("Complete") {
-            return Ok(Outcome::Done);
-        }
-        if has("Failed") {
-            return Ok(Outcome::Failed(format!(
-                "the copy failed; its last words: {}",
-                self.last_words(&way).await?.unwrap_or_else(|| "none".to_owned())
-            )));
+        match job::succeeded(&live) {
+            Some(true) => return Ok(Outcome::Done),
+            Some(false) => {
+                return Ok(Outcome::Failed(format!(
+                    "the copy failed; its last words: {}",
+                    self.last_words(&way).await?.unwrap_or_else(|| "none".to_owned())
+                )));
+            }
+            None => {}
         }
         self.hand_over(&way, &source, &target).await?;
         let failed = live.data["status"]["failed"].as_i64().unwrap_or_default();

@@ -18,14 +18,12 @@ use crate::{
     stack::{
         blueprint::Nodes,
         home::Home,
-        plan::{DATABASE_CLIENT, container_security, pod_security},
+        plan::{DATABASE_CLIENT, container_security, network::any_address, pod_security, postgres},
     },
 };
 
 /// What the job's pods are named by their label.
 const COMPONENT: &str = "move";
-/// The user of the image with `pg_dump`.
-const USER: i64 = 999;
 /// Where the Secret is mounted.
 const FOLDER: &str = "/move";
 
@@ -129,7 +127,7 @@ impl Way<'_> {
                 ]
             }
             Server::Outside(port) => {
-                let to = json!([{ "ipBlock": { "cidr": "0.0.0.0/0" } }, { "ipBlock": { "cidr": "::/0" } }]);
+                let to = any_address();
                 vec![policy(
                     self.to,
                     json!({ "podSelector": self.pods(), "policyTypes": ["Egress"], "egress": [{ "to": to, "ports": tcp(*port) }] }),
@@ -187,7 +185,7 @@ impl Way<'_> {
                         "enableServiceLinks": false,
                         "nodeSelector": nodes.selector,
                         "tolerations": nodes.tolerations,
-                        "securityContext": pod_security(USER),
+                        "securityContext": pod_security(postgres::USER),
                         "containers": [{
                             "name": COMPONENT,
                             "image": context.client_image(self.to),
