@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction, raw_sql};
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use crate::credentials::{options, pool};
-use crate::{Problem, limits::Limits};
+use crate::{Problem, guard::NOT_ENTITLED, limits::Limits};
 
 /// Longest time for a transaction to begin, waiting for a connection included.
 const LONGEST_BEGIN: Duration = Duration::from_secs(6);
@@ -59,7 +59,7 @@ impl TenantTransaction {
 fn refused(error: sqlx::Error) -> Problem {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     if code.as_deref() == Some("42501") {
-        return Problem::forbidden("not-entitled", "the tenant's access to this service was withdrawn");
+        return Problem::forbidden(NOT_ENTITLED, "the tenant's access to this service was withdrawn");
     }
     error.into()
 }

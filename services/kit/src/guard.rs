@@ -1,6 +1,10 @@
 //! The guard: a handler that takes a [`Caller`] runs only for a known user of a tenant that may use the service now.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::FromRequestParts,
@@ -16,6 +20,12 @@ use crate::{
     App, Problem, TenantTransaction,
     token::{Claims, Rejected},
 };
+
+/// Code of a refusal to a tenant that lacks the service.
+pub(crate) const NOT_ENTITLED: &str = "not-entitled";
+/// How often it is looked whether the context says why the database refuses, and the time between.
+const LOOKS: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Who asks, for which tenant.
 #[derive(Clone, Debug)]
@@ -50,9 +60,19 @@ impl Caller {
         Err(Problem::forbidden("role-required", format!("this needs the role {role}")))
     }
 
-    /// Begins the tenant's transaction.
+    /// Begins the tenant's transaction. If the database lets nobody act as the tenant any more, says why as soon as the context
+    /// does, which is published at the same time.
     pub async fn begin(&self, app: &App) -> Result<TenantTransaction, Problem> {
-        TenantTransaction::begin(&app.pool, &self.context, &app.limits).await
+        let refusal = match TenantTransaction::begin(&app.pool, &self.context, &app.limits).await {
+            Err(problem) if problem.code == NOT_ENTITLED => problem,
+            outcome => return outcome,
+        };
+        for _ in 0..LOOKS {
+            let context = app.contexts.get(&self.tenant).await?;
+            admit(context.as_deref(), &app.config.service)?;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        Err(refusal)
     }
 }
 
@@ -65,7 +85,7 @@ pub fn admit(context: Option<&TenantContext>, service: &str) -> Result<(), Probl
         return Err(Problem::forbidden("tenant-suspended", "the tenant is suspended; its data is kept"));
     }
     if service != TENANT_SERVICE && !context.allows(service) {
-        return Err(Problem::forbidden("not-entitled", format!("the tenant is not entitled to {service}")));
+        return Err(Problem::forbidden(NOT_ENTITLED, format!("the tenant is not entitled to {service}")));
     }
     Ok(())
 }

@@ -23,10 +23,13 @@ pub struct Migration {
 /// Schemas migrated at once.
 const PARALLEL: usize = 4;
 const ATTEMPTS: u32 = 4;
+/// Longest time to wait for a lock: whoever works with the tenant's tables waits behind.
+const LONGEST_LOCK: &str = "2s";
 
 /// Runs all of it with the credentials of the environment.
 pub async fn run(config: &Config, migrations: &[Migration]) -> anyhow::Result<()> {
-    let pool = database::pool(database::options(&config.database)?, u32::try_from(PARALLEL)?);
+    let options = database::options(&config.database)?.options([("lock_timeout", LONGEST_LOCK)]);
+    let pool = database::pool(options, u32::try_from(PARALLEL)?);
     let newest = publish(&pool, migrations).await?;
     let behind: Vec<String> =
         sqlx::query_scalar("SELECT name FROM easycode.tenant_schema WHERE version < $1 ORDER BY name")
