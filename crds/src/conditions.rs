@@ -99,6 +99,8 @@ pub mod reason {
     pub const DEFINITION_MISSING: &str = "DefinitionMissing";
     /// A change waits for a window of maintenance.
     pub const AWAITING_WINDOW: &str = "AwaitingWindow";
+    /// No time ever matches the schedule of a window of maintenance.
+    pub const WINDOW_NEVER_OPENS: &str = "WindowNeverOpens";
     /// The namespace's quota does not admit a pod.
     pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
     /// A node can't get an image.

@@ -135,7 +135,7 @@ pub struct DedicatedInstanceStatus {
     /// The instance's Postgres.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseStatus>,
-    /// When the last backup was completed (RFC 3339).
+    /// When the last backup was completed (RFC 3339), as CloudNativePG tells it; of other databases nothing is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_backup: Option<String>,
     /// When the services' credentials for the database were last rotated (RFC 3339).

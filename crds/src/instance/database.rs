@@ -111,7 +111,8 @@ pub struct CloudNativePg {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "names::image")]
     pub image_name: Option<String>,
-    /// Continuous backups to an object store. Without it there are none.
+    /// Continuous backups to an object store: a base backup at once and each night at three, and all changes in between.
+    /// Without it there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<CloudNativePgBackup>,
 }

@@ -19,10 +19,12 @@ pub enum MovePhase {
     /// Waits until the other home can take the tenant. The tenant is served as ever.
     #[default]
     Preparing,
+    /// The data is being copied, while the tenant works on.
+    Copying,
     /// Writes are being stopped. From here on the tenant's data can be read only.
     Freezing,
-    /// The data is being copied.
-    Copying,
+    /// What was written since the copy began is being copied again.
+    CatchingUp,
     /// Both copies are being compared.
     Verifying,
     /// The tenant lives in the other home; the one that it left is being closed.
@@ -68,6 +70,12 @@ pub struct Relocation {
     /// Services whose data moves.
     #[schemars(length(max = 64))]
     pub services: Vec<String>,
+    /// Oldest transaction of the old home's Postgres that the copy may have missed (its `xid8`); what was written from it on is
+    /// copied again when writes are stopped.
+    #[schemars(length(max = 20))]
+    pub copied_until: Option<String>,
+    /// Rows that were copied again.
+    pub rows_caught_up: Option<i64>,
     /// Tables whose rows and checksums were compared.
     pub tables: Option<i32>,
     /// Rows in them.

@@ -6,7 +6,6 @@ use easycode_e2e::{
     operator::Operator,
 };
 use easycode_operator::stack::home::Home;
-use sqlx::Connection;
 
 use crate::{Mover, work::Work};
 
@@ -43,11 +42,12 @@ async fn whichever_phase_the_operator_is_killed_in_the_move_goes_on() -> anyhow:
     let mover = Mover::create("crash").await?;
     let (shared, own) = (mover.shared.platform.home.clone(), mover.own.platform.home.clone());
     move_with_kill(&mover, "Preparing", &own).await?;
-    move_with_kill(&mover, "Freezing", &shared).await?;
-    move_with_kill(&mover, "Copying", &own).await?;
-    move_with_kill(&mover, "Verifying", &shared).await?;
-    move_with_kill(&mover, "CuttingOver", &own).await?;
-    move_with_kill(&mover, "Done", &shared).await?;
+    move_with_kill(&mover, "Copying", &shared).await?;
+    move_with_kill(&mover, "Freezing", &own).await?;
+    move_with_kill(&mover, "CatchingUp", &shared).await?;
+    move_with_kill(&mover, "Verifying", &own).await?;
+    move_with_kill(&mover, "CuttingOver", &shared).await?;
+    move_with_kill(&mover, "Done", &own).await?;
     mover.remove().await
 }
 
@@ -57,20 +57,9 @@ async fn whichever_phase_the_operator_is_killed_in_the_move_is_given_up() -> any
     let home = mover.shared.platform.clone();
     for phase in ["Cancelling", "Clearing", "Cancelled"] {
         let work = Work::begin(&mover).await?;
-        let block = mover.block_copy().await?;
-        mover.go().await?;
-        mover.copy_waits().await;
-        // The last phase needs the schema to be free.
-        let blocked = if phase == "Cancelled" {
-            block.close().await?;
-            None
-        } else {
-            Some(block)
-        };
+        let held = mover.go_as_far_as_the_cut_over().await?;
         kill_before(&mover, phase, async || mover.come_back().await).await?;
-        if let Some(block) = blocked {
-            block.close().await?;
-        }
+        held.lift().await?;
         mover.reaches(MovePhase::Cancelled).await;
         mover.arrives(&home.home).await?;
         let seen = work.end().await?;

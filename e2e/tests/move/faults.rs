@@ -1,11 +1,17 @@
-//! The new home's Postgres killed amid the copy.
+//! What a move needs is lost or changed on its way: the new home's Postgres amid the copy, the old home's in the pause, the
+//! services that are to move.
 
 use anyhow::ensure;
 use easycode_crds::tenant::MovePhase;
+use easycode_e2e::{
+    block::{Block, Write},
+    own_platform::BRING_UP,
+};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::DeleteParams};
+use serde_json::json;
 
-use crate::{Mover, work::Work};
+use crate::{Mover, spec, work::Work};
 
 #[tokio::test]
 async fn a_copy_that_broke_off_is_made_anew() -> anyhow::Result<()> {
@@ -24,5 +30,47 @@ async fn a_copy_that_broke_off_is_made_anew() -> anyhow::Result<()> {
     mover.has(&mover.own.platform, &seen).await?;
     ensure!(seen.put_off > 0, "{relocation:?}");
     println!("nothing could be written for {} ms", relocation.write_downtime_ms.unwrap_or_default());
+    mover.remove().await
+}
+
+#[tokio::test]
+async fn the_old_homes_postgres_may_be_lost_in_the_pause() -> anyhow::Result<()> {
+    let mover = Mover::create("oldhome").await?;
+    let made = mover.shared.add_contact("Before").await?;
+    let held = mover.go_as_far_as_the_cut_over().await?;
+    let pods: Api<Pod> = Api::namespaced(mover.own.platform.cluster.client.clone(), &mover.shared.platform.namespace());
+    pods.delete("postgres-0", &DeleteParams::default().grace_period(0)).await?;
+    held.lift().await?;
+    mover.arrives(&mover.own.platform.home).await?;
+    mover.reaches(MovePhase::Done).await;
+    ensure!(
+        mover.own.tenant.read(&format!("/contacts/{made}")).await?.status == 200,
+        "what was written before is lost"
+    );
+    // Others there are served again, too.
+    mover.shared.platform.ready(BRING_UP).await;
+    mover.remove().await
+}
+
+#[tokio::test]
+async fn a_service_that_is_bought_during_the_copy_moves_along() -> anyhow::Result<()> {
+    let mut without = spec();
+    without["entitlements"] = json!([]);
+    let mover = Mover::create_as("bought", without.clone()).await?;
+    let block =
+        Block::write(&mover.shared.platform.cluster, &Write::to_phase_of(&mover.shared.name, "Freezing")).await?;
+    mover.own.tenant.apply(without).await?;
+    block.reached().await;
+    mover.own.tenant.apply(spec()).await?;
+    mover.shared.serves(200).await;
+    let made = mover.shared.add_contact("Bought").await?;
+    block.lift().await?;
+    mover.arrives(&mover.own.platform.home).await?;
+    let relocation = mover.reaches(MovePhase::Done).await;
+    ensure!(relocation.services.iter().any(|service| service == "crm"), "{relocation:?}");
+    ensure!(
+        mover.own.tenant.read(&format!("/contacts/{made}")).await?.status == 200,
+        "what was written meanwhile is lost"
+    );
     mover.remove().await
 }

@@ -2,6 +2,7 @@
 //! and back, given up half-way, with the operator killed at each phase, and with the new home's Postgres killed amid the copy.
 
 mod cancel;
+mod catching_up;
 mod crash;
 mod faults;
 mod there_and_back;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use easycode_crds::tenant::{MovePhase, Relocation};
 use easycode_e2e::{
+    block::{Block, Write},
     holdings::Holdings,
     own_instance::OwnInstance,
     platform::Platform,
@@ -36,11 +38,16 @@ struct Mover {
 impl Mover {
     /// Makes both, and waits for them.
     async fn create(what: &str) -> anyhow::Result<Self> {
+        Self::create_as(what, spec()).await
+    }
+
+    /// Makes both, the tenant with the spec, and waits for them.
+    async fn create_as(what: &str, spec: Value) -> anyhow::Result<Self> {
         let platform = Platform::example().await?;
         let own = OwnInstance::named(&platform.cluster, &fresh_name(what));
         let mover = Self { shared: TestTenant { platform, name: own.tenant.name.clone() }, own };
         mover.own.apply(json!({})).await?;
-        mover.shared.apply(spec()).await?;
+        mover.shared.apply(spec).await?;
         mover.shared.ready().await;
         mover.own.condition("ServicesAvailable", "True", "").await;
         Ok(mover)
@@ -50,6 +57,15 @@ impl Mover {
     async fn go(&self) -> anyhow::Result<()> {
         self.own.tenant.apply(spec()).await?;
         Ok(())
+    }
+
+    /// Asks for the move to the instance, and holds it where all is copied and compared and nothing can be written.
+    async fn go_as_far_as_the_cut_over(&self) -> anyhow::Result<Block> {
+        let cut_over = Write::to_phase_of(&self.shared.name, "CuttingOver");
+        let block = Block::write(&self.shared.platform.cluster, &cut_over).await?;
+        self.go().await?;
+        block.reached().await;
+        Ok(block)
     }
 
     /// Asks for the move to the platform, or gives the other one up.

@@ -15,8 +15,9 @@ use crate::tenant::placement::placed_on;
 const PHASES: &str = "\
 A move is asked for by spec.deployment, and given up by setting that back before the phase CuttingOver.
   Preparing    waits until the other home can take the tenant, which is served as ever
+  Copying      copies the data, while the tenant works on
   Freezing     stops writes; from here on the tenant's data can be read only
-  Copying      copies the data
+  CatchingUp   copies again what was written since the copy began
   Verifying    compares rows and checksums of every table
   CuttingOver  the tenant lives in the other home and can write; the old one is closed
   Done         the copy in the old home is kept for spec.retention
@@ -77,7 +78,7 @@ pub fn report(tenant: &Tenant) -> String {
     }
     let line = |(what, text)| {
         let what = format!("{what}:");
-        format!("{what:<10}{text}\n")
+        format!("{what:<11}{text}\n")
     };
     lines.into_iter().map(line).collect::<Vec<_>>().concat()
 }
@@ -96,6 +97,9 @@ fn told(relocation: &Relocation) -> Vec<(&'static str, String)> {
     }
     if let (Some(tables), Some(rows)) = (relocation.tables, relocation.rows) {
         lines.push(("compared", format!("{tables} tables with {rows} rows, equal on both sides")));
+    }
+    if let Some(rows) = relocation.rows_caught_up {
+        lines.push(("caught up", format!("{rows} rows were copied once more")));
     }
     let frozen = relocation.frozen_at.as_deref();
     lines.extend(match (relocation.write_downtime_ms, frozen) {
@@ -127,22 +131,24 @@ mod tests {
                     "from": { "kind": "SharedPlatform", "name": "eu1" }, "to": { "kind": "DedicatedInstance", "name": "acme" },
                     "phase": "Done", "phaseSince": "2026-11-24T10:00:07Z", "startedAt": "2026-11-24T10:00:00Z",
                     "frozenAt": "2026-11-24T10:00:01Z", "cutOverAt": "2026-11-24T10:00:04Z", "writeDowntimeMs": 3042,
-                    "services": ["crm", "tenant-service"], "tables": 8, "rows": 120, "message": null,
+                    "services": ["crm", "tenant-service"], "tables": 8, "rows": 120,
+                    "copiedUntil": "741", "rowsCaughtUp": 3, "message": null,
                 },
                 "formerHomes": [{ "kind": "SharedPlatform", "name": "eu1", "retainedUntil": "2026-12-24T10:00:04Z" }],
             }))
             .unwrap(),
         );
         let expected = "\
-from:     SharedPlatform eu1
-to:       DedicatedInstance acme
-phase:    Done since 2026-11-24T10:00:07Z
-began:    2026-11-24T10:00:00Z
-services: crm, tenant-service
-compared: 8 tables with 120 rows, equal on both sides
-writes:   stopped for 3.042 s
-cut over: 2026-11-24T10:00:04Z
-keeps:    a copy on SharedPlatform eu1 until 2026-12-24T10:00:04Z
+from:      SharedPlatform eu1
+to:        DedicatedInstance acme
+phase:     Done since 2026-11-24T10:00:07Z
+began:     2026-11-24T10:00:00Z
+services:  crm, tenant-service
+compared:  8 tables with 120 rows, equal on both sides
+caught up: 3 rows were copied once more
+writes:    stopped for 3.042 s
+cut over:  2026-11-24T10:00:04Z
+keeps:     a copy on SharedPlatform eu1 until 2026-12-24T10:00:04Z
 ";
         assert_eq!(report(&tenant), expected);
     }

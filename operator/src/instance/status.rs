@@ -35,12 +35,13 @@ pub async fn report(
     let mut findings = applied.findings.clone();
     findings.push(scheduled(instance, &findings));
     findings.push(bound(instance, observed, &home));
-    findings.push(pending(instance, applied));
+    let pending = pending(instance, applied);
+    findings.push(pending.clone());
     findings.extend(match held {
         Some(held) => held.findings(),
         None => stack::summary(&findings, applied),
     });
-    findings.extend(context.isolation.of_home(&home));
+    findings.extend(context.isolation.of_home(&home, context.options.probe_interval()));
     let before = instance.status.clone().unwrap_or_default();
     let generation = instance.metadata.generation;
     let release = applied.running.clone().or_else(|| before.release.clone());
@@ -60,15 +61,20 @@ pub async fn report(
         endpoint: plan::endpoint(instance),
         database: Some(database(instance, &findings, &before, &home, context)),
         services: if applied.services.is_empty() { before.services.clone() } else { applied.services.clone() },
+        last_backup: applied.last_backup.clone().or_else(|| before.last_backup.clone()),
         credentials_rotated_at: applied
             .rotated_at
             .map(|at| at.to_string())
             .or_else(|| before.credentials_rotated_at.clone()),
         deviations: plan::deviations(instance),
-        ..before.clone()
     };
     write(instance, &after, context).await?;
     stack::tell(instance, &before.conditions, &findings, applied, context).await;
+    let told =
+        before.conditions.iter().any(|one| one.reason == reason::WINDOW_NEVER_OPENS && one.message == pending.message);
+    if pending.reason == reason::WINDOW_NEVER_OPENS && !told {
+        context.events.warning(instance, "Reconcile", pending.reason, pending.message).await;
+    }
     if before.observed_generation != after.observed_generation {
         context.trigger_releases();
     }
@@ -107,7 +113,7 @@ fn scheduled(instance: &DedicatedInstance, findings: &[Finding]) -> Finding {
     let mut before = instance.status.iter().flat_map(|status| &status.conditions);
     let found = before.any(|one| one.type_ == conditions::SCHEDULED && one.status == "True");
     if found || well(conditions::DATABASE_READY) && well(conditions::SERVICES_AVAILABLE) {
-        return finding(Some(true), reason::AS_PLANNED, format!("all pods run on nodes of region {region}"));
+        return finding(Some(true), reason::AS_PLANNED, format!("its pods found nodes in region {region}"));
     }
     finding(None, reason::PROVISIONING, format!("pods are to run on nodes of region {region}"))
 }
@@ -134,15 +140,18 @@ fn bound(instance: &DedicatedInstance, observed: &Observed, home: &Home) -> Find
     }
 }
 
+/// Whether something waits to be rolled out, or would wait for ever.
 fn pending(instance: &DedicatedInstance, applied: &Applied) -> Finding {
     let complaints = window::complaints(&instance.spec.maintenance.windows);
-    match &applied.waits {
-        Some(message) => {
-            let message = [message.clone()].into_iter().chain(complaints).collect::<Vec<_>>().join("; ");
-            Finding::new(conditions::UPDATE_PENDING, Some(true), reason::AWAITING_WINDOW, message)
-        }
-        None => stack::pending(applied),
+    if let Some(message) = &applied.waits {
+        let message = [message.clone()].into_iter().chain(complaints).collect::<Vec<_>>().join("; ");
+        return Finding::new(conditions::UPDATE_PENDING, Some(true), reason::AWAITING_WINDOW, message);
     }
+    let pending = stack::pending(applied);
+    if complaints.is_empty() || pending.status == Some(true) {
+        return pending;
+    }
+    Finding::new(conditions::UPDATE_PENDING, Some(false), reason::WINDOW_NEVER_OPENS, complaints.join("; "))
 }
 
 fn database(

@@ -31,6 +31,9 @@ use crate::{
 /// Time between two looks at whether a turn is due or done.
 const TICK: Duration = Duration::from_secs(15);
 
+/// After how many intervals without a turn nothing is said any more.
+const STALE: u32 = 3;
+
 /// What the last turn at a home showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Verdict {
@@ -47,15 +50,17 @@ pub struct Isolation(RwLock<HashMap<Home, Verdict>>);
 impl Isolation {
     /// What is to be said of a home, if it was tried.
     #[must_use]
-    pub fn of_home(&self, home: &Home) -> Option<Finding> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(home).map(finding)
+    pub fn of_home(&self, home: &Home, interval: Duration) -> Option<Finding> {
+        let verdicts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        verdicts.get(home).map(|verdict| finding(verdict, interval, Timestamp::now()))
     }
 
     /// What is to be said of a tenant that lives there, if it did when it was tried.
     #[must_use]
-    pub fn of_tenant(&self, tenant: &str, home: &Home) -> Option<Finding> {
+    pub fn of_tenant(&self, tenant: &str, home: &Home, interval: Duration) -> Option<Finding> {
         let verdicts = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        verdicts.get(home).filter(|verdict| verdict.tenants.contains(tenant)).map(finding)
+        let verdict = verdicts.get(home).filter(|verdict| verdict.tenants.contains(tenant))?;
+        Some(finding(verdict, interval, Timestamp::now()))
     }
 
     /// Keeps a verdict. Returns whether it is another than before.
@@ -70,13 +75,19 @@ impl Isolation {
     }
 }
 
-fn finding(verdict: &Verdict) -> Finding {
+fn finding(verdict: &Verdict, interval: Duration, now: Timestamp) -> Finding {
     let report = &verdict.report;
+    let age = Duration::try_from(now.duration_since(verdict.at)).unwrap_or_default();
     let finding = |status, reason, message| Finding::new(conditions::ISOLATION_VERIFIED, status, reason, message);
     let at = verdict.at;
     if !report.breaches.is_empty() {
         let message = format!("at {at} something got through: {}", report.breaches.join("; "));
         return finding(Some(false), reason::ISOLATION_BREACHED, message);
+    }
+    if age > interval.saturating_mul(STALE) {
+        let message =
+            format!("it was last tried at {at}, and not since; see the Job {} in its namespace", network::JOB);
+        return finding(None, reason::PROBE_INCOMPLETE, message);
     }
     if report.enforced == Some(false) {
         let message = format!(
@@ -85,7 +96,7 @@ fn finding(verdict: &Verdict) -> Finding {
         );
         return finding(None, reason::NETWORK_NOT_ENFORCED, message);
     }
-    if !report.untried.is_empty() {
+    if !report.untried.is_empty() || report.enforced.is_none() {
         let message = format!(
             "at {at} {} attempts were refused, but not all was tried: {}",
             report.attempts,
@@ -136,7 +147,7 @@ async fn turn(home: &Home, context: &Context) -> Result<(), Error> {
     let verdict = Verdict { at: done, tenants: tenants.iter().cloned().collect(), report };
     if context.isolation.keep(home, &verdict) {
         if breached {
-            tell(home, context).await;
+            tell(home, &tenants, context).await;
         }
         context.triggers.home(home);
         for tenant in &tenants {
@@ -158,9 +169,12 @@ async fn both(database: &Database, mut report: ProbeReport, tenants: &[String]) 
     report
 }
 
-/// An event at the home, whose condition says what it is.
-async fn tell(home: &Home, context: &Context) {
-    let Some(finding) = context.isolation.of_home(home) else { return };
+/// An event at the home and at each tenant there, whose conditions say what it is.
+async fn tell(home: &Home, tenants: &[String], context: &Context) {
+    let Some(finding) = context.isolation.of_home(home, context.options.probe_interval()) else { return };
+    for tenant in tenants.iter().filter_map(|tenant| context.tenants.get(&ObjectRef::new(tenant))) {
+        context.events.warning(&*tenant, "Probe", finding.reason, finding.message.clone()).await;
+    }
     match home {
         Home::Platform(name) => {
             if let Some(platform) = context.platforms.get(&ObjectRef::new(name)) {
@@ -179,9 +193,11 @@ async fn tell(home: &Home, context: &Context) {
 mod tests {
     use super::*;
 
+    const INTERVAL: Duration = Duration::from_hours(6);
+
     fn said(report: ProbeReport) -> (Option<bool>, &'static str) {
         let verdict = Verdict { at: Timestamp::UNIX_EPOCH, tenants: BTreeSet::new(), report };
-        let finding = finding(&verdict);
+        let finding = finding(&verdict, INTERVAL, Timestamp::UNIX_EPOCH);
         assert!(finding.message.contains("1970-01-01"), "{}", finding.message);
         (finding.status, finding.reason)
     }
@@ -192,6 +208,11 @@ mod tests {
         assert_eq!(said(refused.clone()), (Some(true), reason::AS_PLANNED));
         let open = ProbeReport { enforced: Some(false), ..refused.clone() };
         assert_eq!(said(open), (None, reason::NETWORK_NOT_ENFORCED));
+        let untold = ProbeReport { enforced: None, ..refused.clone() };
+        assert_eq!(said(untold), (None, reason::PROBE_INCOMPLETE));
+        let old = Verdict { at: Timestamp::UNIX_EPOCH, tenants: BTreeSet::new(), report: refused.clone() };
+        let later = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(19);
+        assert_eq!(finding(&old, INTERVAL, later).reason, reason::PROBE_INCOMPLETE);
         let partly = ProbeReport { untried: vec!["x".into()], ..refused.clone() };
         assert_eq!(said(partly), (None, reason::PROBE_INCOMPLETE));
         let through = ProbeReport { breaches: vec!["x".into()], enforced: Some(false), ..refused };
@@ -209,8 +230,8 @@ mod tests {
         };
         assert!(isolation.keep(&home, &verdict));
         assert!(!isolation.keep(&home, &verdict));
-        assert!(isolation.of_tenant("aurora", &home).is_some());
-        assert!(isolation.of_tenant("borealis", &home).is_none());
-        assert!(isolation.of_home(&Home::Instance("eu1".into())).is_none());
+        assert!(isolation.of_tenant("aurora", &home, INTERVAL).is_some());
+        assert!(isolation.of_tenant("borealis", &home, INTERVAL).is_none());
+        assert!(isolation.of_home(&Home::Instance("eu1".into()), INTERVAL).is_none());
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     runtime::{context::Context, error::Error},
     stack::{
         home::Home,
-        plan::{USER, container_security, ingress, pod_security, postgres},
+        plan::{USER, container_security, ingress, pod_security},
     },
     tenant::placement::tenants_on,
 };
@@ -31,15 +31,16 @@ pub fn job(home: &Home, requested: Option<&str>, context: &Context) -> Option<Pl
     let seen = context.seen(home)?;
     let image = seen.services.iter().find(|one| one.service == TENANT_SERVICE)?.image.clone();
     let namespace = home.namespace();
-    let postgres = |namespace: &str| format!("{}.{namespace}.svc:5432", postgres::NAME);
-    // Others that are embedded have a Service of the name; an address that does not exist just does not answer.
-    let forbidden = context.homes().into_iter().filter(|other| other != home).take(OTHERS).flat_map(|other| {
-        let namespace = other.namespace();
-        [postgres(&namespace), format!("{TENANT_SERVICE}.{namespace}.svc:{API_PORT}")]
+    let others = context.homes().into_iter().filter(|other| other != home);
+    let others = others.filter_map(|other| Some((other.namespace(), context.seen(&other)?))).take(OTHERS);
+    let forbidden = others.flat_map(|(namespace, seen)| {
+        let postgres = seen.postgres.map(|service| format!("{service}.{namespace}.svc:5432"));
+        postgres.into_iter().chain([format!("{TENANT_SERVICE}.{namespace}.svc:{API_PORT}")])
     });
     let service = |name: &str| format!("http://{name}.{namespace}.svc:{API_PORT}/{}/v1", ingress::prefix(name));
     let plan = ProbePlan {
-        control: if seen.embedded { vec![postgres(&namespace)] } else { Vec::new() },
+        // It always answers, and no policy lets this pod there.
+        control: vec!["kubernetes.default.svc:443".to_owned()],
         forbidden: forbidden.collect(),
         services: seen.services.iter().map(|one| service(&one.service)).collect(),
         issuer: seen.issuer,

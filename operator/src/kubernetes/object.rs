@@ -44,11 +44,13 @@ pub enum Kind {
     HTTPRoute,
     /// CloudNativePG's Cluster, of which the same holds.
     Cluster,
+    /// CloudNativePG's ScheduledBackup, of which the same holds.
+    ScheduledBackup,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Namespace,
         Self::ServiceAccount,
         Self::Secret,
@@ -68,6 +70,7 @@ impl Kind {
         Self::HorizontalPodAutoscaler,
         Self::HTTPRoute,
         Self::Cluster,
+        Self::ScheduledBackup,
     ];
 
     /// Group, version, kind and plural, as the API server names them.
@@ -78,6 +81,7 @@ impl Kind {
             Self::LimitRange => ("", "limitranges"),
             Self::HorizontalPodAutoscaler => ("autoscaling", "horizontalpodautoscalers"),
             Self::Cluster => ("postgresql.cnpg.io", "clusters"),
+            Self::ScheduledBackup => ("postgresql.cnpg.io", "scheduledbackups"),
             Self::HTTPRoute => ("gateway.networking.k8s.io", "httproutes"),
             Self::Namespace => ("", "namespaces"),
             Self::ServiceAccount => ("", "serviceaccounts"),
@@ -108,13 +112,13 @@ impl Kind {
     /// Whether it is read before it is written, since no watch shows it. (Secrets are compared where they are planned.)
     #[must_use]
     pub fn is_read(self) -> bool {
-        matches!(self, Self::HTTPRoute | Self::Cluster)
+        matches!(self, Self::HTTPRoute | Self::Cluster | Self::ScheduledBackup)
     }
 
     /// Whether a drift of it is noticed by a watch.
     #[must_use]
     pub fn is_watched(self) -> bool {
-        !matches!(self, Self::Secret | Self::HTTPRoute | Self::Cluster)
+        !matches!(self, Self::Secret | Self::HTTPRoute | Self::Cluster | Self::ScheduledBackup)
     }
 }
 

@@ -34,7 +34,7 @@ pub async fn report(
         None => stack::summary(&findings, applied),
     });
     let home = Home::Platform(platform.name_any());
-    findings.extend(context.isolation.of_home(&home));
+    findings.extend(context.isolation.of_home(&home, context.options.probe_interval()));
     let before = platform.status.clone().unwrap_or_default();
     let after = SharedPlatformStatus {
         observed_generation: platform.metadata.generation,

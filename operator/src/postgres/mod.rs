@@ -3,6 +3,7 @@
 //! `statements` has all SQL text of roles and grants; names reach it only as [`easycode_contract::database::Identifier`].
 
 pub mod audit;
+pub mod catch_up;
 pub mod credentials;
 pub mod database;
 pub mod plan;

@@ -1,5 +1,6 @@
 //! What a tenant's move needs of the two databases: writes stopped and let in again, the registration of a copied schema, and
-//! fingerprints by which two copies are compared. All of it as the migrations' login, which acts as the tenant.
+//! fingerprints by which two copies are compared. All of it as the migrations' login, which acts as the tenant. `catch_up` has
+//! what is copied once more.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +15,28 @@ const WRITABLE: &str = "
     WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')
       AND has_table_privilege($1, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') ORDER BY 1";
 
+/// Whether the schema has tables that the tenant may not write to.
+const CLOSED: &str = "
+    SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles r ON r.rolname = $1
+        WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')
+          AND NOT has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE'))";
+
 /// Tables that hold rows of their own, by the name and as SQL.
 const TABLES: &str = "
     SELECT c.relname::text, format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = $1 AND c.relkind IN ('r', 'm') ORDER BY 1";
+    WHERE n.nspname = $1 AND c.relkind = 'r' ORDER BY 1";
 
-/// Where each sequence stands, and how many large objects there are, which no dump of a schema has.
-const OTHERS: &str = "
-    SELECT 'sequence ' || sequencename, coalesce(last_value::text, 'unused') FROM pg_sequences WHERE schemaname = $1
-    UNION ALL SELECT 'large objects', count(*)::text FROM pg_largeobject_metadata WHERE lomowner = $1::regrole";
+/// Sequences of a schema, by the name and as SQL, with all that `CREATE SEQUENCE` says of them.
+const SEQUENCES: &str = "
+    SELECT sequencename::text, format('%I.%I', schemaname, sequencename),
+        format('%s %s %s %s %s %s', data_type, start_value, min_value, max_value, increment_by, cycle)
+    FROM pg_sequences WHERE schemaname = $1 ORDER BY 1";
+
+/// Large objects of a tenant, which no dump of a schema has.
+const LARGE_OBJECTS: &str = "SELECT count(*) FROM pg_largeobject_metadata WHERE lomowner = $1::regrole";
 
 /// So that two servers write equal rows as equal texts.
-const NOTATION: &str =
+pub(super) const NOTATION: &str =
     "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'iso_8601';
     SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content';
     SET LOCAL lc_monetary = 'C'; SET LOCAL statement_timeout = 0";
@@ -86,12 +97,11 @@ impl Database {
         Ok(transaction.commit().await?)
     }
 
-    /// Lets writes in again.
+    /// Lets writes in again, where they were stopped.
     pub async fn thaw(&self, service: &str, role: &Identifier) -> Result<(), Error> {
         let pool = self.service(service)?;
-        let there: bool =
-            sqlx::query_scalar("SELECT to_regnamespace($1) IS NOT NULL").bind(role.as_str()).fetch_one(pool).await?;
-        if !there {
+        let closed: bool = sqlx::query_scalar(CLOSED).bind(role.as_str()).fetch_one(pool).await?;
+        if !closed {
             return Ok(());
         }
         let mut transaction = acting(pool, role).await?;
@@ -133,10 +143,25 @@ impl Database {
             let row = sqlx::query(AssertSqlSafe(sum)).fetch_one(&mut *transaction).await?;
             fingerprint.tables.insert(name, (row.get(0), row.get(1)));
         }
-        let others: Vec<(String, String)> =
-            sqlx::query_as(OTHERS).bind(role.as_str()).fetch_all(&mut *transaction).await?;
-        fingerprint.others = others.into_iter().collect();
+        let described: Vec<(String, String, String)> =
+            sqlx::query_as(SEQUENCES).bind(role.as_str()).fetch_all(&mut *transaction).await?;
+        let stand = sequences(&mut transaction, role).await?;
+        for ((name, _, kind), (_, last, called)) in described.into_iter().zip(stand) {
+            let next = if called { "was the last" } else { "is the next" };
+            fingerprint.others.insert(format!("sequence {name}"), format!("{last} {next} of {kind}"));
+        }
         Ok(fingerprint)
+    }
+
+    /// How many large objects the tenant has in the service's database.
+    pub async fn large_objects(&self, service: &str, role: &Identifier) -> Result<i64, Error> {
+        Ok(sqlx::query_scalar(LARGE_OBJECTS).bind(role.as_str()).fetch_one(self.service(service)?).await?)
+    }
+
+    /// Whether the server answers now.
+    pub async fn ping(&self) -> Result<(), Error> {
+        sqlx::query("SELECT 1").execute(&self.admin).await?;
+        Ok(())
     }
 
     async fn write(&self, connection: &mut PgConnection, statement: &str) -> Result<(), Error> {
@@ -146,8 +171,25 @@ impl Database {
     }
 }
 
+/// Where each sequence of a schema stands: its name as SQL, its number, and whether that was given out. Read from the sequence
+/// itself: the catalogue's view does not tell where one that was never used begins.
+pub(super) async fn sequences(
+    connection: &mut PgConnection,
+    role: &Identifier,
+) -> Result<Vec<(String, i64, bool)>, Error> {
+    let all: Vec<(String, String, String)> =
+        sqlx::query_as(SEQUENCES).bind(role.as_str()).fetch_all(&mut *connection).await?;
+    let mut stand = Vec::new();
+    for (_, name, _) in all {
+        let query = format!("SELECT last_value, is_called FROM {name}");
+        let row = sqlx::query(AssertSqlSafe(query)).fetch_one(&mut *connection).await?;
+        stand.push((name, row.get(0), row.get(1)));
+    }
+    Ok(stand)
+}
+
 /// A transaction as the tenant.
-async fn acting(pool: &PgPool, role: &Identifier) -> Result<Transaction<'static, Postgres>, Error> {
+pub(super) async fn acting(pool: &PgPool, role: &Identifier) -> Result<Transaction<'static, Postgres>, Error> {
     let mut transaction = pool.begin().await?;
     raw_sql(AssertSqlSafe(format!("SET LOCAL ROLE {role}"))).execute(&mut *transaction).await?;
     Ok(transaction)

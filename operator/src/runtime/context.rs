@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant, platform::ServiceStatus};
+use easycode_crds::{
+    DedicatedInstance, Release, SharedPlatform, Tenant, instance,
+    platform::{self, ServiceStatus},
+};
 use kube::{
     Client, ResourceExt,
     runtime::reflector::{ObjectRef, Store},
@@ -20,7 +23,11 @@ use crate::{
         cache::{Caches, Triggers},
     },
     postgres::Database,
-    stack::{blueprint::Nodes, home::Home},
+    stack::{
+        blueprint::Nodes,
+        home::Home,
+        plan::{cloudnative_pg, postgres},
+    },
     tenant::{placement::Placement, unseen::Unseen},
 };
 
@@ -64,8 +71,8 @@ pub struct Context {
 pub struct Seen {
     /// Its services.
     pub services: Vec<ServiceStatus>,
-    /// Whether its Postgres is an embedded one.
-    pub embedded: bool,
+    /// Name of the Service of its Postgres, if it runs in its namespace.
+    pub postgres: Option<&'static str>,
     /// Whose tokens its services accept.
     pub issuer: String,
     /// Where its pods may run.
@@ -116,7 +123,10 @@ impl Context {
                 let services = platform.status.as_ref()?.services.clone();
                 runs(&services).then(|| Seen {
                     services,
-                    embedded: platform.spec.database.provider == easycode_crds::platform::Provider::Embedded,
+                    postgres: match platform.spec.database.provider {
+                        platform::Provider::Embedded => Some(postgres::NAME),
+                        platform::Provider::External => None,
+                    },
                     issuer: platform.spec.identity.issuer.clone(),
                     nodes: Nodes::default(),
                 })
@@ -126,7 +136,11 @@ impl Context {
                 let services = instance.status.as_ref()?.services.clone();
                 runs(&services).then(|| Seen {
                     services,
-                    embedded: instance.spec.database.provider == easycode_crds::instance::Provider::Embedded,
+                    postgres: match instance.spec.database.provider {
+                        instance::Provider::Embedded => Some(postgres::NAME),
+                        instance::Provider::CloudNativePg => Some(cloudnative_pg::SERVICE),
+                        instance::Provider::External => None,
+                    },
                     issuer: instance.spec.identity.issuer.clone(),
                     nodes: crate::instance::plan::nodes(&instance),
                 })

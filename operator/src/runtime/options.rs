@@ -22,6 +22,9 @@ pub struct Options {
     /// `ClusterRole` that the operator binds itself to in each namespace it makes, for the Secrets there.
     #[arg(long, env = "EASYCODE_NAMESPACE_ROLE", default_value = "easycode-operator-namespace")]
     pub namespace_role: String,
+    /// Namespace of CloudNativePG's operator, which is let in where an instance's Postgres is its.
+    #[arg(long, env = "EASYCODE_CLOUDNATIVE_PG_NAMESPACE", default_value = "cnpg-system")]
+    pub cloudnative_pg_namespace: String,
     /// Address of probes and metrics.
     #[arg(long, env = "EASYCODE_LISTEN", default_value = "0.0.0.0:9090")]
     pub listen: SocketAddr,
@@ -50,6 +53,7 @@ impl Options {
             namespace: self.namespace.clone(),
             service_account: self.service_account.clone(),
             namespace_role: self.namespace_role.clone(),
+            cloudnative_pg_namespace: self.cloudnative_pg_namespace.clone(),
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Operator {
     pub service_account: String,
     /// The `ClusterRole` that it binds itself to in each namespace it makes, for Secrets.
     pub namespace_role: String,
+    /// Namespace of CloudNativePG's operator, if there is one.
+    pub cloudnative_pg_namespace: String,
 }
 
 /// The Postgres of a stack.

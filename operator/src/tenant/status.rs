@@ -35,7 +35,10 @@ pub async fn report(
     let database = applied.map_or(&plan.database, |applied| &applied.database);
     findings.extend(work_findings(plan, applied.err(), database));
     findings.extend(summary(tenant, &findings, applied.err()));
-    let tried = plan.home.as_ref().and_then(|home| context.isolation.of_tenant(&tenant.name_any(), home));
+    let tried = plan
+        .home
+        .as_ref()
+        .and_then(|home| context.isolation.of_tenant(&tenant.name_any(), home, context.options.probe_interval()));
     findings.extend(tried);
 
     let before = tenant.status.clone().unwrap_or_default();

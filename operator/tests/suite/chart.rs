@@ -255,7 +255,9 @@ fn the_operator_may_make_and_watch_every_kind_that_it_plans() {
         let (everywhere, in_platforms) = ("ClusterRole easycode-operator", "ClusterRole easycode-operator-namespace");
         let (looks, makes) = (["get", "list", "watch"], ["create", "patch"]);
         let needed: Vec<_> = match kind {
-            Kind::HTTPRoute | Kind::Cluster => ["get", "create", "patch"].map(|verb| (in_platforms, verb)).into(),
+            Kind::HTTPRoute | Kind::Cluster | Kind::ScheduledBackup => {
+                ["get", "create", "patch"].map(|verb| (in_platforms, verb)).into()
+            }
             Kind::Secret => ["get", "list", "create", "patch"].map(|verb| (in_platforms, verb)).into(),
             Kind::Namespace | Kind::RoleBinding => {
                 looks.into_iter().chain(makes).map(|verb| (everywhere, verb)).collect()

@@ -25,6 +25,7 @@ pub fn operator() -> Operator {
         namespace: "easycode-system".into(),
         service_account: "easycode-operator".into(),
         namespace_role: "easycode-operator-namespace".into(),
+        cloudnative_pg_namespace: "cnpg-system".into(),
     }
 }
 

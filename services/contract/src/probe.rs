@@ -13,8 +13,8 @@ pub const REPORT: &str = "/dev/termination-log";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProbePlan {
-    /// Addresses (`host:port`) in the same namespace that its policies forbid. Where one answers, the cluster enforces no
-    /// policies, and nothing can be said of the network.
+    /// Addresses (`host:port`) that are known to answer, and that the namespace's policies forbid. Where one answers here, the
+    /// cluster enforces no policies, and nothing can be said of the network.
     pub control: Vec<String>,
     /// Addresses of others that must not answer.
     pub forbidden: Vec<String>,

@@ -12,7 +12,10 @@ use futures::future::join_all;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
 
 use crate::http;
 
@@ -31,15 +34,20 @@ pub async fn run() -> anyhow::Result<()> {
 async fn attempt(plan: &ProbePlan) -> ProbeReport {
     let mut report = ProbeReport::default();
     let controls = join_all(plan.control.iter().map(|address| answers(address))).await;
-    report.enforced = (!controls.is_empty()).then(|| !controls.contains(&true));
+    let told: Vec<_> = controls.into_iter().filter_map(Result::ok).collect();
+    report.enforced = (!told.is_empty()).then(|| !told.contains(&true));
     if report.enforced != Some(false) {
-        for (address, answered) in
-            plan.forbidden.iter().zip(join_all(plan.forbidden.iter().map(|address| answers(address))).await)
-        {
-            report.attempts += 1;
-            if answered {
-                report.breaches.push(format!("{address} accepts connections from here"));
+        let answers = join_all(plan.forbidden.iter().map(|address| answers(address))).await;
+        for (address, answered) in plan.forbidden.iter().zip(answers) {
+            match answered {
+                Ok(true) => report.breaches.push(format!("{address} accepts connections from here")),
+                Ok(false) => {}
+                Err(error) => {
+                    report.untried.push(format!("{address}: {error}"));
+                    continue;
+                }
             }
+            report.attempts += 1;
         }
     }
     let client = http::client();
@@ -70,8 +78,11 @@ async fn attempt(plan: &ProbePlan) -> ProbeReport {
     report
 }
 
-async fn answers(address: &str) -> bool {
-    matches!(timeout(PATIENCE, TcpStream::connect(address)).await, Ok(Ok(_)))
+/// Whether an address takes connections. An error, if its name can't be resolved: that says nothing.
+async fn answers(address: &str) -> std::io::Result<bool> {
+    let resolved = timeout(PATIENCE, lookup_host(address)).await.map_err(std::io::Error::other)??;
+    let resolved: Vec<_> = resolved.collect();
+    Ok(matches!(timeout(PATIENCE, TcpStream::connect(&resolved[..])).await, Ok(Ok(_))))
 }
 
 /// A path of the service that is read without parameters and with a token, out of its own description.

@@ -132,7 +132,12 @@ mod tests {
     };
 
     fn operator() -> Operator {
-        Operator { namespace: "o".into(), service_account: "o".into(), namespace_role: "o".into() }
+        Operator {
+            namespace: "o".into(),
+            service_account: "o".into(),
+            namespace_role: "o".into(),
+            cloudnative_pg_namespace: "o".into(),
+        }
     }
 
     fn platform(services: &serde_json::Value) -> SharedPlatform {

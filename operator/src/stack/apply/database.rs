@@ -89,7 +89,14 @@ async fn cloud_native(
         }
         Err(error) => return Err(error.into()),
     }
+    let nightly = cloudnative_pg::scheduled_backup(blueprint, settings.backup.is_none());
+    let backs_up = settings.backup.is_some()
+        || context.applier.api(Kind::ScheduledBackup, &namespace).get_opt(cloudnative_pg::NAME).await?.is_some();
+    if backs_up {
+        applied.changed |= context.applier.apply(&nightly, &context.caches).await?;
+    }
     let live = context.applier.api(Kind::Cluster, &namespace).get(cloudnative_pg::NAME).await?;
+    applied.last_backup = live.data["status"]["lastSuccessfulBackup"].as_str().map(str::to_owned);
     let (phase, ready) = (live.data["status"]["phase"].as_str(), live.data["status"]["readyInstances"].as_i64());
     let authority = present.get(cloudnative_pg::AUTHORITY).and_then(|kept| kept.text("ca.crt")).map(str::to_owned);
     match authority.filter(|_| ready.unwrap_or_default() >= 1) {

@@ -51,6 +51,8 @@ pub struct Applied {
     pub rotated: Option<String>,
     /// Since when all services use their present credentials, if those were ever renewed.
     pub rotated_at: Option<Timestamp>,
+    /// When the database was last backed up, if that is known.
+    pub last_backup: Option<String>,
     /// What waits for a maintenance window.
     pub waits: Option<String>,
 }

@@ -20,6 +20,7 @@ use crate::{
     kubernetes::{labels, object::Kind},
     postgres::{self as database, Database, credentials::Credentials, setup::ServiceLogins},
     runtime::{context::Context, error::Error},
+    tenant::relocation::copied_from,
 };
 
 /// How often a renewal that is under way is looked at.
@@ -106,7 +107,10 @@ async fn renew_others(
     let is_due = |name: &str| present.get(name).is_some_and(|kept| rotation::is_due(&blueprint.rotation, kept, now));
     // A job that has begun has the password of before.
     let jobs = context.caches.list(Kind::Job, &blueprint.namespace());
-    let busy = jobs.iter().any(|job| job.data["status"]["active"].as_i64().unwrap_or_default() > 0);
+    let runs = jobs.iter().any(|job| job.data["status"]["active"].as_i64().unwrap_or_default() > 0);
+    // So has the one that copies a tenant elsewhere, and it runs there.
+    let copied = || context.tenants.state().iter().any(|one| copied_from(one).as_ref() == Some(&blueprint.home));
+    let busy = runs || copied();
     let record = async |words: &str| audit::record_act(&blueprint.home, "Rotate", words, database, context).await;
     let mut waits = false;
     let services: Vec<_> = database.services().into_iter().map(str::to_owned).collect();

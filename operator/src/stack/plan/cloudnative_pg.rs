@@ -12,6 +12,8 @@ use crate::{
 
 /// Name of the `Cluster`; its Services and pods have names that begin with it.
 pub(crate) const NAME: &str = "postgres";
+/// Service of the one that is written to.
+pub(crate) const SERVICE: &str = "postgres-rw";
 /// Secret with the certificate authority that CloudNativePG makes.
 pub(crate) const AUTHORITY: &str = "postgres-ca";
 /// Label of its pods, with the cluster's name.
@@ -19,11 +21,14 @@ pub(crate) const POD_LABEL: &str = "cnpg.io/cluster";
 /// Port at which each pod tells CloudNativePG's operator of itself.
 pub(crate) const STATUS_PORT: u16 = 8000;
 
+/// When base backups are made; its notation begins with seconds.
+const NIGHTLY: &str = "0 0 3 * * *";
+
 /// How the operator logs in, given its password and the server's certificate authority.
 #[must_use]
 pub fn operator_credentials(namespace: &str, password: &str, authority: String) -> Credentials {
     Credentials {
-        host: format!("{NAME}-rw.{namespace}.svc"),
+        host: format!("{SERVICE}.{namespace}.svc"),
         port: 5432,
         user: OPERATOR_LOGIN.to_owned(),
         password: password.to_owned(),
@@ -71,6 +76,16 @@ pub fn cluster(blueprint: &Blueprint, settings: &CloudNativePg, login: &str) -> 
     }
     let body = json!({ "metadata": { "labels": blueprint.home.labels(NAME) }, "spec": spec });
     Planned::new(Kind::Cluster, &blueprint.namespace(), NAME, body)
+}
+
+/// The base backups, without which nothing can be restored: one at once, and one each night; none while they are suspended.
+#[must_use]
+pub fn scheduled_backup(blueprint: &Blueprint, suspended: bool) -> Planned {
+    let body = json!({
+        "metadata": { "labels": blueprint.home.labels(NAME) },
+        "spec": { "schedule": NIGHTLY, "immediate": true, "suspend": suspended, "backupOwnerReference": "none", "cluster": { "name": NAME } },
+    });
+    Planned::new(Kind::ScheduledBackup, &blueprint.namespace(), NAME, body)
 }
 
 fn backup(backup: &CloudNativePgBackup) -> Value {

@@ -42,7 +42,7 @@ pub fn job(blueprint: &Blueprint, released: &ReleasedService) -> Planned {
                         "imagePullPolicy": "IfNotPresent",
                         "args": [runtime::MIGRATE_COMMAND],
                         "env": service::environment(blueprint, &released.name, 5),
-                        "resources": { "requests": { "cpu": "50m", "memory": "32Mi" }, "limits": { "memory": "256Mi" } },
+                        "resources": { "requests": { "cpu": "20m", "memory": "32Mi" }, "limits": { "memory": "256Mi" } },
                         "securityContext": container_security(),
                         "volumeMounts": [{ "name": "database", "mountPath": runtime::DATABASE_DIR, "readOnly": true }],
                     }],

@@ -22,9 +22,12 @@ fn tcp(port: impl Into<Value>) -> Value {
     json!({ "protocol": "TCP", "port": port.into() })
 }
 
-/// Any address, where what is connected to has no selector.
+/// Any address, where what is connected to has no selector; but for those at which clouds tell machines their secrets.
 pub(crate) fn any_address() -> Value {
-    json!([{ "ipBlock": { "cidr": "0.0.0.0/0" } }, { "ipBlock": { "cidr": "::/0" } }])
+    json!([
+        { "ipBlock": { "cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"] } },
+        { "ipBlock": { "cidr": "::/0", "except": ["fe80::/10", "fd00:ec2::254/128"] } },
+    ])
 }
 
 /// All policies of a stack. `database_port` is where an external Postgres listens.
@@ -163,8 +166,11 @@ fn to_database(blueprint: &Blueprint, port: u16) -> Vec<(&'static str, Value)> {
     ];
     if let Server::CloudNativePg(settings) = &blueprint.server {
         // Replicas follow each other, CloudNativePG looks after them, and they tell the API server how they are.
-        let cnpg =
-            json!({ "namespaceSelector": {}, "podSelector": { "matchLabels": { NAME_LABEL: "cloudnative-pg" } } });
+        let its_namespace = &blueprint.operator.cloudnative_pg_namespace;
+        let cnpg = json!({
+            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": its_namespace } },
+            "podSelector": { "matchLabels": { NAME_LABEL: "cloudnative-pg" } },
+        });
         let mut ports = vec![tcp(443), tcp(6443)];
         if settings.backup.is_some() {
             ports.extend([tcp(80), tcp(9000)]);

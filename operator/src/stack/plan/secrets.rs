@@ -26,6 +26,8 @@ pub struct Kept {
     pub data: BTreeMap<String, ByteString>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+    /// Its labels, if it was read.
+    pub labels: BTreeMap<String, String>,
     /// When it was made, if it was.
     pub created: Option<Timestamp>,
 }
@@ -35,6 +37,7 @@ impl From<Secret> for Kept {
         Self {
             data: secret.data.unwrap_or_default(),
             annotations: secret.metadata.annotations.unwrap_or_default(),
+            labels: secret.metadata.labels.unwrap_or_default(),
             created: secret.metadata.creation_timestamp.map(|time| time.0),
         }
     }
@@ -49,7 +52,7 @@ impl Kept {
     ) -> Self {
         let data = fields.into_iter().map(|(key, value)| (key.into(), ByteString(value.into_bytes()))).collect();
         let annotations = annotations.into_iter().map(|(key, value)| (key.into(), value)).collect();
-        Self { data, annotations, created: None }
+        Self { data, annotations, ..Self::default() }
     }
 
     /// A field, if it is there and has a text.
@@ -67,6 +70,8 @@ impl Kept {
 
 /// Secret with the operator's login as CloudNativePG takes it.
 pub(crate) const CLOUD_NATIVE_LOGIN: &str = "postgres-login";
+/// What these Secrets are named by their label.
+const COMPONENT: &str = "credentials";
 const MIGRATION_PREFIX: &str = "database-mig-";
 /// Annotations of a login's Secret that stay while it is written anew.
 const REMEMBERED: [&str; 2] = [labels::ROTATED, labels::ROTATE_CREDENTIALS];
@@ -126,15 +131,19 @@ pub fn cloud_native_login(blueprint: &Blueprint, user: &str, password: &str, pre
 /// A Secret, if it differs from what is there.
 #[must_use]
 pub fn changed(blueprint: &Blueprint, name: &str, type_: &str, kept: &Kept, present: &Secrets) -> Option<Planned> {
+    let labels = blueprint.home.labels(COMPONENT);
+    let mut labels = labels.as_object().into_iter().flatten();
     let same = present.get(name).is_some_and(|there| {
         let remembers = |(key, value): (&String, &String)| there.annotations.get(key) == Some(value);
-        there.data == kept.data && kept.annotations.iter().all(remembers)
+        let bears =
+            |(key, value): (&String, &serde_json::Value)| there.labels.get(key).map(String::as_str) == value.as_str();
+        there.data == kept.data && kept.annotations.iter().all(remembers) && labels.all(bears)
     });
     (!same).then(|| body(blueprint, name, type_, kept))
 }
 
 fn body(blueprint: &Blueprint, name: &str, type_: &str, kept: &Kept) -> Planned {
-    let metadata = json!({ "labels": blueprint.home.labels("credentials"), "annotations": kept.annotations });
+    let metadata = json!({ "labels": blueprint.home.labels(COMPONENT), "annotations": kept.annotations });
     let body = json!({ "metadata": metadata, "type": type_, "data": kept.data });
     Planned::new(Kind::Secret, &blueprint.namespace(), name, body)
 }

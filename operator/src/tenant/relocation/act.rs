@@ -21,8 +21,9 @@ use crate::{
     audit,
     kubernetes::{job, object::Kind},
     postgres::{
-        Database,
+        self, Database,
         audit::{Account, Record},
+        catch_up::catch_up,
         plan::{self as database_plan, Step},
         survey::TenantData,
     },
@@ -37,6 +38,11 @@ use crate::{
 /// For how long a home that was left can still be read, so that nobody comes to a home that does not know the tenant yet or
 /// any more.
 const GRACE_MS: i64 = 2_000;
+
+/// Time between two looks at whether the servers still answer, and for an answer.
+const PING: Duration = Duration::from_secs(5);
+/// How many answers in a row may be missed.
+const MISSED: u32 = 3;
 
 /// How far the work of a phase came.
 pub enum Outcome {
@@ -65,31 +71,61 @@ pub struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Does the work of the phase, and notes in the move what is to be told of it.
+    /// Does the work of the phase, and notes in the move what is to be told of it. While nothing can be written, it does not wait
+    /// for a server that is gone without a word.
     pub async fn act(&self, relocation: &mut Relocation) -> Result<Outcome, Error> {
+        if !plan::freezes(relocation.phase) {
+            return self.work(relocation).await;
+        }
+        tokio::select! {
+            outcome = self.work(relocation) => outcome,
+            error = self.a_server_is_lost() => Err(error),
+        }
+    }
+
+    /// Returns when one of the two servers has not answered several times.
+    async fn a_server_is_lost(&self) -> Error {
+        let mut missed = [0; 2];
+        loop {
+            tokio::time::sleep(PING).await;
+            for (home, missed) in [&self.from, &self.to].into_iter().zip(&mut missed) {
+                let Some(database) = self.context.databases.get(home) else { continue };
+                let answered = tokio::time::timeout(PING, database.ping()).await.is_ok_and(|answer| answer.is_ok());
+                *missed = if answered { 0 } else { *missed + 1 };
+                if *missed == MISSED {
+                    return postgres::Error::Unavailable(format!("the Postgres of {home} does not answer any more"))
+                        .into();
+                }
+            }
+        }
+    }
+
+    async fn work(&self, relocation: &mut Relocation) -> Result<Outcome, Error> {
         match relocation.phase {
-            MovePhase::Preparing => Ok(self.prepare(relocation)),
-            MovePhase::Freezing => self.freeze(relocation).await,
+            MovePhase::Preparing => self.prepare(relocation).await,
             MovePhase::Copying => self.copy(relocation).await,
+            MovePhase::Freezing => self.freeze(relocation).await,
+            MovePhase::CatchingUp => self.catch_up(relocation).await,
             MovePhase::Verifying => self.verify(relocation).await,
             MovePhase::CuttingOver => self.close(relocation).await,
-            MovePhase::Cancelling => self.thaw(&self.from, relocation).await,
+            MovePhase::Cancelling => self.let_in_again(relocation).await,
             MovePhase::Clearing => self.clear(relocation).await,
             MovePhase::Done | MovePhase::Cancelled | MovePhase::Failed => Ok(Outcome::Done),
         }
     }
 
-    fn prepare(&self, relocation: &mut Relocation) -> Outcome {
+    async fn prepare(&self, relocation: &mut Relocation) -> Result<Outcome, Error> {
         if !self.settled {
-            return Outcome::Waits(format!("the tenant is not in order on {} yet", self.from));
+            return Ok(Outcome::Waits(format!("the tenant is not in order on {} yet", self.from)));
         }
         match check::services(self.tenant, &self.role, &self.from, &self.to, self.context) {
-            Ok(services) => {
-                relocation.services = services;
-                Outcome::Done
-            }
-            Err(why) => Outcome::Waits(why),
+            Ok(services) => relocation.services = services,
+            Err(why) => return Ok(Outcome::Waits(why)),
         }
+        let Some(source) = self.context.databases.get(&self.from) else { return Ok(disconnected(&self.from)) };
+        self.record(&source, relocation, "begin to").await?;
+        relocation.copied_until = Some(source.oldest_transaction().await?.to_string());
+        Ok(Outcome::Done)
     }
 
     async fn freeze(&self, relocation: &Relocation) -> Result<Outcome, Error> {
@@ -103,8 +139,9 @@ impl Work<'_> {
 
     async fn copy(&self, relocation: &Relocation) -> Result<Outcome, Error> {
         let (context, way) = (self.context, self.way(relocation));
-        let (Some(source), Some(target)) = (context.databases.get(&self.from), context.databases.get(&self.to)) else {
-            return Ok(Outcome::Waits(format!("the Postgres of {} or {} is not connected", self.from, self.to)));
+        let (source, target) = match self.both() {
+            Ok(both) => both,
+            Err(waits) => return Ok(waits),
         };
         let namespace = self.to.namespace();
         let Some(live) = context.caches.get(Kind::Job, &namespace, &way.job_name()) else {
@@ -120,7 +157,7 @@ impl Work<'_> {
             return Ok(Outcome::Waits("the job starts".to_owned()));
         };
         match job::succeeded(&live) {
-            Some(true) => return Ok(Outcome::Done),
+            Some(true) => return self.before_the_pause(relocation, &source, &target).await,
             Some(false) => {
                 return Ok(Outcome::Failed(format!(
                     "the copy failed; its last words: {}",
@@ -129,10 +166,47 @@ impl Work<'_> {
             }
             None => {}
         }
+        // A release that waits for the copy to end would keep the tenant waiting behind it.
+        let (here, published) = (source.tenant(&self.role), source.published());
+        let overtaken = relocation.services.iter().find(|service| {
+            here.schemas.get(*service).zip(published.get(*service)).is_some_and(|(version, newest)| version < newest)
+        });
+        if let Some(service) = overtaken {
+            return Ok(Outcome::Failed(format!("another release of {service} came to {} during the copy", self.from)));
+        }
         self.hand_over(&way, &source, &target).await?;
         let failed = live.data["status"]["failed"].as_i64().unwrap_or_default();
         let trials = if failed > 0 { format!(", trial {}", failed + 1) } else { String::new() };
         Ok(Outcome::Waits(format!("job {namespace}/{} runs{trials}", way.job_name())))
+    }
+
+    /// Looks for what would make the move fail, before writes are stopped for it.
+    async fn before_the_pause(
+        &self,
+        relocation: &Relocation,
+        source: &Database,
+        target: &Database,
+    ) -> Result<Outcome, Error> {
+        if let Some(why) = self.outdated(relocation, source, target).await? {
+            return Ok(Outcome::Failed(why));
+        }
+        for service in &relocation.services {
+            let objects = source.large_objects(service, &self.role).await?;
+            if objects > 0 {
+                return Ok(Outcome::Failed(format!(
+                    "{service} has {objects} large objects of the tenant, which can't be moved; keep them in tables"
+                )));
+            }
+        }
+        Ok(self.unless_unavailable())
+    }
+
+    /// Done, if the other home can take over.
+    fn unless_unavailable(&self) -> Outcome {
+        match check::unavailable(&self.to, self.context) {
+            Some(why) => Outcome::Waits(format!("{} does not serve any more: {why}", self.to)),
+            None => Outcome::Done,
+        }
     }
 
     /// What the job's last pod printed at its end.
@@ -169,13 +243,7 @@ impl Work<'_> {
         let open = there.members.iter().filter(|login| login.starts_with("svc_"));
         steps.extend(open.map(|login| Step::Revoke { login: login.clone() }));
         steps.extend(wanted.difference(&there.members).map(|login| Step::Grant { login: login.clone() }));
-        for service in &relocation.services {
-            match (here.withdrawn.get(service), there.withdrawn.get(service)) {
-                (Some(until), None) => steps.push(Step::Withdraw { service: service.clone(), until: *until }),
-                (None, Some(_)) => steps.push(Step::EndWithdrawal { service: service.clone() }),
-                _ => {}
-            }
-        }
+        steps.extend(withdrawals(relocation, here, &there));
         if !steps.is_empty() {
             target.bring(&self.role, steps, self.account()).await?;
         }
@@ -201,24 +269,66 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn verify(&self, relocation: &mut Relocation) -> Result<Outcome, Error> {
-        let databases = &self.context.databases;
-        let (Some(source), Some(target)) = (databases.get(&self.from), databases.get(&self.to)) else {
-            return Ok(Outcome::Waits(format!("the Postgres of {} or {} is not connected", self.from, self.to)));
+    async fn catch_up(&self, relocation: &mut Relocation) -> Result<Outcome, Error> {
+        let (source, target) = match self.both() {
+            Ok(both) => both,
+            Err(waits) => return Ok(waits),
         };
+        if let Some(why) = self.outdated(relocation, &source, &target).await? {
+            return Ok(Outcome::Failed(why));
+        }
+        let Some(since) = relocation.copied_until.as_deref().and_then(|since| since.parse().ok()) else {
+            return Ok(Outcome::Failed("it is not known when the copy began".to_owned()));
+        };
+        let steps = withdrawals(relocation, &source.tenant(&self.role), &target.tenant(&self.role));
+        if !steps.is_empty() {
+            target.bring(&self.role, steps, self.account()).await?;
+        }
+        let services = relocation.services.iter();
+        let rows = services.map(|service| catch_up(&source, &target, service, &self.role, since));
+        relocation.rows_caught_up = Some(try_join_all(rows).await?.into_iter().sum());
+        Ok(Outcome::Done)
+    }
+
+    /// The databases of both homes.
+    fn both(&self) -> Result<(Arc<Database>, Arc<Database>), Outcome> {
+        let databases = &self.context.databases;
+        match (databases.get(&self.from), databases.get(&self.to)) {
+            (Some(source), Some(target)) => Ok((source, target)),
+            _ => Err(Outcome::Waits(format!("the Postgres of {} or {} is not connected", self.from, self.to))),
+        }
+    }
+
+    /// Why the copy can't be taken for the tenant's data any more, as a sentence: a schema was brought to another release since, or
+    /// there is one more.
+    async fn outdated(
+        &self,
+        relocation: &Relocation,
+        source: &Database,
+        target: &Database,
+    ) -> Result<Option<String>, Error> {
         source.refresh().await?;
-        let (here, published) = (source.tenant(&self.role), target.published());
-        for service in &relocation.services {
-            let (version, offered) = (here.schemas.get(service), published.get(service));
-            let Some(version) = version.filter(|version| offered == Some(version)) else {
-                return Ok(Outcome::Failed(format!(
-                    "{service} was brought to another release meanwhile: its schema has version {} on {} and {} on {}",
-                    version.copied().unwrap_or_default(),
-                    self.from,
-                    offered.copied().unwrap_or_default(),
-                    self.to
-                )));
-            };
+        Ok(match check::matching(&source.tenant(&self.role), &self.from, &target.published(), &self.to) {
+            Ok(services) if services == relocation.services => None,
+            Ok(services) => Some(format!(
+                "the services changed since the copy began: it has {}, and {} is needed",
+                relocation.services.join(", "),
+                services.join(", ")
+            )),
+            Err(why) => Some(why),
+        })
+    }
+
+    async fn verify(&self, relocation: &mut Relocation) -> Result<Outcome, Error> {
+        let (source, target) = match self.both() {
+            Ok(both) => both,
+            Err(waits) => return Ok(waits),
+        };
+        if let Some(why) = self.outdated(relocation, &source, &target).await? {
+            return Ok(Outcome::Failed(why));
+        }
+        let versions = source.tenant(&self.role).schemas;
+        for (service, version) in versions.iter().filter(|(service, _)| relocation.services.contains(service)) {
             target.register_copy(service, &self.role, *version).await?;
         }
         target.refresh().await?;
@@ -234,14 +344,13 @@ impl Work<'_> {
         }
         relocation.tables = i32::try_from(tables).ok();
         relocation.rows = Some(rows);
-        Ok(Outcome::Done)
+        // There is no way back from the cut-over but another move.
+        Ok(self.unless_unavailable())
     }
 
     /// Closes the home that the tenant has left, once the new one serves.
     async fn close(&self, relocation: &mut Relocation) -> Result<Outcome, Error> {
-        let frozen = relocation.frozen_at.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
-        let passed = frozen.and_then(|frozen| Duration::try_from(Timestamp::now().duration_since(frozen)).ok());
-        let passed = i64::try_from(passed.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
+        let passed = since_frozen(relocation);
         if relocation.write_downtime_ms.is_none() {
             if !self.settled {
                 return Ok(Outcome::Waits(format!("{} takes over", self.to)));
@@ -268,23 +377,19 @@ impl Work<'_> {
             if !steps.is_empty() {
                 source.bring(&self.role, steps, self.account()).await?;
             }
-            // Nobody acts as the tenant there any more, but for migrations, which must be able to.
-            if let Outcome::Waits(why) = self.thaw(&self.from, relocation).await? {
-                return Ok(Outcome::Waits(why));
-            }
-            self.record(&source, relocation).await?;
+            self.record(&source, relocation, "").await?;
         }
         if let Some(target) = context.databases.get(&self.to) {
-            self.record(&target, relocation).await?;
+            self.record(&target, relocation, "").await?;
         }
         self.remove_objects(relocation).await
     }
 
-    async fn thaw(&self, home: &Home, relocation: &Relocation) -> Result<Outcome, Error> {
-        let Some(database) = self.context.databases.get(home) else { return Ok(disconnected(home)) };
-        let services = database.services();
-        let there = relocation.services.iter().filter(|service| services.contains(&service.as_str()));
-        try_join_all(there.map(|service| database.thaw(service, &self.role))).await?;
+    /// Lets writes in again in the old home, and notes for how long nothing could be written.
+    async fn let_in_again(&self, relocation: &mut Relocation) -> Result<Outcome, Error> {
+        let Some(source) = self.context.databases.get(&self.from) else { return Ok(disconnected(&self.from)) };
+        thaw(&source, &self.role).await?;
+        relocation.write_downtime_ms = Some(since_frozen(relocation));
         Ok(Outcome::Done)
     }
 
@@ -292,6 +397,9 @@ impl Work<'_> {
     async fn clear(&self, relocation: &Relocation) -> Result<Outcome, Error> {
         if let Outcome::Waits(why) = self.remove_objects(relocation).await? {
             return Ok(Outcome::Waits(why));
+        }
+        if let Some(source) = self.context.databases.get(&self.from) {
+            self.record(&source, relocation, "give up to").await?;
         }
         let former = self.tenant.status.iter().flat_map(|status| &status.former_homes);
         let untouched = former.map(plan::former).any(|former| former == self.to);
@@ -304,14 +412,16 @@ impl Work<'_> {
         if copy.uid != self.tenant.uid() || copy.retained.is_none() {
             return Ok(Outcome::Done);
         }
-        // A copy has no version until it is complete.
+        // A copy has no version until it is complete. What an earlier stay has left of other services is not the move's.
         let services = target.services();
         let begun = relocation.services.iter().filter(|service| services.contains(&service.as_str()));
-        copy.schemas.extend(begun.map(|service| (service.clone(), 0)));
+        copy.schemas = begun.map(|service| (service.clone(), 0)).collect();
         target.bring(&self.role, database_plan::erase(&copy), self.account()).await?;
         target.refresh().await?;
         let left = target.tenant(&self.role);
-        target.bring(&self.role, database_plan::forget(&left), self.account()).await?;
+        if left.schemas.is_empty() {
+            target.bring(&self.role, database_plan::forget(&left), self.account()).await?;
+        }
         Ok(Outcome::Done)
     }
 
@@ -335,11 +445,12 @@ impl Work<'_> {
         if left.is_empty() { Ok(Outcome::Done) } else { Ok(Outcome::Waits("the job's pod ends".to_owned())) }
     }
 
-    /// Tells the audit trail of the move.
-    async fn record(&self, database: &Arc<Database>, relocation: &Relocation) -> Result<(), Error> {
-        let words = format!("move the tenant from {} to {}", self.from, self.to);
-        let once = format!("move/{}", relocation.started_at.as_deref().unwrap_or_default());
-        database.record(&[Record::of_act(&audit::subject(self.tenant), "Move", &words, Some(&once))]).await?;
+    /// Tells the audit trail of the move: what is done about it, or that it was made.
+    async fn record(&self, database: &Arc<Database>, relocation: &Relocation, what: &str) -> Result<(), Error> {
+        let words = format!("{what} move the tenant from {} to {}", self.from, self.to);
+        let once = format!("move/{}/{what}", relocation.started_at.as_deref().unwrap_or_default());
+        let record = Record::of_act(&audit::subject(self.tenant), "Move", words.trim_start(), Some(&once));
+        database.record(&[record]).await?;
         Ok(())
     }
 
@@ -377,6 +488,33 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// Lets a tenant's data be written to again in all services of a home.
+pub async fn thaw(database: &Database, role: &Identifier) -> Result<(), Error> {
+    try_join_all(database.services().into_iter().map(|service| database.thaw(service, role))).await?;
+    Ok(())
+}
+
+/// What makes the notes on withdrawn services there as they are here.
+fn withdrawals(relocation: &Relocation, here: &TenantData, there: &TenantData) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for service in &relocation.services {
+        let (wanted, present) = (here.withdrawn.get(service), there.withdrawn.get(service));
+        if wanted == present {
+            continue;
+        }
+        steps.extend(present.map(|_| Step::EndWithdrawal { service: service.clone() }));
+        steps.extend(wanted.map(|until| Step::Withdraw { service: service.clone(), until: *until }));
+    }
+    steps
+}
+
+/// Milliseconds since writes were stopped.
+fn since_frozen(relocation: &Relocation) -> i64 {
+    let frozen = relocation.frozen_at.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+    let passed = frozen.and_then(|frozen| Duration::try_from(Timestamp::now().duration_since(frozen)).ok());
+    i64::try_from(passed.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
 
 fn disconnected(home: &Home) -> Outcome {

@@ -10,7 +10,7 @@ use easycode_crds::{
 };
 use jiff::Timestamp;
 
-use super::{Turn, plan};
+use super::{Turn, act::thaw, plan};
 use crate::{
     runtime::{context::Context, error::Error},
     stack::home::Home,
@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// For how long nobody can write to a home that was left: a transaction that began before the move can take no longer.
+const SEALED: Duration = Duration::from_mins(5);
+
 /// Erases copies whose time is over.
 pub async fn tend(tenant: &Tenant, home: &Home, role: &Identifier, context: &Context) -> Result<Turn, Error> {
     let mut next_look = None;
@@ -28,7 +31,8 @@ pub async fn tend(tenant: &Tenant, home: &Home, role: &Identifier, context: &Con
         match Duration::try_from(until.duration_since(Timestamp::now())) {
             Ok(left) if !left.is_zero() => {
                 let left = left.clamp(Duration::from_secs(1), Duration::from_hours(1));
-                next_look = next_look.into_iter().chain([left]).min();
+                let sealed = open(tenant, home, former, role, context).await?;
+                next_look = next_look.into_iter().chain([left]).chain(sealed).min();
             }
             _ if erase(tenant, home, former, role, context).await? => {
                 return Ok(Turn::Taken(Box::new(forget(tenant, former, context).await?)));
@@ -37,6 +41,30 @@ pub async fn tend(tenant: &Tenant, home: &Home, role: &Identifier, context: &Con
         }
     }
     Ok(Turn::Rests { finding: None, next_look, status: None })
+}
+
+/// Lets migrations write to a copy again, once whoever began to work there before the move has ended. Returns when that will be.
+async fn open(
+    tenant: &Tenant,
+    home: &Home,
+    former: &FormerHome,
+    role: &Identifier,
+    context: &Context,
+) -> Result<Option<Duration>, Error> {
+    let there = plan::former(former);
+    let Some(database) = context.databases.get(&there).filter(|_| there != *home) else { return Ok(None) };
+    let left = tenant
+        .status
+        .as_ref()
+        .and_then(|status| status.relocation.as_ref())
+        .filter(|move_| plan::home(&move_.from) == there);
+    let left = left.and_then(|move_| move_.cut_over_at.as_deref()?.parse::<Timestamp>().ok());
+    let passed = left.and_then(|left| Duration::try_from(Timestamp::now().duration_since(left)).ok());
+    let left = passed.and_then(|passed| SEALED.checked_sub(passed)).filter(|left| !left.is_zero());
+    if left.is_none() {
+        thaw(&database, role).await?;
+    }
+    Ok(left)
 }
 
 /// Erases all copies with the tenant, unless its data is to be kept. Returns what it waits for.

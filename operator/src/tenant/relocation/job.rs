@@ -28,7 +28,8 @@ const COMPONENT: &str = "move";
 const FOLDER: &str = "/move";
 
 /// Copies the services side by side. A copy is one transaction, over whatever an earlier trial has left; whether it is complete
-/// is seen by comparing, so what the pipe's first program ends with only hastens the next trial.
+/// is seen by comparing, so what the pipe's first program ends with only hastens the next trial. Statistics are not in a dump, and
+/// whoever works on the copy needs them at once.
 const SCRIPT: &str = r#"
 answers() { psql -XqAt -d "service=$1" -c 'SELECT 1' >/dev/null; }
 copy() {
@@ -41,6 +42,8 @@ copy() {
   { pg_dump --format=custom --compress=0 --no-owner --no-acl --schema="$ROLE" --role="$ROLE" -d "service=from-$1" || touch "/tmp/broken-$1"; } |
     pg_restore --no-owner --no-acl --single-transaction --exit-on-error --schema="$ROLE" --role="$ROLE" -d "service=to-$1"
   [ ! -e "/tmp/broken-$1" ]
+  psql -XqAt -d "service=to-$1" -c "SELECT format('ANALYZE %I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = '$ROLE'" |
+    { echo "SET ROLE \"$ROLE\";"; sed 's/$/;/'; } | psql -Xq -v ON_ERROR_STOP=1 -d "service=to-$1"
   echo "copied $1"
 }
 pids=
@@ -173,7 +176,7 @@ impl Way<'_> {
         let body = json!({
             "metadata": { "labels": self.labels(self.to) },
             "spec": {
-                // Nothing can be written meanwhile: rather given up after some minutes, and tried again another time.
+                // Rather given up after some trials, and tried again another time with the reason told.
                 "backoffLimit": 4,
                 "activeDeadlineSeconds": 21_600,
                 "template": {

@@ -1,5 +1,5 @@
-//! The move of a tenant from the home it lives in to the one that its spec asks for, with its data: prepare → freeze → copy →
-//! verify → cut over.
+//! The move of a tenant from the home it lives in to the one that its spec asks for, with its data: prepare → copy → freeze →
+//! catch up → verify → cut over.
 //!
 //! Each phase is written to the status before anything of it is done, and all that is done may be done again, so that whoever
 //! leads next goes on from the status alone. `plan` decides, and is pure; `act` does. Until the cut-over, which is one write of
@@ -78,6 +78,13 @@ pub fn destined_for(tenant: &Tenant) -> Option<Home> {
     Some(plan::home(&relocation.to)).filter(|to| placed_on(tenant).as_ref() != Some(to))
 }
 
+/// Where a tenant is being copied from.
+#[must_use]
+pub fn copied_from(tenant: &Tenant) -> Option<Home> {
+    let relocation = relocation(tenant)?;
+    (relocation.phase == MovePhase::Copying).then(|| plan::home(&relocation.from))
+}
+
 fn relocation(tenant: &Tenant) -> Option<&Relocation> {
     tenant.status.as_ref()?.relocation.as_ref()
 }
@@ -120,6 +127,7 @@ pub async fn advance(tenant: &Tenant, home: &Home, settled: bool, context: &Cont
                     Outcome::Waits(error.to_string())
                 }
                 Err(error) => Outcome::Failed(error.to_string()),
+                Ok(Outcome::Waits(why)) if !has_patience(&relocation, now) => Outcome::Failed(why),
                 Ok(outcome) => outcome,
             };
             let mut after = TenantStatus { relocation: Some(relocation), ..status.clone() };
@@ -128,7 +136,7 @@ pub async fn advance(tenant: &Tenant, home: &Home, settled: bool, context: &Cont
                     let next = after.relocation.as_ref().map_or(MovePhase::Done, plan::following);
                     turn(tenant, &after, next, None, context).await
                 }
-                Outcome::Failed(why) => turn(tenant, &after, MovePhase::Cancelling, Some(why), context).await,
+                Outcome::Failed(why) => turn(tenant, &after, plan::undoing(phase), Some(why), context).await,
                 Outcome::Waits(why) => {
                     let Some(relocation) = &mut after.relocation else { unreachable!("it was just put there") };
                     let message = told(relocation, &why);
@@ -147,9 +155,9 @@ pub async fn advance(tenant: &Tenant, home: &Home, settled: bool, context: &Cont
 }
 
 /// Whether a fault is borne, rather than the move given up: faults may pass, but not for ever while nothing can be written. What
-/// has to be finished is tried for ever.
+/// stops nobody, or has to be finished, is tried for ever.
 fn has_patience(relocation: &Relocation, now: Timestamp) -> bool {
-    let given_up = matches!(relocation.phase, MovePhase::Freezing | MovePhase::Copying | MovePhase::Verifying);
+    let given_up = matches!(relocation.phase, MovePhase::Freezing | MovePhase::CatchingUp | MovePhase::Verifying);
     let since = relocation.phase_since.as_deref().and_then(|since| since.parse::<Timestamp>().ok());
     let passed = since.and_then(|since| Duration::try_from(now.duration_since(since)).ok());
     !given_up || passed.is_none_or(|passed| passed < PATIENCE)
@@ -160,8 +168,9 @@ fn told(relocation: &Relocation, why: &str) -> String {
     let (from, to) = (plan::home(&relocation.from), plan::home(&relocation.to));
     let what = match relocation.phase {
         MovePhase::Preparing => format!("it is to move from {from} to {to}"),
+        MovePhase::Copying => format!("its data is being copied from {from} to {to}, while it works on"),
         MovePhase::Freezing => format!("its move from {from} to {to} stops writes"),
-        MovePhase::Copying => format!("its data is being copied from {from} to {to}"),
+        MovePhase::CatchingUp => format!("what was written meanwhile is being copied from {from} to {to}"),
         MovePhase::Verifying => format!("its data on {from} and {to} is being compared"),
         MovePhase::CuttingOver => format!("it lives on {to} now, and {from} is being closed"),
         MovePhase::Cancelling => format!("its move from {from} to {to} is being undone, writes first"),
@@ -190,15 +199,16 @@ async fn turn(
     let said = match phase {
         MovePhase::Done => summary(relocation, now),
         MovePhase::Failed => format!(
-            "{}; mend that and it is tried again within the hour, or at once after a change of the spec; or set deployment back",
-            relocation.failure.as_deref().unwrap_or_default()
+            "{}; mend that and it is tried again within {} h, or at once after a change of the spec; or set deployment back",
+            relocation.failure.as_deref().unwrap_or_default(),
+            plan::retry(relocation).as_secs() / 3_600
         ),
         _ => String::new(),
     };
     let message = told(relocation, &said);
     if !plan::is_active(phase) {
         relocation.message = Some(message.clone());
-        context.metrics.moved(&format!("{phase:?}"), relocation.write_downtime_ms.filter(|_| phase == MovePhase::Done));
+        context.metrics.moved(&format!("{phase:?}"), relocation.write_downtime_ms);
     }
     if phase == MovePhase::CuttingOver {
         // The one write that can't be taken back: nobody may have changed the spec meanwhile.
@@ -260,7 +270,9 @@ pub async fn settle(tenant: &Tenant, home: &Home, context: &Context) -> Result<O
         let mut worked = relocation.clone();
         let (outcome, next) = match relocation.phase {
             MovePhase::Preparing => (Outcome::Done, MovePhase::Cancelled),
-            MovePhase::Freezing | MovePhase::Copying | MovePhase::Verifying => (Outcome::Done, MovePhase::Cancelling),
+            phase @ (MovePhase::Copying | MovePhase::Freezing | MovePhase::CatchingUp | MovePhase::Verifying) => {
+                (Outcome::Done, plan::undoing(phase))
+            }
             MovePhase::CuttingOver => (work.leave(&relocation).await?, MovePhase::Done),
             _ => (work.act(&mut worked).await?, plan::following(&relocation)),
         };

@@ -11,7 +11,15 @@ use jiff::Timestamp;
 use crate::{stack::home::Home, tenant::placement::Unplaced};
 
 /// Time until a move that failed is tried again, unless the spec changes.
-pub const RETRY: Duration = Duration::from_hours(1);
+const RETRY: Duration = Duration::from_hours(1);
+/// The same, if it failed while nothing could be written: that is not done to the tenant again and again.
+const RETRY_PAUSE: Duration = Duration::from_hours(24);
+
+/// Time until a move that failed is tried again, unless the spec changes.
+#[must_use]
+pub fn retry(relocation: &Relocation) -> Duration {
+    if relocation.frozen_at.is_some() { RETRY_PAUSE } else { RETRY }
+}
 
 /// What a move does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +52,13 @@ pub fn is_active(phase: MovePhase) -> bool {
 /// Whether nothing may be written in this phase where the tenant lives.
 #[must_use]
 pub fn freezes(phase: MovePhase) -> bool {
-    matches!(phase, MovePhase::Freezing | MovePhase::Copying | MovePhase::Verifying | MovePhase::Cancelling)
+    matches!(phase, MovePhase::Freezing | MovePhase::CatchingUp | MovePhase::Verifying | MovePhase::Cancelling)
+}
+
+/// The phase by which a move is undone: writes are let in again first, if they were stopped.
+#[must_use]
+pub fn undoing(phase: MovePhase) -> MovePhase {
+    if freezes(phase) { MovePhase::Cancelling } else { MovePhase::Clearing }
 }
 
 /// The next thing to do for a tenant that lives at `home` and is to live at `wanted`.
@@ -70,7 +84,7 @@ pub fn course(
         MovePhase::Failed if relocation.generation == generation && goes_on => {
             let since = relocation.phase_since.as_deref().and_then(|since| since.parse::<Timestamp>().ok());
             let passed = since.and_then(|since| Duration::try_from(now.duration_since(since)).ok());
-            match passed.and_then(|passed| RETRY.checked_sub(passed)).filter(|left| !left.is_zero()) {
+            match passed.and_then(|passed| retry(relocation).checked_sub(passed)).filter(|left| !left.is_zero()) {
                 Some(left) => Course::Failed(left),
                 None => begin(),
             }
@@ -82,8 +96,10 @@ pub fn course(
             Ok(_) => Course::Turn { phase: MovePhase::Cancelled, failure: None },
             Err(why) => Course::Nowhere(why.clone()),
         },
-        MovePhase::Freezing | MovePhase::Copying | MovePhase::Verifying if !goes_on => {
-            Course::Turn { phase: MovePhase::Cancelling, failure: wanted.err().map(|why| why.message.clone()) }
+        phase @ (MovePhase::Copying | MovePhase::Freezing | MovePhase::CatchingUp | MovePhase::Verifying)
+            if !goes_on =>
+        {
+            Course::Turn { phase: undoing(phase), failure: wanted.err().map(|why| why.message.clone()) }
         }
         // Once the tenant lives in the other home, or the move is being undone, that is finished first.
         phase => Course::Act(phase),
@@ -94,9 +110,10 @@ pub fn course(
 #[must_use]
 pub fn following(relocation: &Relocation) -> MovePhase {
     match relocation.phase {
-        MovePhase::Preparing => MovePhase::Freezing,
-        MovePhase::Freezing => MovePhase::Copying,
-        MovePhase::Copying => MovePhase::Verifying,
+        MovePhase::Preparing => MovePhase::Copying,
+        MovePhase::Copying => MovePhase::Freezing,
+        MovePhase::Freezing => MovePhase::CatchingUp,
+        MovePhase::CatchingUp => MovePhase::Verifying,
         MovePhase::Verifying => MovePhase::CuttingOver,
         MovePhase::Cancelling => MovePhase::Clearing,
         MovePhase::Clearing if relocation.failure.is_some() => MovePhase::Failed,
@@ -217,7 +234,12 @@ mod tests {
     fn a_move_that_is_not_wanted_any_more_is_undone_as_far_as_it_came() {
         let turn = |phase| Course::Turn { phase, failure: None };
         assert_eq!(next(&in_phase(MovePhase::Preparing), &shared(), NOW), turn(MovePhase::Cancelled));
-        for frozen in [MovePhase::Freezing, MovePhase::Copying, MovePhase::Verifying] {
+        assert_eq!(
+            next(&in_phase(MovePhase::Copying), &shared(), NOW),
+            turn(MovePhase::Clearing),
+            "nothing is stopped yet"
+        );
+        for frozen in [MovePhase::Freezing, MovePhase::CatchingUp, MovePhase::Verifying] {
             assert_eq!(next(&in_phase(frozen), &shared(), NOW), turn(MovePhase::Cancelling));
             assert_eq!(next(&in_phase(frozen), &own(), NOW), Course::Act(frozen));
         }
@@ -237,7 +259,7 @@ mod tests {
         let why = Unplaced { reason: "InstanceNotFound", message: "it is gone".to_owned() };
         let status = in_phase(MovePhase::Copying);
         let course = course(&shared(), Err(&why), status.relocation.as_ref(), Some(1), NOW);
-        assert_eq!(course, Course::Turn { phase: MovePhase::Cancelling, failure: Some("it is gone".to_owned()) });
+        assert_eq!(course, Course::Turn { phase: MovePhase::Clearing, failure: Some("it is gone".to_owned()) });
     }
 
     #[test]
@@ -246,6 +268,9 @@ mod tests {
         let later = |seconds| NOW + jiff::SignedDuration::from_secs(seconds);
         assert_eq!(next(&failed, &own(), later(60)), Course::Failed(Duration::from_mins(59)));
         assert_eq!(next(&failed, &own(), later(3_600)), Course::Begin(own()));
+        let mut paused = failed.clone();
+        paused.relocation.as_mut().unwrap().frozen_at = Some(NOW.to_string());
+        assert_eq!(next(&paused, &own(), later(3_600)), Course::Failed(Duration::from_hours(23)));
         let changed = course(&shared(), Ok(&own()), failed.relocation.as_ref(), Some(2), later(60));
         assert_eq!(changed, Course::Begin(own()));
         assert_eq!(next(&failed, &shared(), NOW), Course::Turn { phase: MovePhase::Cancelled, failure: None });
@@ -262,7 +287,7 @@ mod tests {
         };
         assert_eq!(over.former_homes, [kept]);
         let back = begun(&turned(&over, MovePhase::Done, DAY, NOW), &own(), &shared(), Some(2), NOW);
-        assert_eq!(turned(&back, MovePhase::Freezing, DAY, NOW).former_homes.len(), 1, "nothing is touched yet");
+        assert_eq!(back.former_homes.len(), 1, "nothing is touched yet");
         assert_eq!(turned(&back, MovePhase::Copying, DAY, NOW).former_homes, []);
     }
 
@@ -301,19 +326,24 @@ mod tests {
             let frozen = self.status.relocation.as_ref().is_some_and(|relocation| freezes(relocation.phase));
             self.published.insert(home.clone(), frozen);
             let turn = |world: &mut Self, phase| world.status = turned(&world.status, phase, DAY, NOW);
-            match course(&home, Ok(&self.wanted), self.status.relocation.as_ref(), Some(1), NOW + RETRY) {
+            match course(&home, Ok(&self.wanted), self.status.relocation.as_ref(), Some(1), NOW + RETRY_PAUSE) {
                 Course::Begin(to) => self.status = begun(&self.status, &home, &to, Some(1), NOW),
                 Course::Turn { phase, .. } => turn(self, phase),
                 Course::Act(phase) => {
                     let relocation = self.status.relocation.clone().unwrap();
                     let (from, to) = (super::home(&relocation.from), super::home(&relocation.to));
-                    let may_fail = matches!(phase, MovePhase::Freezing | MovePhase::Copying | MovePhase::Verifying);
+                    let may_fail = matches!(
+                        phase,
+                        MovePhase::Copying | MovePhase::Freezing | MovePhase::CatchingUp | MovePhase::Verifying
+                    );
                     if fails && may_fail {
-                        return turn(self, MovePhase::Cancelling);
+                        return turn(self, undoing(phase));
                     }
                     match phase {
                         MovePhase::Freezing => drop(self.fenced.insert(from)),
-                        MovePhase::Copying => drop(self.rows.insert(to, self.rows[&from].clone())),
+                        MovePhase::Copying | MovePhase::CatchingUp => {
+                            drop(self.rows.insert(to, self.rows[&from].clone()));
+                        }
                         MovePhase::CuttingOver => {
                             self.published.remove(&from);
                             self.fenced.remove(&from);
