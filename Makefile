@@ -9,9 +9,9 @@ INSTANCES ?= 10
 # Programs that the targets need are built once into a cache outside the checkout.
 TOOLS := e2e/tools.sh
 
-.PHONY: help demo test unit e2e e2e-pending bench lint deny cluster images deploy down crds snapshots
+.PHONY: help demo test unit e2e e2e-cloudnative-pg bench bench-shared bench-dedicated lint deny cluster images deploy down crds snapshots
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 22
 
 demo: ## A cluster, images, the chart and the examples; tenants Ready; what to try next
 	e2e/demo.sh
@@ -28,14 +28,19 @@ e2e: deploy ## Tests on the real cluster
 	e2e/example.sh
 	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e --locked
 
-e2e-pending: deploy ## Tests of instances and moves that have not been seen to pass yet
+e2e-cloudnative-pg: deploy ## An instance on CloudNativePG, which is built and installed for it; only on the local cluster
 	$(TOOLS) nextest
 	e2e/example.sh
-	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e-pending --locked
+	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e-cloudnative-pg --locked
 
-bench: deploy ## Benchmarks: TENANTS=500 shared ones, INSTANCES=10 dedicated ones; writes target/bench/*.json
+bench: bench-shared bench-dedicated ## Both benchmarks
+
+bench-shared: deploy ## Benchmark of TENANTS=500 shared tenants; writes target/bench/shared.json
 	e2e/example.sh
 	cargo run --locked --release --package easycode-e2e --bin bench-shared -- --tenants $(TENANTS)
+
+bench-dedicated: deploy ## Benchmark of INSTANCES=10 dedicated instances and of a move; writes target/bench/dedicated.json
+	e2e/example.sh
 	cargo run --locked --release --package easycode-e2e --bin bench-dedicated -- --instances $(INSTANCES)
 
 lint: deny ## Format, clippy, docs and dependencies, without warnings

@@ -45,16 +45,30 @@ pub struct Options {
 #[derive(Debug, Serialize)]
 struct Report {
     instances: u16,
-    single_ready_ms: Spread,
-    together_ready_ms: Spread,
-    together_seconds: f64,
+    /// A single one, from the first apply until instance and tenant are ready.
+    stack_ready_s: Spread,
+    /// A single one, from the first apply until its database is.
+    database_ready_s: Spread,
+    /// Each of those that are made at once.
+    together_ready_s: Spread,
+    /// The last of those; the key has the default number in its name, `instances` the number.
+    #[serde(rename = "ten_stacks_ready_s")]
+    all_ready_s: f64,
     operator_rss_mib: f64,
     api_writes_per_instance: f64,
     sql_statements_per_instance: f64,
     rest_seconds: u64,
     api_writes_at_rest: u64,
     sql_writes_at_rest: u64,
+    #[serde(flatten)]
     moved: Moved,
+}
+
+/// How long an instance took.
+struct Made {
+    own: OwnInstance,
+    database: Duration,
+    stack: Duration,
 }
 
 /// Measures, prints the report and writes it to `target/bench/dedicated.json`.
@@ -63,11 +77,16 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     // Its release and its keys are the model.
     Platform::example().await?;
     eprintln!("[1/4] {} single instances, one after the other", options.single);
-    let mut single = Vec::new();
+    let (mut stacks, mut databases) = (Vec::new(), Vec::new());
     for _ in 0..options.single {
-        let (own, took) = make(&cluster).await?;
-        progress(&format!("Ready after {:.1} s", took.as_secs_f64()));
-        single.push(took);
+        let Made { own, database, stack } = make(&cluster).await?;
+        progress(&format!(
+            "Ready after {:.1} s, its database after {:.1} s",
+            stack.as_secs_f64(),
+            database.as_secs_f64()
+        ));
+        stacks.push(stack);
+        databases.push(database);
         own.remove().await?;
     }
     eprintln!("[2/4] {} instances at once", options.instances);
@@ -81,9 +100,9 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let still = Counts::take(&cluster).await?;
     tokio::time::sleep(Duration::from_secs(options.rest_seconds)).await;
     let idle = Counts::take(&cluster).await?.since(&still)?;
-    let (own, times): (Vec<_>, Vec<_>) = made.into_iter().unzip();
-    for instance in own {
-        instance.remove().await?;
+    let times = made.iter().map(|one| one.stack).collect();
+    for one in made {
+        one.own.remove().await?;
     }
     eprintln!("[4/4] the move of a tenant with {} MiB", options.megabytes);
     let moved = moving::measure(&cluster, options.megabytes).await?;
@@ -92,9 +111,10 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     };
     let report = Report {
         instances: options.instances,
-        single_ready_ms: Spread::of(single),
-        together_ready_ms: Spread::of(times),
-        together_seconds: round(together.as_secs_f64()),
+        stack_ready_s: Spread::seconds(stacks),
+        database_ready_s: Spread::seconds(databases),
+        together_ready_s: Spread::seconds(times),
+        all_ready_s: round(together.as_secs_f64()),
         operator_rss_mib: round(after.memory_mib().0),
         api_writes_per_instance: per_instance(usage.all_api_writes())?,
         sql_statements_per_instance: per_instance(usage.sql_writes + usage.sql_reads)?,
@@ -108,12 +128,18 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes one, and the time from the first apply until instance and tenant are ready.
-async fn make(cluster: &Cluster) -> anyhow::Result<(OwnInstance, Duration)> {
+/// Makes one, and notes when its database and then all of it is ready.
+async fn make(cluster: &Cluster) -> anyhow::Result<Made> {
     let started = Instant::now();
-    let own = OwnInstance::apply_new(cluster, "bench", json!({})).await?;
+    // So little that many fit on one small node.
+    let resources = json!({ "requests": { "cpu": "10m", "memory": "32Mi" }, "limits": { "memory": "256Mi" } });
+    let service = |name: &str| json!({ "name": name, "resources": resources });
+    let spec = json!({ "services": [service("crm"), service("tenant-service")] });
+    let own = OwnInstance::apply_new(cluster, "bench", spec).await?;
+    own.condition("DatabaseReady", "True", "").await;
+    let database = started.elapsed();
     own.ready().await;
-    Ok((own, started.elapsed()))
+    Ok(Made { own, database, stack: started.elapsed() })
 }
 
 fn write(report: &Value) -> anyhow::Result<()> {
@@ -125,18 +151,20 @@ fn write(report: &Value) -> anyhow::Result<()> {
 }
 
 fn table(report: &Report) -> String {
-    let (single, together, moved) = (&report.single_ready_ms, &report.together_ready_ms, &report.moved);
+    let (single, together, moved) = (&report.stack_ready_s, &report.together_ready_s, &report.moved);
+    let database = &report.database_ready_s;
     let met = |good: bool| if good { "met" } else { "missed" };
     let rows = [
         (
             "a whole stack Ready",
-            format!("p50 {:.1} s, max {:.1} s", single.p50 / 1e3, single.max / 1e3),
+            format!("p50 {:.1} s, max {:.1} s", single.p50, single.max),
             "≤ 20 s",
-            met(single.p50 <= 20_000.0),
+            met(single.p50 <= 20.0),
         ),
+        ("  its database", format!("p50 {:.1} s, max {:.1} s", database.p50, database.max), "", ""),
         (
             "that many at once, each Ready",
-            format!("{}: p50 {:.1} s, max {:.1} s", report.instances, together.p50 / 1e3, together.max / 1e3),
+            format!("{}: p50 {:.1} s, all {:.1} s", report.instances, together.p50, report.all_ready_s),
             "",
             "",
         ),
@@ -155,8 +183,13 @@ fn table(report: &Report) -> String {
             "0",
             met(report.sql_writes_at_rest == 0),
         ),
-        ("moved", format!("{} MiB, {} rows in {:.1} s", moved.megabytes, moved.rows, moved.seconds), "", ""),
-        ("  writes were refused for", format!("{:.1} s", moved.write_downtime_seconds), "", ""),
+        ("moved", format!("{:.2} GiB, {} rows in {:.1} s", moved.move_gib, moved.rows, moved.move_s), "", ""),
+        (
+            "  writes were refused for",
+            format!("{:.1} s, {} rows caught up", moved.move_write_downtime_s, moved.rows_caught_up),
+            "< 10 s",
+            met(moved.move_write_downtime_s < 10.0),
+        ),
     ];
     let line = |(what, value, target, met): &(&str, String, &str, &str)| {
         format!("{what:<31} {value:<40} {target:<8} {met}").trim_end().to_owned() + "\n"

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// How times are spread, in milliseconds.
+/// How times are spread, in milliseconds, or in seconds where the name says so.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Spread {
     /// Half of them took at most this.
@@ -18,14 +18,24 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of the given times; zero if there are none.
+    /// Of the given times in milliseconds; zero if there are none.
     #[must_use]
-    pub fn of(mut times: Vec<Duration>) -> Self {
+    pub fn of(times: Vec<Duration>) -> Self {
+        Self::in_parts(times, 1e3)
+    }
+
+    /// Of the given times in seconds; zero if there are none.
+    #[must_use]
+    pub fn seconds(times: Vec<Duration>) -> Self {
+        Self::in_parts(times, 1.0)
+    }
+
+    fn in_parts(mut times: Vec<Duration>, of_a_second: f64) -> Self {
         times.sort_unstable();
         // The nearest rank: a time that was measured, never one in between.
         let at = |percent: usize| {
             let rank = (times.len() * percent).div_ceil(100);
-            times.get(rank.saturating_sub(1)).map_or(0.0, |time| round(time.as_secs_f64() * 1e3))
+            times.get(rank.saturating_sub(1)).map_or(0.0, |time| round(time.as_secs_f64() * of_a_second))
         };
         Self { p50: at(50), p99: at(99), max: at(100), samples: times.len() }
     }

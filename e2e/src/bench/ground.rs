@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
-use easycode_crds::{Release, SharedPlatform, Tenant};
+use easycode_crds::{Release, SharedPlatform, Tenant, conditions};
 use easycode_operator::stack::home::Home;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -24,6 +24,7 @@ use crate::{
     platform::{EXAMPLE, Platform},
     reach::reach,
     tenant::tenants,
+    wait::until,
 };
 
 /// Name of platform, region and Release.
@@ -34,6 +35,9 @@ pub const LABEL: &str = "easycode.io/bench";
 pub const SERVICES: [&str; 5] = ["crm", "finance", "inventory", "pos", "procurement"];
 /// Longest time for all that is deleted to be gone.
 const PATIENCE: Duration = Duration::from_mins(15);
+
+/// Longest time until the operator has tried a new platform's isolation.
+const FIRST_TRIAL: Duration = Duration::from_mins(3);
 
 /// The platform, ready.
 pub struct Ground {
@@ -75,6 +79,13 @@ impl Ground {
         apply(&platforms, "SharedPlatform", spec).await?;
         progress("waiting for its Postgres, migrations and services");
         let platform = Platform::named(cluster.clone(), NAME).await?;
+        progress("waiting until its isolation was tried, which is told of each tenant that is there");
+        until("its isolation was tried", FIRST_TRIAL, || async {
+            let status = platforms.get(NAME).await?.status.unwrap_or_default();
+            ensure!(status.conditions.iter().any(|one| one.type_ == conditions::ISOLATION_VERIFIED), "not yet");
+            Ok(())
+        })
+        .await;
         Ok(Self { platform, watch: Watch::start(cluster).await, jwks })
     }
 

@@ -18,24 +18,27 @@ const ROWS: u32 = 20_000;
 #[derive(Debug, Serialize)]
 pub struct Moved {
     /// What was moved, as Postgres counts the schema with its indexes.
-    pub megabytes: u64,
+    pub move_gib: f64,
     /// Rows that were compared.
     pub rows: u64,
+    /// Rows that were written during the copy, and copied again.
+    pub rows_caught_up: u64,
     /// From the change of the spec until the tenant is ready in its new home.
-    pub seconds: f64,
+    pub move_s: f64,
     /// For how long its writes were refused.
-    pub write_downtime_seconds: f64,
+    pub move_write_downtime_s: f64,
 }
 
 /// Fills a tenant, makes an instance for it, and moves it there.
 pub async fn measure(cluster: &Cluster, megabytes: u32) -> anyhow::Result<Moved> {
     let platform = Platform::example().await?;
     let tenant = TestTenant::create(&platform, "moving", json!({})).await?;
-    let size = fill(&platform, &tenant.role(), u64::from(megabytes)).await?;
+    let size = fill(&platform, &tenant.role(), megabytes).await?;
     let own = OwnInstance::named(cluster, &tenant.name);
     own.apply(json!({})).await?;
     own.condition("ServicesAvailable", "True", "").await;
     progress(&format!("{size} MiB are there, and the instance; moving"));
+    let writer = tokio::spawn(write_until_put_off(tenant.clone()));
     let started = Instant::now();
     own.tenant.apply(json!({})).await?;
     let status = until("it has moved", PATIENCE, || async {
@@ -47,22 +50,34 @@ pub async fn measure(cluster: &Cluster, megabytes: u32) -> anyhow::Result<Moved>
     })
     .await;
     let seconds = started.elapsed().as_secs_f64();
+    progress(&format!("{} contacts were made before writes were refused", writer.await?));
     let number = |field: &str| -> anyhow::Result<u64> {
         status["move"][field].as_u64().with_context(|| format!("status.move has no {field}: {}", status["move"]))
     };
-    let (rows, downtime) = (number("rows")?, number("writeDowntimeMs")?);
+    let moved = Moved {
+        move_gib: round(f64::from(size) / 1024.0),
+        rows: number("rows")?,
+        rows_caught_up: number("rowsCaughtUp")?,
+        move_s: round(seconds),
+        move_write_downtime_s: round(Duration::from_millis(number("writeDowntimeMs")?).as_secs_f64()),
+    };
     own.remove().await?;
-    Ok(Moved {
-        megabytes: size,
-        rows,
-        seconds: round(seconds),
-        write_downtime_seconds: round(Duration::from_millis(downtime).as_secs_f64()),
-    })
+    Ok(moved)
+}
+
+/// Someone who makes a contact now and then, until told to wait.
+async fn write_until_put_off(tenant: TestTenant) -> u32 {
+    let mut made = 0;
+    while tenant.add_contact("Busy").await.is_ok() {
+        made += 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    made
 }
 
 /// Adds contacts until the schema has the size. Their notes don't compress.
-async fn fill(platform: &Platform, role: &str, megabytes: u64) -> anyhow::Result<u64> {
-    let note = "(SELECT string_agg(md5(random()::text || n), '') FROM generate_series(1, 50))";
+async fn fill(platform: &Platform, role: &str, megabytes: u32) -> anyhow::Result<u32> {
+    let note = "(SELECT string_agg(md5(random()::text || n || m), '') FROM generate_series(1, 50) m)";
     let insert = format!(
         "INSERT INTO {role}.contact (id, family_name, email, custom)
          SELECT gen_random_uuid(), 'Load', gen_random_uuid() || '@example.com', jsonb_build_object('note', {note})
@@ -76,7 +91,7 @@ async fn fill(platform: &Platform, role: &str, megabytes: u64) -> anyhow::Result
         let size: f64 = platform.sql("crm", &measure).await?.trim().parse().context("a size")?;
         progress(&format!("{size:.0} of {megabytes} MiB filled in"));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let whole = size as u64;
+        let whole = size as u32;
         if whole >= megabytes {
             return Ok(whole);
         }

@@ -81,6 +81,7 @@ pub struct Report {
     sql_statements_per_tenant: f64,
     rest_seconds: u64,
     api_writes_at_rest: u64,
+    api_writes_at_rest_by_kind: BTreeMap<String, u64>,
     sql_writes_at_rest: u64,
     rows_written_at_rest: u64,
     resync: Resync,
@@ -121,6 +122,7 @@ impl Report {
             sql_statements_per_tenant: per_tenant(usage.sql_writes + usage.sql_reads),
             rest_seconds: options.rest_seconds,
             api_writes_at_rest: rest.idle.all_api_writes(),
+            api_writes_at_rest_by_kind: rest.idle.api_writes.clone(),
             sql_writes_at_rest: rest.idle.sql_writes,
             rows_written_at_rest: rest.rows,
             resync: Resync {

@@ -16,6 +16,7 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, PostParams},
 };
+use rand::{Rng, distr::Alphanumeric};
 use reqwest::Method;
 use serde_json::json;
 
@@ -87,7 +88,9 @@ async fn a_full_volume_refuses_writes_loses_nothing_and_mends_when_there_is_room
     own.tenant.add_contact("Lovelace").await?;
 
     elsewhere.run("dd if=/dev/zero of=/data/filler bs=1M 2>/dev/null || true; dd if=/dev/zero of=/data/rest bs=1k 2>/dev/null || true").await?;
-    let contact = |name: String| Some(json!({ "familyName": name, "notes": "x".repeat(2_000) }));
+    // Text that does not compress, so that a page has room for a few only.
+    let text = || rand::rng().sample_iter(&Alphanumeric).take(2_000).map(char::from).collect::<String>();
+    let contact = |name: String| Some(json!({ "familyName": name, "custom": { "note": text() } }));
     let mut written = Vec::new();
     let refusal = until("a write is refused", Duration::from_mins(2), || {
         let name = format!("Contact {}", written.len());

@@ -1,0 +1,76 @@
+//! An instance whose Postgres CloudNativePG runs: it waits for that operator, which the test brings into the cluster, is served by
+//! it, and comes through the loss of its primary and new credentials. `make e2e-cloudnative-pg`; not among the other tests, as
+//! building CloudNativePG takes minutes.
+
+use std::{process::Command, time::Duration};
+
+use anyhow::{Context, ensure};
+use easycode_e2e::{
+    cluster::{Cluster, checkout},
+    own_instance::OwnInstance,
+    platform::Platform,
+    wait::until,
+};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::{Api, api::DeleteParams};
+use serde_json::json;
+
+/// Made by `e2e/cloudnative-pg/up.sh`.
+const IMAGE: &str = "localhost/easycode/postgres-cloudnative-pg:15";
+/// Longest time until CloudNativePG has done something.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+fn script(name: &str) -> anyhow::Result<()> {
+    let path = checkout().join("e2e/cloudnative-pg").join(name);
+    let status = Command::new(&path).status().with_context(|| format!("running {}", path.display()))?;
+    ensure!(status.success(), "{} ended with {status}", path.display());
+    Ok(())
+}
+
+async fn served(own: &OwnInstance) -> anyhow::Result<()> {
+    let answer = own.tenant.read("/contacts").await?;
+    ensure!(answer.status == 200 && answer.body["items"][0]["familyName"] == "Lovelace", "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_instance_waits_for_cloudnative_pg_and_lives_on_its_postgres() -> anyhow::Result<()> {
+    let cluster = Platform::example().await?.cluster;
+    let resources = json!({ "requests": { "cpu": "50m", "memory": "128Mi" }, "limits": { "memory": "512Mi" } });
+    let settings = json!({ "instances": 1, "size": "1Gi", "imageName": IMAGE, "resources": resources });
+    let database = json!({ "provider": "CloudNativePG", "cloudNativePG": settings });
+    let own = OwnInstance::apply_new(&cluster, "cnpg", json!({ "database": database })).await?;
+    own.says("DatabaseReady", "DefinitionMissing", "install CloudNativePG").await;
+
+    script("up.sh")?;
+    own.platform.condition("DatabaseReady", "True", "", PATIENCE).await;
+    own.ready().await;
+    own.tenant.add_contact("Lovelace").await?;
+    has_no_superuser(&cluster, &own).await?;
+
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &own.namespace());
+    pods.delete("postgres-1", &DeleteParams::default().grace_period(0)).await?;
+    until("it is served again", PATIENCE, || served(&own)).await;
+    own.ready().await;
+
+    let before = own.status().await?.credentials_rotated_at;
+    own.annotate("easycode.io/rotate-credentials", json!("now")).await?;
+    until("the credentials are new", PATIENCE, || async {
+        served(&own).await?;
+        let now = own.status().await?.credentials_rotated_at;
+        ensure!(now.is_some() && now != before, "{now:?}");
+        Ok(())
+    })
+    .await;
+    own.ready().await;
+    served(&own).await?;
+    own.remove().await?;
+    script("down.sh")
+}
+
+/// The operator's login makes roles and databases, and nobody outside the pod is a superuser.
+async fn has_no_superuser(cluster: &Cluster, own: &OwnInstance) -> anyhow::Result<()> {
+    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &own.namespace());
+    ensure!(secrets.get_opt("postgres-superuser").await?.is_none(), "a superuser may log in");
+    Ok(())
+}
