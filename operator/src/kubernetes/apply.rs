@@ -12,7 +12,8 @@ use tracing::info;
 use super::{
     FIELD_MANAGER,
     cache::Caches,
-    object::{Kind, Planned},
+    labels,
+    object::{Kind, Planned, short_hash},
 };
 
 /// Kind, namespace and name.
@@ -45,6 +46,9 @@ impl Applier {
 
     /// Applies the object if the cache has no such object or a different one. Returns whether it wrote.
     pub async fn apply(&self, planned: &Planned, caches: &Caches) -> Result<bool, kube::Error> {
+        // Of these the default values are not known, so a field that is no longer planned could not be told from one.
+        let marked = planned.kind.is_read().then(|| marked(planned));
+        let planned = marked.as_ref().unwrap_or(planned);
         let live = match caches.get(planned.kind, &planned.namespace, &planned.name) {
             None if planned.kind.is_read() => {
                 self.api(planned.kind, &planned.namespace).get_opt(&planned.name).await?.map(Arc::new)
@@ -87,6 +91,13 @@ impl Applier {
             Err(error) => Err(error),
         }
     }
+}
+
+/// With what was planned in an annotation.
+fn marked(planned: &Planned) -> Planned {
+    let mut marked = planned.clone();
+    marked.body["metadata"]["annotations"][labels::PLANNED] = short_hash(&planned.body).into();
+    marked
 }
 
 fn fingerprint(body: &serde_json::Value) -> u64 {

@@ -17,6 +17,13 @@ pub fn succeeded(job: &DynamicObject) -> Option<bool> {
     }
 }
 
+/// Whether no pod of the job was ever made.
+#[must_use]
+pub fn has_no_pod(job: &DynamicObject) -> bool {
+    let status = &job.data["status"];
+    ["active", "succeeded", "failed"].iter().all(|count| status[*count].as_i64().unwrap_or_default() == 0)
+}
+
 /// When the job has succeeded or failed, if it did.
 #[must_use]
 pub fn ended(job: &DynamicObject) -> Option<Timestamp> {
@@ -37,6 +44,14 @@ mod tests {
 
     fn job(conditions: &Value) -> DynamicObject {
         serde_json::from_value(json!({ "metadata": {}, "status": { "conditions": conditions } })).unwrap()
+    }
+
+    #[test]
+    fn a_job_that_was_not_counted_any_pod_has_none() {
+        let with =
+            |status: Value| has_no_pod(&serde_json::from_value(json!({ "metadata": {}, "status": status })).unwrap());
+        assert!(with(json!({})) && with(json!({ "active": 0 })));
+        assert!(!with(json!({ "active": 1 })) && !with(json!({ "failed": 1 })) && !with(json!({ "succeeded": 1 })));
     }
 
     #[test]

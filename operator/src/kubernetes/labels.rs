@@ -33,6 +33,8 @@ pub const RELEASE: &str = "easycode.io/release";
 pub const INPUTS: &str = "easycode.io/inputs";
 /// Annotation of a workload: the rendering that was applied, as JSON.
 pub const RENDERED: &str = "easycode.io/rendered";
+/// Annotation of an object of another project's kind: hash of what was planned.
+pub const PLANNED: &str = "easycode.io/planned";
 /// Annotation of a platform or an instance: asks that its isolation be tried now; its value is free.
 pub const PROBE_ISOLATION: &str = "easycode.io/probe-isolation";
 /// Annotation of the Secret with Postgres' certificate: until when that is valid.

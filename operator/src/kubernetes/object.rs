@@ -2,6 +2,7 @@
 
 use kube::{api::DynamicObject, core::ApiResource};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 /// The kinds of objects that the operator makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,6 +121,17 @@ impl Kind {
     pub fn is_watched(self) -> bool {
         !matches!(self, Self::Secret | Self::HTTPRoute | Self::Cluster | Self::ScheduledBackup)
     }
+}
+
+/// Hash of a document, short enough for a name.
+///
+/// # Panics
+/// Never: a digest is longer than what is taken of it.
+#[must_use]
+pub fn short_hash(value: &Value) -> String {
+    let digest = Sha256::digest(value.to_string());
+    let prefix = u64::from_be_bytes(digest[..8].try_into().expect("a SHA-256 digest has 32 bytes"));
+    format!("{prefix:016x}")[..10].to_owned()
 }
 
 /// An object as planned: only the fields that the operator owns.

@@ -127,6 +127,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::plan::changes::Sign,
+        kubernetes::object::short_hash,
         platform::plan::blueprint,
         stack::{blueprint::Operator, home::Home},
     };
@@ -217,7 +218,7 @@ mod tests {
         let inputs = older.annotations()[labels::INPUTS].split('.').next().unwrap().to_owned();
         older.data["spec"].as_object_mut().unwrap().remove("progressDeadlineSeconds");
         older.annotations_mut().insert(labels::RENDERED.into(), rendering.to_string());
-        let mark = format!("{inputs}.{}", workload::short_hash(&rendering));
+        let mark = format!("{inputs}.{}", short_hash(&rendering));
         older.annotations_mut().insert(labels::INPUTS.into(), mark);
 
         let section = section(&platform(&published), &release, &[], &live);

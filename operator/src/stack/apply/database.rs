@@ -89,10 +89,14 @@ async fn cloud_native(
         }
         Err(error) => return Err(error.into()),
     }
-    let nightly = cloudnative_pg::scheduled_backup(blueprint, settings.backup.is_none());
-    let backs_up = settings.backup.is_some()
-        || context.applier.api(Kind::ScheduledBackup, &namespace).get_opt(cloudnative_pg::NAME).await?.is_some();
-    if backs_up {
+    let backups = context.applier.api(Kind::ScheduledBackup, &namespace);
+    let scheduled = match backups.get(cloudnative_pg::NAME).await {
+        Ok(_) => true,
+        Err(error) if is_missing(&error) => false,
+        Err(error) => return Err(error.into()),
+    };
+    if scheduled || settings.backup.is_some() {
+        let nightly = cloudnative_pg::scheduled_backup(blueprint, settings.backup.is_none());
         applied.changed |= context.applier.apply(&nightly, &context.caches).await?;
     }
     let live = context.applier.api(Kind::Cluster, &namespace).get(cloudnative_pg::NAME).await?;

@@ -20,6 +20,10 @@ use crate::{
     runtime::{context::Context, error::Error},
 };
 
+/// After how long a job whose pod was not admitted, by a quota mostly, is made anew: it would be tried by Kubernetes less and less
+/// often, up to minutes after there is room.
+const UNADMITTED: Duration = Duration::from_mins(1);
+
 /// Runs the migrations that are due. Returns the services whose databases are at the release's version.
 pub(super) async fn migrate<'a>(
     blueprint: &Blueprint<'a>,
@@ -61,6 +65,9 @@ pub(super) async fn migrate<'a>(
             Some(None) => {
                 waiting.push(released.name.clone());
                 let since = job.as_deref().map(age).unwrap_or_default();
+                if since >= UNADMITTED && job.as_deref().is_some_and(job::has_no_pod) {
+                    context.applier.delete(Kind::Job, &namespace, &migration::job_name(blueprint, released)).await?;
+                }
                 begun = begun.into_iter().chain([since]).min();
             }
             Some(Some(succeeded)) => {

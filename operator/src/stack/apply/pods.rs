@@ -44,10 +44,15 @@ pub async fn trouble(namespace: &str, selector: &str, context: &Context) -> Resu
     let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
     let pods = api.list(&ListParams::default().labels(selector)).await?;
     // Of a service's pods its Deployment tells itself.
-    if pods.items.is_empty() && selector != OF_SERVICES {
+    if pods.items.iter().all(has_ended) && selector != OF_SERVICES {
         return Ok(refused(namespace, context));
     }
     Ok(pods.iter().find_map(of_pod))
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// Why a StatefulSet or a Job has no pod: unlike a Deployment they don't tell, so it is taken from the quota, and after a

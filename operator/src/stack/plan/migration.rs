@@ -5,13 +5,13 @@ use easycode_crds::release::ReleasedService;
 use serde_json::json;
 
 use super::{Blueprint, DATABASE_CLIENT, USER, container_security, pod_security, secrets, service, workload};
-use crate::kubernetes::object::{Kind, Planned};
+use crate::kubernetes::object::{Kind, Planned, short_hash};
 
 /// Name of the job of a service's image and schema version.
 #[must_use]
 pub fn job_name(blueprint: &Blueprint, released: &ReleasedService) -> String {
     let identity = json!([blueprint.image_of(released), released.schema_version]);
-    format!("migrate-{}-{}", released.name, workload::short_hash(&identity))
+    format!("migrate-{}-{}", released.name, short_hash(&identity))
 }
 
 /// The job.

@@ -7,7 +7,7 @@ use super::{Blueprint, certificates, container_security, pod_security, secrets::
 use crate::{
     kubernetes::{
         labels,
-        object::{Kind, Planned},
+        object::{Kind, Planned, short_hash},
     },
     postgres::credentials::Credentials,
 };
@@ -93,7 +93,7 @@ pub fn objects(blueprint: &Blueprint, settings: &EmbeddedDatabase, live: Option<
     let live = live.filter(|_| !blueprint.renews);
     // So that a change of the settings reaches the running server.
     rendered["spec"]["template"]["metadata"]["annotations"]["easycode.io/configuration"] =
-        workload::short_hash(&json!([configuration, HBA, START])).into();
+        short_hash(&json!([configuration, HBA, START])).into();
     rendered["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"] = object_labels.clone();
     let (stateful_set, pending) =
         workload::keep_or_render(Kind::StatefulSet, &namespace, NAME, &inputs, rendered, live);

@@ -10,7 +10,7 @@ use super::{
     base::IDENTITY,
     container_security, pod_security, secrets, workload,
 };
-use crate::kubernetes::object::{Kind, Planned};
+use crate::kubernetes::object::{Kind, Planned, short_hash};
 
 /// The account of a service, which holds no rights and whose token is not mounted.
 #[must_use]
@@ -204,7 +204,7 @@ fn deployment(
     if !settings.files.is_empty() {
         // So that a change of them rolls out.
         rendered["spec"]["template"]["metadata"]["annotations"]["easycode.io/extra"] =
-            workload::short_hash(&json!(settings.files)).into();
+            short_hash(&json!(settings.files)).into();
     }
     rendered
 }

@@ -3,7 +3,6 @@
 
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{
     super::blueprint::{Blueprint, Bounds},
@@ -11,7 +10,7 @@ use super::{
 };
 use crate::kubernetes::{
     labels,
-    object::{Kind, Planned},
+    object::{Kind, Planned, short_hash},
 };
 
 /// Fits a workload to its stack, as [`fit_pods`] does, and notes in its inputs what it was fitted to.
@@ -49,17 +48,6 @@ pub fn limit(bounds: &Bounds, resources: &mut Value) {
             resources["limits"][&resource] = amount::larger(asked, default).into();
         }
     }
-}
-
-/// Hash of a document, short enough for a name.
-///
-/// # Panics
-/// Never: a digest is longer than what is taken of it.
-#[must_use]
-pub fn short_hash(value: &Value) -> String {
-    let digest = Sha256::digest(value.to_string());
-    let prefix = u64::from_be_bytes(digest[..8].try_into().expect("a SHA-256 digest has 32 bytes"));
-    format!("{prefix:016x}")[..10].to_owned()
 }
 
 /// The annotations of a live workload, as [`keep_or_render`] takes them.
