@@ -23,6 +23,8 @@ use crate::{
 
 /// How long a block may take to be in force, or to be reached.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// Label of an object by which a refusal is tried: its policy.
+const TRIAL: &str = "e2e-trial";
 const REFUSALS: &str = "apiserver_validating_admission_policy_check_total";
 
 /// A write that is refused to the operator.
@@ -88,8 +90,8 @@ impl Write {
         Self { operation: "DELETE", ..Self::of_config_map(namespace, name) }
     }
 
-    /// Whether a request is this write by the operator, or the trial of it by a test.
-    fn condition(&self) -> String {
+    /// Whether a request is this write by the operator, or the trial of this refusal by a test.
+    fn condition(&self, policy: &str) -> String {
         let subresource = if self.subresource.is_empty() {
             "true".to_owned()
         } else {
@@ -99,8 +101,11 @@ impl Write {
             "" => "request.operation in ['CREATE', 'UPDATE']".to_owned(),
             one => format!("request.operation == '{one}'"),
         };
+        let trial = format!(
+            "request.operation != 'DELETE' && has(object.metadata.labels) && '{TRIAL}' in object.metadata.labels && object.metadata.labels['{TRIAL}'] == '{policy}'"
+        );
         format!(
-            "request.name == '{}' && ((request.userInfo.username == '{ACCOUNT}' && {operation} && {subresource} && {only}) || (has(request.dryRun) && request.dryRun))",
+            "request.name == '{}' && ((request.userInfo.username == '{ACCOUNT}' && {operation} && {subresource} && {only}) || (has(request.dryRun) && request.dryRun && {trial}))",
             self.name,
             only = self.only
         )
@@ -131,7 +136,7 @@ impl Block {
                     "apiGroups": [write.kind.group], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE", "DELETE"],
                     "resources": resources,
                 }] },
-                "matchConditions": [{ "name": "this-write", "expression": write.condition() }],
+                "matchConditions": [{ "name": "this-write", "expression": write.condition(&policy) }],
                 "validations": [{ "expression": "false", "message": "blocked by a test" }],
             },
         }))?;
@@ -235,6 +240,7 @@ async fn try_out(cluster: &Cluster, write: &Write, policy: &str) -> anyhow::Resu
     sample["apiVersion"] = write.kind.api_version.clone().into();
     sample["kind"] = write.kind.kind.clone().into();
     sample["metadata"]["name"] = write.name.clone().into();
+    sample["metadata"]["labels"] = json!({ TRIAL: policy });
     let params = PatchParams { dry_run: true, ..PatchParams::apply("e2e-trial").force() };
     match api.patch(&write.name, &params, &Patch::Apply(sample)).await {
         Err(kube::Error::Api(status)) if status.message.contains(policy) => Ok(()),
