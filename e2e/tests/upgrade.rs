@@ -10,7 +10,7 @@ use easycode_e2e::{
     platform::Platform,
     wait::until,
 };
-use easycode_operator::stack::{home::Home, plan::workload::short_hash};
+use easycode_operator::{kubernetes::object::short_hash, stack::home::Home};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::Pod,

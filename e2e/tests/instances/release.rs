@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use easycode_e2e::{own_instance::OwnInstance, tenant::fresh_name, wait::until};
-use easycode_operator::{kubernetes::object::Kind, stack::plan::workload::short_hash};
+use easycode_operator::kubernetes::object::{Kind, short_hash};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
