@@ -119,6 +119,7 @@ async fn a_route_waits_for_the_gateway_api_and_goes_when_it_is_not_asked_for() -
 async fn a_cluster_of_cloud_native_pg_waits_for_its_definition_and_for_what_its_operator_says() -> anyhow::Result<()> {
     let cluster = cluster().await?;
     let Some(definition) = Definition::missing(&cluster, Kind::Cluster).await? else { return Ok(()) };
+    let Some(backups) = Definition::missing(&cluster, Kind::ScheduledBackup).await? else { return Ok(()) };
     let region = cluster.region().await?;
     let database = |size: &str| {
         json!({ "database": {
@@ -131,7 +132,11 @@ async fn a_cluster_of_cloud_native_pg_waits_for_its_definition_and_for_what_its_
     let own = OwnInstance::apply_new(&cluster, "cnpg", database("1Gi")).await?;
     own.says("DatabaseReady", "DefinitionMissing", "clusters.postgresql.cnpg.io").await;
     definition.install().await?;
+    own.says("DatabaseReady", "DefinitionMissing", "scheduledbackups.postgresql.cnpg.io").await;
+    backups.install().await?;
     own.says("DatabaseReady", "Provisioning", "nothing yet").await;
+    let nightly = appears(&own, Kind::ScheduledBackup, "postgres").await["spec"].clone();
+    ensure!(nightly["cluster"]["name"] == "postgres" && nightly["suspend"] == false, "{nightly}");
     let spec = appears(&own, Kind::Cluster, "postgres").await["spec"].clone();
     ensure!(spec["instances"] == 2 && spec["storage"]["size"] == "1Gi", "{spec}");
     ensure!(spec["affinity"]["nodeSelector"]["topology.kubernetes.io/region"] == region, "{spec}");
@@ -160,5 +165,6 @@ async fn a_cluster_of_cloud_native_pg_waits_for_its_definition_and_for_what_its_
     appears(&own, Kind::Cluster, "postgres").await;
     own.tenant.gone().await;
     easycode_e2e::own_platform::remove_namespace(&cluster, &own.namespace()).await?;
+    backups.remove().await?;
     definition.remove().await
 }

@@ -97,7 +97,14 @@ async fn cloud_native(
     };
     if scheduled || settings.backup.is_some() {
         let nightly = cloudnative_pg::scheduled_backup(blueprint, settings.backup.is_none());
-        applied.changed |= context.applier.apply(&nightly, &context.caches).await?;
+        match context.applier.apply(&nightly, &context.caches).await {
+            Ok(written) => applied.changed |= written,
+            Err(error) if is_missing(&error) => {
+                let message = "the definition scheduledbackups.postgresql.cnpg.io does not exist; install all of CloudNativePG, or take backup out";
+                return Err(waits(reason::DEFINITION_MISSING, message.to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     let live = context.applier.api(Kind::Cluster, &namespace).get(cloudnative_pg::NAME).await?;
     applied.last_backup = live.data["status"]["lastSuccessfulBackup"].as_str().map(str::to_owned);
