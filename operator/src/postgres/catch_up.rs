@@ -18,7 +18,7 @@ use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
 
 use super::{
     Database, Error,
-    relocation::{NOTATION, acting, sequences},
+    relocation::{NOTATION, Sequence, acting, sequences},
     statements::literal,
 };
 
@@ -132,8 +132,8 @@ pub async fn catch_up(
         let after = triggers.iter().map(|(_, enable)| enable).chain(keys.iter().map(|key| &key.add));
         execute(&mut copy, &joined(after)).await?;
     }
-    for (name, last, called) in sequences(&mut original, role).await? {
-        execute(&mut copy, &format!("SELECT setval({}, {last}, {called})", literal(&name))).await?;
+    for Sequence { name, number, given_out, .. } in sequences(&mut original, role).await? {
+        execute(&mut copy, &format!("SELECT setval({}, {number}, {given_out})", literal(&name))).await?;
     }
     if rows > 0 {
         let views: Vec<String> = sqlx::query_scalar(MATERIALIZED).bind(role.as_str()).fetch_all(&mut *copy).await?;

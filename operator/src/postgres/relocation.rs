@@ -143,12 +143,9 @@ impl Database {
             let row = sqlx::query(AssertSqlSafe(sum)).fetch_one(&mut *transaction).await?;
             fingerprint.tables.insert(name, (row.get(0), row.get(1)));
         }
-        let described: Vec<(String, String, String)> =
-            sqlx::query_as(SEQUENCES).bind(role.as_str()).fetch_all(&mut *transaction).await?;
-        let stand = sequences(&mut transaction, role).await?;
-        for ((name, _, kind), (_, last, called)) in described.into_iter().zip(stand) {
-            let next = if called { "was the last" } else { "is the next" };
-            fingerprint.others.insert(format!("sequence {name}"), format!("{last} {next} of {kind}"));
+        for Sequence { label, kind, number, given_out, .. } in sequences(&mut transaction, role).await? {
+            let next = if given_out { "was the last" } else { "is the next" };
+            fingerprint.others.insert(format!("sequence {label}"), format!("{number} {next} of {kind}"));
         }
         Ok(fingerprint)
     }
@@ -171,21 +168,32 @@ impl Database {
     }
 }
 
-/// Where each sequence of a schema stands: its name as SQL, its number, and whether that was given out. Read from the sequence
-/// itself: the catalogue's view does not tell where one that was never used begins.
-pub(super) async fn sequences(
-    connection: &mut PgConnection,
-    role: &Identifier,
-) -> Result<Vec<(String, i64, bool)>, Error> {
+/// A sequence, and where it stands.
+pub(super) struct Sequence {
+    /// Its name.
+    label: String,
+    /// Its name as SQL.
+    pub(super) name: String,
+    /// What `CREATE SEQUENCE` says of it.
+    kind: String,
+    /// The number that it stands at.
+    pub(super) number: i64,
+    /// Whether that was given out.
+    pub(super) given_out: bool,
+}
+
+/// The sequences of a schema. Where one stands is read from itself: the catalogue's view does not tell where one that was never
+/// used begins.
+pub(super) async fn sequences(connection: &mut PgConnection, role: &Identifier) -> Result<Vec<Sequence>, Error> {
     let all: Vec<(String, String, String)> =
         sqlx::query_as(SEQUENCES).bind(role.as_str()).fetch_all(&mut *connection).await?;
-    let mut stand = Vec::new();
-    for (_, name, _) in all {
+    let mut sequences = Vec::new();
+    for (label, name, kind) in all {
         let query = format!("SELECT last_value, is_called FROM {name}");
         let row = sqlx::query(AssertSqlSafe(query)).fetch_one(&mut *connection).await?;
-        stand.push((name, row.get(0), row.get(1)));
+        sequences.push(Sequence { label, name, kind, number: row.get(0), given_out: row.get(1) });
     }
-    Ok(stand)
+    Ok(sequences)
 }
 
 /// A transaction as the tenant.

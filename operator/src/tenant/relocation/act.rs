@@ -139,10 +139,7 @@ impl Work<'_> {
 
     async fn copy(&self, relocation: &Relocation) -> Result<Outcome, Error> {
         let (context, way) = (self.context, self.way(relocation));
-        let (source, target) = match self.both() {
-            Ok(both) => both,
-            Err(waits) => return Ok(waits),
-        };
+        let Some((source, target)) = self.both() else { return Ok(self.apart()) };
         let namespace = self.to.namespace();
         let Some(live) = context.caches.get(Kind::Job, &namespace, &way.job_name()) else {
             let Some(seen) = context.seen(&self.to) else {
@@ -270,10 +267,7 @@ impl Work<'_> {
     }
 
     async fn catch_up(&self, relocation: &mut Relocation) -> Result<Outcome, Error> {
-        let (source, target) = match self.both() {
-            Ok(both) => both,
-            Err(waits) => return Ok(waits),
-        };
+        let Some((source, target)) = self.both() else { return Ok(self.apart()) };
         if let Some(why) = self.outdated(relocation, &source, &target).await? {
             return Ok(Outcome::Failed(why));
         }
@@ -290,13 +284,15 @@ impl Work<'_> {
         Ok(Outcome::Done)
     }
 
-    /// The databases of both homes.
-    fn both(&self) -> Result<(Arc<Database>, Arc<Database>), Outcome> {
+    /// The databases of both homes, if both are connected.
+    fn both(&self) -> Option<(Arc<Database>, Arc<Database>)> {
         let databases = &self.context.databases;
-        match (databases.get(&self.from), databases.get(&self.to)) {
-            (Some(source), Some(target)) => Ok((source, target)),
-            _ => Err(Outcome::Waits(format!("the Postgres of {} or {} is not connected", self.from, self.to))),
-        }
+        databases.get(&self.from).zip(databases.get(&self.to))
+    }
+
+    /// What is waited for while one is not.
+    fn apart(&self) -> Outcome {
+        Outcome::Waits(format!("the Postgres of {} or {} is not connected", self.from, self.to))
     }
 
     /// Why the copy can't be taken for the tenant's data any more, as a sentence: a schema was brought to another release since, or
@@ -320,10 +316,7 @@ impl Work<'_> {
     }
 
     async fn verify(&self, relocation: &mut Relocation) -> Result<Outcome, Error> {
-        let (source, target) = match self.both() {
-            Ok(both) => both,
-            Err(waits) => return Ok(waits),
-        };
+        let Some((source, target)) = self.both() else { return Ok(self.apart()) };
         if let Some(why) = self.outdated(relocation, &source, &target).await? {
             return Ok(Outcome::Failed(why));
         }
