@@ -19,7 +19,7 @@ use super::{
     Applied, Stop, pods, write,
 };
 use crate::{
-    kubernetes::object::Kind,
+    kubernetes::object::{Kind, Planned},
     postgres::{Database, credentials::Credentials},
     runtime::{context::Context, error::Error},
 };
@@ -77,18 +77,8 @@ async fn cloud_native(
     let cluster = cloudnative_pg::cluster(blueprint, settings, secrets::CLOUD_NATIVE_LOGIN);
     // No watch tells of it.
     applied.next_look = Some(Duration::from_secs(10));
-    let mut waits = |reason, message: String| {
-        applied.findings.push(Finding::new(conditions::DATABASE_READY, Some(false), reason, message));
-        Stop::Wait
-    };
-    match context.applier.apply(&cluster, &context.caches).await {
-        Ok(written) => applied.changed |= written,
-        Err(error) if is_missing(&error) => {
-            let message = "the definition clusters.postgresql.cnpg.io does not exist; install CloudNativePG, or choose another database.provider";
-            return Err(waits(reason::DEFINITION_MISSING, message.to_owned()));
-        }
-        Err(error) => return Err(error.into()),
-    }
+    let missing = "the definition clusters.postgresql.cnpg.io does not exist; install CloudNativePG, or choose another database.provider";
+    apply_defined(&cluster, missing, context, applied).await?;
     let backups = context.applier.api(Kind::ScheduledBackup, &namespace);
     let scheduled = match backups.get(cloudnative_pg::NAME).await {
         Ok(_) => true,
@@ -97,33 +87,36 @@ async fn cloud_native(
     };
     if scheduled || settings.backup.is_some() {
         let nightly = cloudnative_pg::scheduled_backup(blueprint, settings.backup.is_none());
-        match context.applier.apply(&nightly, &context.caches).await {
-            Ok(written) => applied.changed |= written,
-            Err(error) if is_missing(&error) => {
-                let message = "the definition scheduledbackups.postgresql.cnpg.io does not exist; install all of CloudNativePG, or take backup out";
-                return Err(waits(reason::DEFINITION_MISSING, message.to_owned()));
-            }
-            Err(error) => return Err(error.into()),
-        }
+        let missing = "the definition scheduledbackups.postgresql.cnpg.io does not exist; install all of CloudNativePG, or take backup out";
+        apply_defined(&nightly, missing, context, applied).await?;
     }
     let live = context.applier.api(Kind::Cluster, &namespace).get(cloudnative_pg::NAME).await?;
     applied.last_backup = live.data["status"]["lastSuccessfulBackup"].as_str().map(str::to_owned);
     let (phase, ready) = (live.data["status"]["phase"].as_str(), live.data["status"]["readyInstances"].as_i64());
     let authority = present.get(cloudnative_pg::AUTHORITY).and_then(|kept| kept.text("ca.crt")).map(str::to_owned);
-    match authority.filter(|_| ready.unwrap_or_default() >= 1) {
-        Some(authority) => {
-            applied.next_look = None;
-            Ok(cloudnative_pg::operator_credentials(&namespace, &password, authority))
-        }
-        None => Err(waits(
-            reason::PROVISIONING,
-            format!(
-                "CloudNativePG says of Cluster {namespace}/{}: {}",
-                cloudnative_pg::NAME,
-                phase.unwrap_or("nothing yet")
-            ),
-        )),
+    let Some(authority) = authority.filter(|_| ready.unwrap_or_default() >= 1) else {
+        let phase = phase.unwrap_or("nothing yet");
+        let message = format!("CloudNativePG says of Cluster {namespace}/{}: {phase}", cloudnative_pg::NAME);
+        return Err(waits(reason::PROVISIONING, message, applied));
+    };
+    applied.next_look = None;
+    Ok(cloudnative_pg::operator_credentials(&namespace, &password, authority))
+}
+
+/// Applies an object of another project's kind; waits with the message where that is not installed.
+async fn apply_defined(planned: &Planned, missing: &str, context: &Context, applied: &mut Applied) -> Result<(), Stop> {
+    match context.applier.apply(planned, &context.caches).await {
+        Ok(written) => applied.changed |= written,
+        Err(error) if is_missing(&error) => return Err(waits(reason::DEFINITION_MISSING, missing.to_owned(), applied)),
+        Err(error) => return Err(error.into()),
     }
+    Ok(())
+}
+
+/// Says what the database waits for.
+fn waits(reason: &'static str, message: String, applied: &mut Applied) -> Stop {
+    applied.findings.push(Finding::new(conditions::DATABASE_READY, Some(false), reason, message));
+    Stop::Wait
 }
 
 /// Whether the API server does not know the kind.
