@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod block;
 pub mod cluster;
+pub mod diagnosis;
 pub mod elsewhere;
 pub mod faults;
 pub mod holdings;

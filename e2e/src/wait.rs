@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Asks again until the answer is there. Panics with the last refusal after the given time.
+use crate::diagnosis;
+
+/// Asks again until the answer is there. Says how the cluster is, and panics with the last refusal, after the given time.
 pub async fn until<T, F>(what: &str, longest: Duration, mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = anyhow::Result<T>>,
@@ -12,6 +14,7 @@ where
         match ask().await {
             Ok(answer) => return answer,
             Err(refusal) if started.elapsed() > longest => {
+                diagnosis::print().await;
                 panic!("{what}: not so after {longest:?}: {refusal:#}")
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
