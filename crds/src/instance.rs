@@ -44,7 +44,8 @@ use crate::{
     printcolumn(name = "Last-Backup", type_ = "date", json_path = ".status.lastBackup"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Namespace", type_ = "string", json_path = ".status.namespace", priority = 1),
-    printcolumn(name = "Release", type_ = "string", json_path = ".spec.release.name", priority = 1),
+    printcolumn(name = "Release", type_ = "string", json_path = ".status.release", priority = 1),
+    printcolumn(name = "Channel", type_ = "string", json_path = ".spec.release.channel", priority = 1),
     printcolumn(
         name = "Message",
         type_ = "string",
@@ -97,13 +98,19 @@ pub struct TenantRef {
     pub name: String,
 }
 
-/// The release of an instance.
+/// The release of an instance: of a channel, or of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.channel) != has(self.version)").message("release: name either a channel to follow, or a version to stay on"))]
 pub struct ReleaseRef {
-    /// Name of the `Release`: a pin, which stays until it is changed here.
+    /// Name of a `ReleaseChannel`, such as `stable`: the instance follows the versions that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "names::resource")]
-    pub name: String,
+    pub channel: Option<String>,
+    /// Version of a `Release`, such as `2026.11.0`: a pin, which stays until it is changed here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "names::version")]
+    pub version: Option<String>,
 }
 
 /// What was observed of an instance.

@@ -46,6 +46,19 @@ pub(crate) fn modules(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// The version of a release. It becomes a label, which admits no plus sign and no dash or dot at its end.
+pub(crate) fn version(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 40,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^[0-9]+[.][0-9]+[.][0-9]+(-[0-9A-Za-z.-]*[0-9A-Za-z])?$')",
+            "message": "version: must be three numbers and optionally a dash and a suffix, such as 2026.11.0 or 2026.11.0-rc.1",
+        }],
+    })
+}
+
 /// A custom resource of EasyCode.
 pub(crate) fn resource(_: &mut SchemaGenerator) -> Schema {
     object_of(40)

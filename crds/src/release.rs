@@ -27,9 +27,7 @@ use crate::names;
 #[x_kube(validation = Rule::new("self == oldSelf").message("spec: a release can't be changed; make a new Release with another version and point the platform at it"))]
 pub struct ReleaseSpec {
     /// Version of the release, for example `2026.11.0`.
-    #[schemars(length(min = 1, max = 40))]
-    // It becomes a label, which admits no plus sign and no dash or dot at its end.
-    #[x_kube(validation = Rule::new("self.matches('^[0-9]+[.][0-9]+[.][0-9]+(-[0-9A-Za-z.-]*[0-9A-Za-z])?$')").message("version: must be three numbers and optionally a dash and a suffix, such as 2026.11.0 or 2026.11.0-rc.1"))]
+    #[schemars(schema_with = "names::version")]
     pub version: String,
     /// The services of the release; `tenant-service` must be among them.
     #[schemars(length(min = 1, max = 32))]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use easycode_crds::{DedicatedInstance, DedicatedInstanceStatus, SharedPlatform};
+use easycode_crds::{DedicatedInstance, DedicatedInstanceStatus, Release, SharedPlatform};
 use easycode_operator::stack::home::Home;
 use kube::{
     Api,
@@ -48,10 +48,12 @@ impl OwnInstance {
     pub async fn apply(&self, spec: Value) -> anyhow::Result<()> {
         let cluster = &self.platform.cluster;
         let example = Api::<SharedPlatform>::all(cluster.client.clone()).get(EXAMPLE).await?.spec;
+        let releases: Api<Release> = Api::all(cluster.client.clone());
+        let version = releases.get(&example.release).await?.spec.version;
         let resources = json!({ "requests": { "cpu": "20m", "memory": "64Mi" }, "limits": { "memory": "768Mi" } });
         let image = example.database.embedded.context("the example's database is not embedded")?.image;
         let mut full = json!({
-            "tenantRef": { "name": self.tenant.name }, "release": { "name": example.release },
+            "tenantRef": { "name": self.tenant.name }, "release": { "version": version },
             "location": { "region": cluster.region().await? }, "identity": example.identity,
             "database": { "embedded": { "image": image, "size": "1Gi", "maxConnections": 100, "resources": resources } },
         });

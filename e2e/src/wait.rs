@@ -14,7 +14,7 @@ where
         match ask().await {
             Ok(answer) => return answer,
             Err(refusal) if started.elapsed() > longest => {
-                diagnosis::print().await;
+                Box::pin(diagnosis::print()).await;
                 panic!("{what}: not so after {longest:?}: {refusal:#}")
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
 use anyhow::Context;
-use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant};
+use easycode_crds::{DedicatedInstance, Release, ReleaseChannel, SharedPlatform, Tenant};
 use easycode_e2e::{cluster::Cluster, tenant::fresh_name, wait::until};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
@@ -69,6 +69,11 @@ async fn instances() -> anyhow::Result<()> {
 #[tokio::test]
 async fn releases() -> anyhow::Result<()> {
     check::<Release>(include_str!("validation/releases.yaml")).await
+}
+
+#[tokio::test]
+async fn channels() -> anyhow::Result<()> {
+    check::<ReleaseChannel>(include_str!("validation/channels.yaml")).await
 }
 
 #[tokio::test]

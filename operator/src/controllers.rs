@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant, conditions};
+use easycode_crds::{DedicatedInstance, Release, ReleaseChannel, SharedPlatform, Tenant, conditions};
 use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
@@ -63,11 +63,13 @@ pub async fn run(
     let (instance_sender, instance_triggers) = mpsc::unbounded_channel();
     let (tenant_sender, tenant_triggers) = mpsc::unbounded_channel();
     let (release_sender, release_triggers) = mpsc::unbounded_channel();
+    let (channel_sender, channel_triggers) = mpsc::unbounded_channel();
     let triggers = Triggers {
         platforms: platform_sender,
         instances: instance_sender,
         tenants: tenant_sender,
         releases: release_sender,
+        channels: channel_sender,
     };
     let (caches, watches) = Caches::start(&client, &triggers);
     let ledger = Arc::new(Ledger::default());
@@ -75,6 +77,7 @@ pub async fn run(
     let (platforms, platform_changes, platform_watch) = watch::<SharedPlatform>(&client, Some(&ledger));
     let (instances, instance_changes, instance_watch) = watch::<DedicatedInstance>(&client, Some(&ledger));
     let (releases, release_changes, release_watch) = watch::<Release>(&client, None);
+    let (channels, channel_changes, channel_watch) = watch::<ReleaseChannel>(&client, None);
     let context = Arc::new(Context {
         applier: Applier::new(client.clone()),
         events: Events::new(client.clone(), &options.pod_name),
@@ -92,59 +95,32 @@ pub async fn run(
         platforms,
         instances,
         releases,
+        channels,
     });
 
-    let reflecting = tokio::spawn(futures::future::join4(tenant_watch, platform_watch, instance_watch, release_watch));
+    let reflecting = tokio::spawn(futures::future::join5(
+        tenant_watch,
+        platform_watch,
+        instance_watch,
+        release_watch,
+        channel_watch,
+    ));
     warm_up(&context).await?;
 
     let surveys = tokio::spawn(survey(Arc::clone(&context)));
     let probes = tokio::spawn(isolation::watch(Arc::clone(&context)));
-    let dependents = Arc::clone(&context);
-    let tenant_controller = Controller::for_stream(tenant_changes, context.tenants.clone())
-        .with_config(ControllerConfig::default().concurrency(options.tenant_concurrency))
-        .reconcile_on(UnboundedReceiverStream::new(tenant_triggers));
-    let platform_controller = Controller::for_stream(platform_changes, context.platforms.clone())
-        .with_config(ControllerConfig::default().concurrency(options.platform_concurrency))
-        .reconcile_on(UnboundedReceiverStream::new(platform_triggers));
-    let instance_controller = Controller::for_stream(instance_changes, context.instances.clone())
-        .with_config(ControllerConfig::default().concurrency(INSTANCES_AT_ONCE))
-        .reconcile_on(UnboundedReceiverStream::new(instance_triggers));
-    let release_controller = Controller::for_stream(release_changes, context.releases.clone())
-        .with_config(ControllerConfig::default().concurrency(options.platform_concurrency))
-        .reconcile_on(UnboundedReceiverStream::new(release_triggers));
-    let attached = Arc::clone(&context);
-    futures::future::join4(
-        drive(
-            tenant_controller,
-            move |tenant: Arc<Tenant>, context: Arc<Context>| {
-                // Which services an instance runs follows from its tenant.
-                let serves = |one: &DedicatedInstance| one.spec.tenant_ref.name == tenant.name_any();
-                for instance in attached.instances.state_filter(serves) {
-                    attached.triggers.instance(&instance.name_any());
-                }
-                tenant::reconcile(tenant, context)
-            },
-            &context,
-            stop.clone(),
-        ),
-        drive(platform_controller, platform::reconcile, &context, stop.clone()),
-        drive(instance_controller, instance::reconcile, &context, stop.clone()),
-        drive(
-            release_controller,
-            move |release: Arc<Release>, context: Arc<Context>| {
-                // A platform or an instance may have waited for this release.
-                for platform in dependents.platforms.state_filter(|one| one.spec.release == release.name_any()) {
-                    dependents.triggers.platform(&platform.name_any());
-                }
-                let runs_it = |one: &DedicatedInstance| one.spec.release.name == release.name_any();
-                for instance in dependents.instances.state_filter(runs_it) {
-                    dependents.triggers.instance(&instance.name_any());
-                }
-                release::reconcile(release, context)
-            },
-            &context,
-            stop,
-        ),
+    let (tenants_at_once, stacks_at_once) = (options.tenant_concurrency, options.platform_concurrency);
+    let tenants = controller(tenant_changes, &context.tenants, tenant_triggers, tenants_at_once);
+    let platforms = controller(platform_changes, &context.platforms, platform_triggers, stacks_at_once);
+    let instances = controller(instance_changes, &context.instances, instance_triggers, INSTANCES_AT_ONCE);
+    let releases = controller(release_changes, &context.releases, release_triggers, stacks_at_once);
+    let channels = controller(channel_changes, &context.channels, channel_triggers, stacks_at_once);
+    futures::future::join5(
+        drive(tenants, call_its_instance, tenant::reconcile, &context, stop.clone()),
+        drive(platforms, call_nobody, platform::reconcile, &context, stop.clone()),
+        drive(instances, call_nobody, instance::reconcile, &context, stop.clone()),
+        drive(releases, call_who_names_it, release::reconcile, &context, stop.clone()),
+        drive(channels, call_followers, release::channel::reconcile, &context, stop),
     )
     .await;
     info!("controllers have stopped");
@@ -155,6 +131,53 @@ pub async fn run(
     Ok(())
 }
 
+/// A controller of the objects in the store, which reconciles what has changed and what is asked for.
+fn controller<K>(
+    changes: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
+    store: &Store<K>,
+    triggers: mpsc::UnboundedReceiver<ObjectRef<K>>,
+    at_once: u16,
+) -> Controller<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
+    Controller::for_stream(changes, store.clone())
+        .with_config(ControllerConfig::default().concurrency(at_once))
+        .reconcile_on(UnboundedReceiverStream::new(triggers))
+}
+
+/// Nobody waits for a change of it that does not see it by itself.
+fn call_nobody<K>(_: &K, _: &Context) {}
+
+/// Which services an instance runs follows from its tenant.
+fn call_its_instance(tenant: &Tenant, context: &Context) {
+    let serves = |one: &DedicatedInstance| one.spec.tenant_ref.name == tenant.name_any();
+    for instance in context.instances.state_filter(serves) {
+        context.triggers.instance(&instance.name_any());
+    }
+}
+
+/// A platform, an instance or a channel may have waited for the release.
+fn call_who_names_it(release: &Release, context: &Context) {
+    let version = &release.spec.version;
+    for platform in context.platforms.state_filter(|one| one.spec.release == release.name_any()) {
+        context.triggers.platform(&platform.name_any());
+    }
+    for instance in context.instances.state_filter(|one| one.spec.release.version.as_ref() == Some(version)) {
+        context.triggers.instance(&instance.name_any());
+    }
+    for channel in context.channels.state_filter(|one| one.spec.version == *version) {
+        context.triggers.channel(&channel.name_any());
+    }
+}
+
+/// Instances run what their channel offers.
+fn call_followers(channel: &ReleaseChannel, context: &Context) {
+    for instance in context.followers(&channel.name_any()) {
+        context.triggers.instance(&instance.name_any());
+    }
+}
+
 /// Waits until the caches hold what there is.
 async fn warm_up(context: &Context) -> anyhow::Result<()> {
     context.caches.wait_until_ready().await;
@@ -162,6 +185,7 @@ async fn warm_up(context: &Context) -> anyhow::Result<()> {
     context.platforms.wait_until_ready().await?;
     context.instances.wait_until_ready().await?;
     context.releases.wait_until_ready().await?;
+    context.channels.wait_until_ready().await?;
     info!(
         tenants = context.tenants.len(),
         platforms = context.platforms.len(),
@@ -208,8 +232,14 @@ where
     (store, changes, watching)
 }
 
-async fn drive<K, R, F>(controller: Controller<K>, reconcile: R, context: &Arc<Context>, stop: CancellationToken)
-where
+/// Runs a controller. `call` asks others to reconcile that depend on the object.
+async fn drive<K, R, F>(
+    controller: Controller<K>,
+    call: fn(&K, &Context),
+    reconcile: R,
+    context: &Arc<Context>,
+    stop: CancellationToken,
+) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     R: Fn(Arc<K>, Arc<Context>) -> F,
     F: Future<Output = Result<Action, Error>> + Send + 'static,
@@ -218,6 +248,7 @@ where
     let failed = Arc::clone(&backoff);
     let attempt = move |object: Arc<K>, context: Arc<Context>| {
         let (name, backoff) = (object.name_any(), Arc::clone(&backoff));
+        call(&object, &context);
         reconcile(object, context).inspect(move |outcome| {
             if outcome.is_ok() {
                 backoff.succeeded(&name);

@@ -95,19 +95,20 @@ async fn first_contact(own: &OwnInstance) -> anyhow::Result<String> {
     Ok(answer.body["items"][0]["familyName"].as_str().context("no contact")?.to_owned())
 }
 
-/// A release made from that of the example. Remove it at the end.
-async fn release_like(cluster: &Cluster, change: impl Fn(&mut Release)) -> anyhow::Result<String> {
+/// A release of a version of its own, made from that of the example. Remove it at the end.
+async fn release_like(cluster: &Cluster, change: impl Fn(&mut Release)) -> anyhow::Result<Release> {
     let platforms: Api<easycode_crds::SharedPlatform> = Api::all(cluster.client.clone());
     let releases: Api<Release> = Api::all(cluster.client.clone());
     let example = platforms.get(EXAMPLE).await?.spec.release;
     let mut release = Release::new(&fresh_name("release"), releases.get(&example).await?.spec);
+    release.spec.version = format!("{}-{}", release.spec.version, release.name_any());
     change(&mut release);
-    releases.create(&PostParams::default(), &release).await?;
-    Ok(release.name_any())
+    Ok(releases.create(&PostParams::default(), &release).await?)
 }
 
-async fn remove_release(cluster: &Cluster, name: &str) -> anyhow::Result<()> {
-    Api::<Release>::all(cluster.client.clone()).delete(name, &DeleteParams::default()).await?;
+async fn remove_release(cluster: &Cluster, release: &Release) -> anyhow::Result<()> {
+    let releases: Api<Release> = Api::all(cluster.client.clone());
+    releases.delete(&release.name_any(), &DeleteParams::default()).await?;
     Ok(())
 }
 

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use easycode_crds::ReleaseChannel;
 use easycode_e2e::{own_instance::OwnInstance, tenant::fresh_name, wait::until};
 use easycode_operator::kubernetes::object::{Kind, short_hash};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api, ResourceExt,
-    api::{DynamicObject, ListParams, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -58,12 +59,12 @@ async fn another_release_waits_for_a_window_unless_it_is_asked_for_each_time() -
     own.ready().await;
     let first = own.status().await?.release.context("no release")?;
     let version = own.status().await?.version.context("no version")?;
-    let second = release_like(&cluster, |release| release.spec.version.push_str("-second")).await?;
-    let third = release_like(&cluster, |release| release.spec.version.push_str("-third")).await?;
+    let second = release_like(&cluster, |_| ()).await?;
+    let third = release_like(&cluster, |_| ()).await?;
 
-    own.change(json!({ "release": { "name": second } })).await?;
+    own.change(json!({ "release": { "version": second.spec.version } })).await?;
     let told = own.condition("UpdatePending", "True", "AwaitingWindow").await;
-    ensure!(told.contains("-second") && told.contains(ASKED) && told.contains("opens at 20"), "{told}");
+    ensure!(told.contains(&second.spec.version) && told.contains(ASKED) && told.contains("opens at 20"), "{told}");
     // It is in use as before, and other changes don't wait.
     own.ready().await;
     let more = json!([{ "name": "crm", "env": [{ "name": "APPROVAL_LEVELS", "value": "2" }] }]);
@@ -78,16 +79,16 @@ async fn another_release_waits_for_a_window_unless_it_is_asked_for_each_time() -
     stays_on(&own, &first, &version).await?;
 
     own.annotate(ASKED, json!("TICKET-1")).await?;
-    runs(&own, &second).await;
+    runs(&own, &second.name_any()).await;
     own.condition("UpdatePending", "False", "AsPlanned").await;
-    ensure!(own.status().await?.version.as_deref() == Some(&*format!("{version}-second")), "another version");
+    ensure!(own.status().await?.version.as_ref() == Some(&second.spec.version), "another version");
 
     // The request was for that one; the next waits again, although the annotation is still there.
-    own.change(json!({ "release": { "name": third } })).await?;
+    own.change(json!({ "release": { "version": third.spec.version } })).await?;
     own.condition("UpdatePending", "True", "AwaitingWindow").await;
-    stays_on(&own, &second, &format!("{version}-second")).await?;
+    stays_on(&own, &second.name_any(), &second.spec.version).await?;
     own.change(json!({ "maintenance": open() })).await?;
-    runs(&own, &third).await;
+    runs(&own, &third.name_any()).await;
     own.remove().await?;
     remove_release(&cluster, &second).await?;
     remove_release(&cluster, &third).await
@@ -96,14 +97,14 @@ async fn another_release_waits_for_a_window_unless_it_is_asked_for_each_time() -
 #[tokio::test]
 async fn a_release_that_is_missing_is_told_of_while_the_other_is_kept_up() -> anyhow::Result<()> {
     let cluster = cluster().await?;
-    let missing = fresh_name("release");
-    let own = OwnInstance::apply_new(&cluster, "missing", json!({ "release": { "name": missing } })).await?;
+    let missing = "0.0.0-missing";
+    let own = OwnInstance::apply_new(&cluster, "missing", json!({ "release": { "version": missing } })).await?;
     let told = own.condition("Ready", "False", "ReleaseNotFound").await;
-    ensure!(told.contains(&missing) && told.contains("create it"), "{told}");
+    ensure!(told.contains(missing) && told.contains("create it"), "{told}");
 
     own.apply(json!({})).await?;
     own.ready().await;
-    own.apply(json!({ "release": { "name": missing } })).await?;
+    own.apply(json!({ "release": { "version": missing } })).await?;
     own.condition("Ready", "False", "ReleaseNotFound").await;
     let deployments = api(&own, Kind::Deployment);
     let none = Patch::Merge(json!({ "spec": { "replicas": 0 } }));
@@ -128,13 +129,12 @@ async fn a_bad_release_is_told_of_and_nothing_of_it_is_left_when_it_is_taken_bac
     own.ready().await;
     own.tenant.add_contact("Lovelace").await?;
     let bad = release_like(&cluster, |release| {
-        release.spec.version.push_str("-bad");
         let crm = release.spec.services.iter_mut().find(|one| one.name == "crm").expect("the example has crm");
         MISSING.clone_into(&mut crm.image);
         crm.schema_version += 1;
     })
     .await?;
-    own.apply(json!({ "release": { "name": bad } })).await?;
+    own.apply(json!({ "release": { "version": bad.spec.version } })).await?;
     own.says("Migrated", "ImageUnavailable", MISSING).await;
     own.tenant.serves(200).await;
     own.apply(json!({})).await?;
@@ -150,6 +150,63 @@ async fn a_bad_release_is_told_of_and_nothing_of_it_is_left_when_it_is_taken_bac
     own.tenant.serves(200).await;
     own.remove().await?;
     remove_release(&cluster, &bad).await
+}
+
+#[tokio::test]
+async fn an_instance_follows_its_channel_when_a_window_opens() -> anyhow::Result<()> {
+    let cluster = cluster().await?;
+    let channels: Api<ReleaseChannel> = Api::all(cluster.client.clone());
+    let name = fresh_name("channel");
+    let offer = async |version: &str| {
+        let channel = json!({
+            "apiVersion": "easycode.io/v1alpha1", "kind": "ReleaseChannel",
+            "metadata": { "name": name, "labels": { "easycode.io/e2e": "true" } }, "spec": { "version": version },
+        });
+        channels.patch(&name, &PatchParams::apply("e2e").force(), &Patch::Apply(channel)).await
+    };
+    let says = async |status: &str, reason: &str, release: Option<&str>, instances: i32| {
+        until(&format!("channel {name} is {status} {reason}"), MENDED, || async {
+            let found = channels.get(&name).await?.status.context("no status yet")?;
+            let ready = found.conditions.first().context("no condition yet")?;
+            ensure!((ready.status.as_str(), ready.reason.as_str()) == (status, reason), "{ready:?}");
+            ensure!((found.release.as_deref(), found.instances) == (release, instances), "{found:?}");
+            Ok(())
+        })
+        .await;
+    };
+    let spec = json!({ "release": { "channel": name }, "maintenance": closed() });
+    let own = OwnInstance::apply_new(&cluster, "follows", spec).await?;
+    let told = own.condition("Ready", "False", "ReleaseNotFound").await;
+    ensure!(told.contains(&name) && told.contains("spec.release.channel"), "{told}");
+
+    // Neither of the two has to be there before the other.
+    let (first, second) = (release_like(&cluster, |_| ()).await?, release_like(&cluster, |_| ()).await?);
+    offer(&first.spec.version).await?;
+    runs(&own, &first.name_any()).await;
+    says("True", "AsPlanned", Some(&first.name_any()), 1).await;
+
+    offer(&second.spec.version).await?;
+    let told = own.condition("UpdatePending", "True", "AwaitingWindow").await;
+    ensure!(told.contains(&second.spec.version), "{told}");
+    stays_on(&own, &first.name_any(), &first.spec.version).await?;
+    own.change(json!({ "maintenance": open() })).await?;
+    runs(&own, &second.name_any()).await;
+
+    // What the channel offers and nobody has made is told of, and what runs is kept.
+    offer("0.0.0-missing").await?;
+    says("False", "ReleaseNotFound", None, 1).await;
+    let told = own.condition("Ready", "False", "ReleaseNotFound").await;
+    ensure!(told.contains("0.0.0-missing") && told.contains(&name), "{told}");
+    stays_on(&own, &second.name_any(), &second.spec.version).await?;
+    own.tenant.serves(200).await;
+
+    own.change(json!({ "release": { "channel": null, "version": second.spec.version } })).await?;
+    own.ready().await;
+    says("False", "ReleaseNotFound", None, 0).await;
+    channels.delete(&name, &DeleteParams::default()).await?;
+    own.remove().await?;
+    remove_release(&cluster, &first).await?;
+    remove_release(&cluster, &second).await
 }
 
 /// A deadline that no version of the operator renders.

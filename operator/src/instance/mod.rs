@@ -69,16 +69,17 @@ async fn apply(
 ) -> Result<Applied, Error> {
     let now = Timestamp::now();
     let (release, waits) = observed.release(instance, now);
-    let named = &instance.spec.release.name;
-    let missing = |name: &str| {
-        let message = format!("Release {name} does not exist; create it, or name another in spec.release.name");
-        Finding::new(conditions::MIGRATED, Some(false), reason::RELEASE_NOT_FOUND, message)
-    };
+    let missing = |message| Finding::new(conditions::MIGRATED, Some(false), reason::RELEASE_NOT_FOUND, message);
     let Some(release) = release else {
         // Either that of the spec, or the one that is to run until a window opens.
-        let name = if observed.wanted.is_none() { named } else { observed.begun.as_ref().unwrap_or(named) };
+        let message = if let Err(why) = &observed.wanted {
+            why.message.clone()
+        } else {
+            let begun = observed.begun.as_deref().unwrap_or_default();
+            format!("Release {begun}, which is to run until then, does not exist any more; create it again")
+        };
         let waits = waits.map(|opens| opens.message);
-        return Ok(Applied { findings: vec![missing(name)], waits, ..Applied::default() });
+        return Ok(Applied { findings: vec![missing(message)], waits, ..Applied::default() });
     };
     if !finalizer::is_set(instance) {
         finalizer::claim(instance, json!({}), &context.client).await?;
@@ -93,9 +94,9 @@ async fn apply(
     }
     let running = observed.running.as_deref().map(|running| blueprint.with_release(running));
     let mut applied = apply::bring(&blueprint, running.as_ref(), context).await;
-    if observed.wanted.is_none() {
+    if let Err(why) = &observed.wanted {
         applied.findings.retain(|finding| finding.type_ != conditions::MIGRATED);
-        applied.findings.push(missing(named));
+        applied.findings.push(missing(why.message.clone()));
     }
     let until_window = match waits {
         Some(opens) => {

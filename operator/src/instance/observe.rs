@@ -9,14 +9,15 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use super::window;
 use crate::{
     kubernetes::{labels, object::Kind},
+    release::choice::Missing,
     runtime::context::Context,
     stack::home::Home,
 };
 
 /// What an instance is planned from, beside its spec.
 pub struct Observed {
-    /// The release of the spec; `None` if there is no such.
-    pub wanted: Option<Arc<Release>>,
+    /// The release that the spec asks for, or why there is none.
+    pub wanted: Result<Arc<Release>, Missing>,
     /// The release that all workloads ran last, which may be another while a rollout is under way.
     pub running: Option<Arc<Release>>,
     /// Name of the release that was rolled out last, be that finished or not.
@@ -50,7 +51,7 @@ pub fn observe(instance: &DedicatedInstance, context: &Context) -> Observed {
     let begun = note(labels::RELEASE).or_else(|| running.map(str::to_owned));
     let deployments = context.caches.list(Kind::Deployment, &namespace);
     Observed {
-        wanted: release(&instance.spec.release.name),
+        wanted: context.wanted(instance),
         running: running.and_then(release),
         current: begun.as_deref().and_then(release),
         begun,
@@ -64,8 +65,8 @@ impl Observed {
     /// The release to be run now: another than the one that was begun waits for a window, unless it is asked for.
     #[must_use]
     pub fn release(&self, instance: &DedicatedInstance, now: Timestamp) -> (Option<&Release>, Option<Opens>) {
-        let (Some(wanted), Some(begun)) = (&self.wanted, &self.begun) else {
-            return (self.wanted.as_deref().or(self.current.as_deref()), None);
+        let (Ok(wanted), Some(begun)) = (&self.wanted, &self.begun) else {
+            return (self.wanted.as_deref().ok().or(self.current.as_deref()), None);
         };
         let request = instance.annotations().get(labels::APPLY_PENDING);
         // A request is followed once: it must not let later releases pass by the windows.
@@ -100,7 +101,7 @@ mod tests {
     /// An instance that is to run `new`, with a window on Sundays at two.
     fn instance(request: Option<&str>) -> DedicatedInstance {
         let spec = json!({
-            "tenantRef": { "name": "a" }, "release": { "name": "new" }, "location": { "region": "eu" },
+            "tenantRef": { "name": "a" }, "release": { "version": "new" }, "location": { "region": "eu" },
             "identity": { "issuer": "https://i", "jwks": "{\"keys\": []}" },
             "maintenance": { "windows": [{ "schedule": "0 2 * * SUN", "duration": "2h" }] },
         });
@@ -111,7 +112,7 @@ mod tests {
 
     fn observed(wanted: Option<&str>, begun: Option<&str>, followed: Option<&str>) -> Observed {
         Observed {
-            wanted: wanted.map(release),
+            wanted: wanted.map(release).ok_or_else(|| Missing { message: String::new() }),
             running: begun.map(release),
             begun: begun.map(str::to_owned),
             current: begun.map(release),

@@ -45,7 +45,7 @@ pub async fn report(
     let before = instance.status.clone().unwrap_or_default();
     let generation = instance.metadata.generation;
     let release = applied.running.clone().or_else(|| before.release.clone());
-    let known = [&observed.wanted, &observed.running].into_iter().flatten();
+    let known = observed.wanted.iter().chain(&observed.running);
     let version = known
         .filter(|one| Some(one.name_any()) == release)
         .map(|one| one.spec.version.clone())

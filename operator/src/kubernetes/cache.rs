@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant};
+use easycode_crds::{DedicatedInstance, Release, ReleaseChannel, SharedPlatform, Tenant};
 use futures::{StreamExt, future::join_all};
 use kube::{
     Api, Client, ResourceExt,
@@ -31,6 +31,8 @@ pub struct Triggers {
     pub tenants: mpsc::UnboundedSender<ObjectRef<Tenant>>,
     /// Reconciles a release.
     pub releases: mpsc::UnboundedSender<ObjectRef<Release>>,
+    /// Reconciles a channel.
+    pub channels: mpsc::UnboundedSender<ObjectRef<ReleaseChannel>>,
 }
 
 impl Triggers {
@@ -61,6 +63,11 @@ impl Triggers {
     /// Reconciles the release.
     pub fn release(&self, name: &str) {
         let _ = self.releases.send(ObjectRef::new(name));
+    }
+
+    /// Reconciles the channel.
+    pub fn channel(&self, name: &str) {
+        let _ = self.channels.send(ObjectRef::new(name));
     }
 
     fn owner_of(&self, object: &DynamicObject) {

@@ -66,8 +66,7 @@ async fn apply(
     context: &Arc<Context>,
 ) -> Result<Applied, Error> {
     let Some(release) = &observed.release else {
-        let message =
-            format!("Release {} does not exist; create it, or name another in spec.release", platform.spec.release);
+        let message = missing(&platform.spec.release);
         let finding = Finding::new(conditions::DATABASE_READY, None, reason::RELEASE_NOT_FOUND, message);
         return Ok(Applied { findings: vec![finding], ..Applied::default() });
     };
@@ -78,4 +77,10 @@ async fn apply(
     let blueprint = plan::blueprint(platform, release, &operator);
     let running = observed.running.as_deref().map(|running| blueprint.with_release(running));
     Ok(apply::bring(&blueprint, running.as_ref(), context).await)
+}
+
+/// Says that there is no release of the name.
+#[must_use]
+pub fn missing(release: &str) -> String {
+    format!("Release {release} does not exist; create it, or name another in spec.release")
 }

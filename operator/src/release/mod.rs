@@ -1,4 +1,8 @@
-//! The `Release` controller: says whether a release is usable and who runs it.
+//! The `Release` controller: says whether a release is usable and who runs it. Beside it what stands between an instance and its
+//! release: the choice by version or channel, and the controller of channels.
+
+pub mod channel;
+pub mod choice;
 
 use std::{sync::Arc, time::Instant};
 
@@ -22,8 +26,10 @@ pub async fn reconcile(release: Arc<Release>, context: Arc<Context>) -> Result<A
     let runs_it = |platform: &SharedPlatform| {
         platform.spec.release == release.name_any() && platform.metadata.deletion_timestamp.is_none()
     };
+    let (channels, releases) = (context.channels.state(), context.releases.state());
     let dedicated = |instance: &DedicatedInstance| {
-        instance.spec.release.name == release.name_any() && instance.metadata.deletion_timestamp.is_none()
+        let wanted = choice::choose(&instance.spec.release, &channels, &releases);
+        wanted.is_ok_and(|one| one.name_any() == release.name_any()) && instance.metadata.deletion_timestamp.is_none()
     };
     let users = context.platforms.state_filter(runs_it).len() + context.instances.state_filter(dedicated).len();
     let before = release.status.clone().unwrap_or_default();

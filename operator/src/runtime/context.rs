@@ -6,7 +6,7 @@ use std::{
 };
 
 use easycode_crds::{
-    DedicatedInstance, Release, SharedPlatform, Tenant, instance,
+    DedicatedInstance, Release, ReleaseChannel, SharedPlatform, Tenant, instance,
     platform::{self, ServiceStatus},
 };
 use kube::{
@@ -23,6 +23,7 @@ use crate::{
         cache::{Caches, Triggers},
     },
     postgres::Database,
+    release::choice::{self, Missing},
     stack::{
         blueprint::Nodes,
         home::Home,
@@ -55,6 +56,8 @@ pub struct Context {
     pub instances: Store<DedicatedInstance>,
     /// All releases.
     pub releases: Store<Release>,
+    /// All channels of releases.
+    pub channels: Store<ReleaseChannel>,
     /// Statuses of tenants that the cache does not show yet.
     pub unseen: Unseen,
     /// What is to be recorded in the audit trail.
@@ -148,10 +151,26 @@ impl Context {
         }
     }
 
-    /// Reconciles all releases, since who uses them has changed.
+    /// The release that an instance is to run.
+    pub fn wanted(&self, instance: &DedicatedInstance) -> Result<Arc<Release>, Missing> {
+        choice::choose(&instance.spec.release, &self.channels.state(), &self.releases.state())
+    }
+
+    /// The instances that follow a channel, but for those on their way out.
+    #[must_use]
+    pub fn followers(&self, channel: &str) -> Vec<Arc<DedicatedInstance>> {
+        self.instances.state_filter(|one| {
+            one.spec.release.channel.as_deref() == Some(channel) && one.metadata.deletion_timestamp.is_none()
+        })
+    }
+
+    /// Reconciles all releases and channels, since who uses them has changed.
     pub fn trigger_releases(&self) {
         for release in self.releases.state() {
             self.triggers.release(&release.name_any());
+        }
+        for channel in self.channels.state() {
+            self.triggers.channel(&channel.name_any());
         }
     }
 

@@ -96,7 +96,7 @@ pub fn observe(tenant: &Tenant, context: &Context) -> Observed {
         Home::Instance(name) => {
             let instance = instances.iter().find(|one| one.name_any() == *name);
             let running = instance.and_then(|one| one.status.as_ref()?.release.clone());
-            let release = running.or_else(|| instance.map(|one| one.spec.release.name.clone()));
+            let release = running.or_else(|| instance.and_then(|one| Some(context.wanted(one).ok()?.name_any())));
             (instance.map(|one| Residence::on_instance(one)), release)
         }
     };

@@ -130,7 +130,7 @@ pub fn instance(name: String, tenant: &str, release: &Release) -> impl Strategy<
     (own, location, database(), isolation(), entrance(), option::of("[A-Z]{1,5}-[0-9]{1,4}")).prop_map(
         move |(services, location, database, isolation, ingress, requested)| {
             let spec = json!({
-                "tenantRef": { "name": tenant }, "release": { "name": release.name_any() }, "location": location,
+                "tenantRef": { "name": tenant }, "release": { "version": release.spec.version }, "location": location,
                 "identity": { "issuer": "https://i", "jwks": "{\"keys\": []}" }, "database": database,
                 "isolation": isolation, "ingress": ingress, "services": services,
             });

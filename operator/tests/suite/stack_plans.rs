@@ -51,10 +51,10 @@ fn the_instances_of_the_examples() {
     let catalogue = catalogue();
     assert!(!catalogue.instances.is_empty());
     for instance in &catalogue.instances {
-        let release = catalogue.release(&instance.spec.release.name).expect("the examples have the instance's release");
+        let release = catalogue.wanted(&instance.spec.release).expect("the examples have the instance's release");
         let tenant = catalogue.tenant(&instance.spec.tenant_ref.name);
         let operator = operator();
-        let objects = objects(&instance::plan::blueprint(instance, tenant, release, &operator));
+        let objects = objects(&instance::plan::blueprint(instance, tenant, &release, &operator));
         assert_snapshot(&format!("instance-{}", instance.name_any()), &objects_text(&objects));
     }
 }
@@ -64,7 +64,7 @@ fn the_instances_of_the_examples() {
 fn an_instance_that_uses_what_the_example_does_not() {
     let catalogue = catalogue();
     let example = &catalogue.instances[0];
-    let release = catalogue.release(&example.spec.release.name).unwrap();
+    let release = catalogue.wanted(&example.spec.release).unwrap();
     let tenant = catalogue.tenant(&example.spec.tenant_ref.name);
     let mut spec = json!(example.spec);
     spec["database"] = json!({
@@ -93,7 +93,7 @@ fn an_instance_that_uses_what_the_example_does_not() {
     let mut other: DedicatedInstance = Arc::unwrap_or_clone(Arc::clone(example));
     other.spec = serde_json::from_value(spec).unwrap();
     let operator = operator();
-    let plan = |instance| objects(&instance::plan::blueprint(instance, tenant, release, &operator));
+    let plan = |instance| objects(&instance::plan::blueprint(instance, tenant, &release, &operator));
     let before = plan(example);
     let mut planned = plan(&other);
     planned.retain(|object| !before.contains(object));

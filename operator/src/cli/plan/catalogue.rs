@@ -3,10 +3,12 @@
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
-use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant};
+use easycode_crds::{DedicatedInstance, Release, ReleaseChannel, SharedPlatform, Tenant, instance::ReleaseRef};
 use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::release::choice::{self, Missing};
 
 /// Custom resources by kind, in the order they were read.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +21,8 @@ pub struct Catalogue {
     pub instances: Vec<Arc<DedicatedInstance>>,
     /// Releases.
     pub releases: Vec<Arc<Release>>,
+    /// Channels of releases.
+    pub channels: Vec<Arc<ReleaseChannel>>,
 }
 
 impl Catalogue {
@@ -49,7 +53,10 @@ impl Catalogue {
             "SharedPlatform" => self.platforms.push(Arc::new(parse(document).with_context(named)?)),
             "DedicatedInstance" => self.instances.push(Arc::new(parse(document).with_context(named)?)),
             "Release" => self.releases.push(Arc::new(parse(document).with_context(named)?)),
-            other => bail!("this plans Tenant, SharedPlatform, DedicatedInstance and Release, not {other:?}"),
+            "ReleaseChannel" => self.channels.push(Arc::new(parse(document).with_context(named)?)),
+            other => {
+                bail!("this plans Tenant, SharedPlatform, DedicatedInstance, Release and ReleaseChannel, not {other:?}")
+            }
         }
         Ok(())
     }
@@ -61,6 +68,7 @@ impl Catalogue {
             platforms: list(client).await?.into_iter().map(Arc::new).collect(),
             instances: list(client).await?.into_iter().map(Arc::new).collect(),
             releases: list(client).await?.into_iter().map(Arc::new).collect(),
+            channels: list(client).await?.into_iter().map(Arc::new).collect(),
         })
     }
 
@@ -86,6 +94,17 @@ impl Catalogue {
     #[must_use]
     pub fn release(&self, name: &str) -> Option<&Arc<Release>> {
         self.releases.iter().find(|release| release.name_any() == name)
+    }
+
+    /// The channel of the name.
+    #[must_use]
+    pub fn channel(&self, name: &str) -> Option<&Arc<ReleaseChannel>> {
+        self.channels.iter().find(|channel| channel.name_any() == name)
+    }
+
+    /// The release that an instance is to run.
+    pub fn wanted(&self, release: &ReleaseRef) -> Result<Arc<Release>, Missing> {
+        choice::choose(release, &self.channels, &self.releases)
     }
 
     /// These, as they would be once applied to a cluster that has the others: what a person wants stays, what only the
@@ -115,17 +134,19 @@ impl Catalogue {
         self
     }
 
-    /// What tenants can be served by: platforms, instances and releases, and those of the other that are not among them.
+    /// What tenants can be served by: platforms, instances, releases and channels, and those of the other that are not among them.
     #[must_use]
     pub fn offer_over(&self, other: &Self) -> Self {
         let platforms = other.platforms.iter().filter(|one| self.platform(&one.name_any()).is_none());
         let instances = other.instances.iter().filter(|one| self.instance(&one.name_any()).is_none());
         let releases = other.releases.iter().filter(|one| self.release(&one.name_any()).is_none());
+        let channels = other.channels.iter().filter(|one| self.channel(&one.name_any()).is_none());
         Self {
             tenants: Vec::new(),
             platforms: self.platforms.iter().chain(platforms).map(Arc::clone).collect(),
             instances: self.instances.iter().chain(instances).map(Arc::clone).collect(),
             releases: self.releases.iter().chain(releases).map(Arc::clone).collect(),
+            channels: self.channels.iter().chain(channels).map(Arc::clone).collect(),
         }
     }
 }

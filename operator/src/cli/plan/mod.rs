@@ -75,12 +75,12 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn sections(files: &Catalogue, cluster: &Catalogue, applier: Option<&Applier>) -> anyhow::Result<Vec<Section>> {
     let operator = Options::parse_from(["easycode-operator"]).operator();
-    let release_of = |name: &str| files.release(name).or_else(|| cluster.release(name));
+    let offer = files.offer_over(cluster);
     let mut sections = Vec::new();
     for platform in &files.platforms {
-        let Some(release) = release_of(&platform.spec.release) else {
+        let Some(release) = offer.release(&platform.spec.release) else {
             let title = Home::Platform(platform.name_any()).to_string();
-            sections.push(stack::without_release(title, &platform.spec.release));
+            sections.push(stack::without_release(title, platform::missing(&platform.spec.release)));
             continue;
         };
         let blueprint = platform::plan::blueprint(platform, release, &operator);
@@ -91,14 +91,17 @@ async fn sections(files: &Catalogue, cluster: &Catalogue, applier: Option<&Appli
         sections.push(stack::section(&blueprint, known));
     }
     for instance in &files.instances {
-        let Some(release) = release_of(&instance.spec.release.name) else {
-            let title = Home::Instance(instance.name_any()).to_string();
-            sections.push(stack::without_release(title, &instance.spec.release.name));
-            continue;
+        let release = match offer.wanted(&instance.spec.release) {
+            Ok(release) => release,
+            Err(why) => {
+                let title = Home::Instance(instance.name_any()).to_string();
+                sections.push(stack::without_release(title, why.message));
+                continue;
+            }
         };
         let name = &instance.spec.tenant_ref.name;
         let tenant = files.tenant(name).or_else(|| cluster.tenant(name));
-        let blueprint = instance::plan::blueprint(instance, tenant, release, &operator);
+        let blueprint = instance::plan::blueprint(instance, tenant, &release, &operator);
         let services = instance.status.as_ref().map(|status| status.services.as_slice()).unwrap_or_default();
         let leaving = instance.metadata.deletion_timestamp.is_some();
         let live = live_of(&blueprint, applier).await?;

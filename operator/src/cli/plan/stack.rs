@@ -62,8 +62,8 @@ pub fn section(blueprint: &Blueprint, known: Known) -> Section {
 
 /// What is said of a stack whose release does not exist.
 #[must_use]
-pub fn without_release(title: String, release: &str) -> Section {
-    Section { title, notes: vec![format!("Release {release} does not exist")], ..Section::default() }
+pub fn without_release(title: String, why: String) -> Section {
+    Section { title, notes: vec![why], ..Section::default() }
 }
 
 fn key(object: &Planned) -> Key {

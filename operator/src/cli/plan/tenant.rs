@@ -52,20 +52,22 @@ impl<'a> Planner<'a> {
                 let platform = self.offer.platform(name);
                 let status = platform.and_then(|one| one.status.as_ref());
                 let status = status.map(|status| (status.release.as_deref(), status.services.as_slice()));
-                let spec = platform.map(|one| one.spec.release.as_str());
+                let spec = platform.map(|one| one.spec.release.clone());
                 (platform.map(|one| Residence::on_platform(one)), self.files.platform(name).is_some(), spec, status)
             }
             Home::Instance(name) => {
                 let instance = self.offer.instance(name);
                 let status = instance.and_then(|one| one.status.as_ref());
                 let status = status.map(|status| (status.release.as_deref(), status.services.as_slice()));
-                let spec = instance.map(|one| one.spec.release.name.as_str());
+                let wanted = instance.and_then(|one| self.offer.wanted(&one.spec.release).ok());
+                let spec = wanted.map(|release| release.name_any());
                 (instance.map(|one| Residence::on_instance(one)), self.files.instance(name).is_some(), spec, status)
             }
         };
         let residence = residence.map(|one| if is_planned { Residence { unavailable: None, ..one } } else { one });
         let status = status.filter(|_| !is_planned);
-        let release = status.and_then(|(running, _)| running).or(spec).and_then(|name| self.offer.release(name));
+        let release =
+            status.and_then(|(running, _)| running).or(spec.as_deref()).and_then(|name| self.offer.release(name));
         let services = release.iter().flat_map(|release| &release.spec.services);
         let published: BTreeMap<_, _> = match status {
             Some((_, services)) => services.iter().map(|one| (one.service.clone(), one.schema_version)).collect(),

@@ -1,15 +1,16 @@
 //! Reads what a tenant's tree is made from.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Context, bail};
-use easycode_crds::{DedicatedInstance, SharedPlatform, Tenant};
+use easycode_crds::{DedicatedInstance, Release, ReleaseChannel, SharedPlatform, Tenant};
 use k8s_openapi::api::{core::v1::ConfigMap, events::v1::Event};
 use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
 
 use crate::{
     kubernetes::labels,
+    release::choice,
     stack::home::Home,
     tenant::{config_map_name, placement::placed_on},
 };
@@ -23,6 +24,8 @@ pub struct Observed {
     pub platform: Option<SharedPlatform>,
     /// The instance it was placed on, if that exists.
     pub instance: Option<DedicatedInstance>,
+    /// Name of the release that the instance is to run, if there is one.
+    pub wanted: Option<String>,
     /// The ConfigMap with its context.
     pub config_map: Option<ConfigMap>,
     /// What was told of it.
@@ -53,6 +56,11 @@ pub async fn observe(client: &Client, name: Option<&str>) -> anyhow::Result<Vec<
         let listed = api.list(&ListParams::default().labels(&of_tenants)).await;
         config_maps.extend(listed.with_context(|| format!("listing ConfigMaps in {namespace}"))?);
     }
+    let (mut channels, mut releases) = (Vec::new(), Vec::new());
+    if !instances.is_empty() {
+        channels = list::<ReleaseChannel>(client).await.context("listing channels of releases")?;
+        releases = list::<Release>(client).await.context("listing releases")?;
+    }
     let events = events(client, name).await?;
     Ok(tenants
         .into_iter()
@@ -60,15 +68,16 @@ pub async fn observe(client: &Client, name: Option<&str>) -> anyhow::Result<Vec<
             let home = placed_on(&tenant);
             let namespace = home.as_ref().map(Home::namespace);
             let belongs = |map: &&ConfigMap| map.namespace() == namespace && map.name_any() == config_map_name(&tenant);
+            let instance =
+                instances.iter().find(|one: &&DedicatedInstance| home == Some(Home::Instance(one.name_any()))).cloned();
+            let wanted = instance.as_ref().and_then(|one| choice::choose(&one.spec.release, &channels, &releases).ok());
             Observed {
                 platform: platforms
                     .iter()
                     .find(|one: &&SharedPlatform| home == Some(Home::Platform(one.name_any())))
                     .cloned(),
-                instance: instances
-                    .iter()
-                    .find(|one: &&DedicatedInstance| home == Some(Home::Instance(one.name_any())))
-                    .cloned(),
+                instance,
+                wanted: wanted.map(|release| release.name_any()),
                 config_map: config_maps.iter().find(belongs).cloned(),
                 events: events.iter().filter(|event| regards(event, &tenant)).cloned().collect(),
                 tenant,
@@ -82,6 +91,14 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     Api::<K>::all(client.clone()).get_opt(name).await
+}
+
+async fn list<K>(client: &Client) -> kube::Result<Vec<Arc<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let all = Api::<K>::all(client.clone()).list(&ListParams::default()).await?;
+    Ok(all.into_iter().map(Arc::new).collect())
 }
 
 /// Events of objects without a namespace are in `default`.

@@ -169,7 +169,7 @@ impl Residence {
             exists: platform.is_some() || instance.is_some(),
             region: region.or_else(|| instance.map(|one| one.spec.location.region.clone())),
             release: status.release.or(dedicated.release),
-            wanted_release: wanted.or_else(|| instance.map(|one| one.spec.release.name.clone())),
+            wanted_release: wanted.or_else(|| observed.wanted.clone()),
             conditions: if instance.is_some() { dedicated.conditions } else { status.conditions },
         }
     }
@@ -238,7 +238,7 @@ mod tests {
 
     fn report(tenant: Tenant, config_map: Option<&Value>) -> Report {
         let config_map = config_map.map(|data| serde_json::from_value(json!({ "data": data })).unwrap());
-        Report::new(&Observed { tenant, platform: None, instance: None, config_map, events: Vec::new() })
+        Report::new(&Observed { tenant, platform: None, instance: None, wanted: None, config_map, events: Vec::new() })
     }
 
     fn context(generation: i64) -> Value {

@@ -174,6 +174,7 @@ mod tests {
             tenant: serde_json::from_value(tenant.clone()).unwrap(),
             platform: platform.map(|platform| serde_json::from_value(platform.clone()).unwrap()),
             instance: None,
+            wanted: None,
             config_map: None,
             events: vec![serde_json::from_value(event).unwrap()],
         }
