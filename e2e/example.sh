@@ -9,13 +9,14 @@ set -euo pipefail
 easycode=$repo/target/bin/easycode
 
 # The examples name images by the tag dev and carry no key; here both are known. A Release can't change, so changed images
-# make one of another name.
+# make one of another name and version.
 fill_in() {
-  local file=$1 program expression=()
-  for program in tenant-service crm; do
+  local file=$1 program content expression=()
+  for program in "${services[@]}"; do
     expression+=(-e "s#localhost/easycode/$program:dev#$(image_of "$program")#")
   done
-  expression+=(-e "s#r2026-11-0#r2026-11-0-$({ tag_of tenant-service; tag_of crm; } | sha256sum | cut -c1-8)#")
+  content=$(for program in "${services[@]}"; do tag_of "$program"; done | sha256sum | cut -c1-8)
+  expression+=(-e "s#r2026-11-0#r2026-11-0-$content#" -e "s#version: 2026.11.0#version: 2026.11.0-$content#")
   [ "$(cluster_kind)" != existing ] || expression+=(-e "s#$postgres_image#$official_postgres#")
   expression+=(-e "s#jwks: .*#jwks: '$("$easycode" token jwks --key "$repo/target/demo/signing-key.pem")'#")
   sed "${expression[@]}" "$file"

@@ -36,7 +36,7 @@ fi
 step "static programs (minutes the first time)"
 # With a target given, the flag is for the programs alone and not for the compiler's own plugins.
 (cd "$repo" && RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR=$images cargo build --locked --release \
-  --target "$host" --package easycode-operator --package easycode-tenant-service --package easycode-crm)
+  --target "$host" --package easycode-operator "${services[@]/#/--package=easycode-}")
 for program in "${programs[@]}"; do
   cmp --silent "$images/$host/release/$program" "$images/context/$program" ||
     cp "$images/$host/release/$program" "$images/context/$program"

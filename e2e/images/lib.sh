@@ -3,7 +3,8 @@
 
 images=$repo/target/images
 host=$(rustc -vV | sed -n 's/^host: //p')
-programs=(easycode-operator tenant-service crm)
+services=(tenant-service crm finance inventory procurement pos)
+programs=(easycode-operator "${services[@]}")
 # A registry that the cluster pulls from, for clusters that images can't be loaded into: EASYCODE_REGISTRY=registry/path.
 registry=${EASYCODE_REGISTRY:-localhost/easycode}
 

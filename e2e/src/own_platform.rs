@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::Cluster,
-    platform::{EXAMPLE, Platform},
+    platform::{EXAMPLE, Platform, core_release},
     tenant::fresh_name,
     wait::until,
 };
@@ -28,7 +28,7 @@ pub struct OwnPlatform {
 }
 
 impl OwnPlatform {
-    /// Applies one with a fresh name, that is its region, too; it runs the example's release, unless `spec` says otherwise.
+    /// Applies one with a fresh name, that is its region, too; it runs tenant-service and CRM of the example's release, unless `spec` says otherwise.
     pub async fn apply_new(cluster: &Cluster, what: &str, spec: Value) -> anyhow::Result<Self> {
         let own = Self { platform: Platform::of(cluster.clone(), &fresh_name(what)) };
         own.apply(spec).await?;
@@ -38,11 +38,12 @@ impl OwnPlatform {
     /// Applies the whole spec: that of the tests with `spec` over it.
     pub async fn apply(&self, spec: Value) -> anyhow::Result<()> {
         let example = self.api().get(EXAMPLE).await?.spec;
+        let release = core_release(&self.platform.cluster).await?;
         let resources = json!({ "requests": { "cpu": "20m", "memory": "64Mi" }, "limits": { "memory": "768Mi" } });
         let image = example.database.embedded.context("the example's database is not embedded")?.image;
         let mut full = json!({
             "region": self.platform.name, "domain": "e2e.example.com", "capacity": { "tenants": 10 },
-            "release": example.release, "identity": example.identity,
+            "release": release, "identity": example.identity,
             "database": { "embedded": { "image": image, "size": "1Gi", "maxConnections": 100, "resources": resources } },
         });
         for (key, value) in spec.as_object().context("spec is an object")? {

@@ -4,15 +4,15 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
 use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
-use easycode_crds::{DedicatedInstance, SharedPlatform};
+use easycode_crds::{DedicatedInstance, Release, SharedPlatform};
 use easycode_operator::{
     postgres::credentials::Credentials,
     stack::{home::Home, plan::secrets::service_secret},
 };
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
-    Api,
-    api::{ApiResource, DynamicObject},
+    Api, ResourceExt,
+    api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
@@ -22,6 +22,22 @@ use crate::{cluster::Cluster, reach::reach, wait::until};
 
 /// The platform of the examples.
 pub const EXAMPLE: &str = "eu1";
+
+/// Name of a release with tenant-service and CRM of the example's, which is made if it is not there: a platform that a test brings up
+/// by itself need not run all services.
+pub async fn core_release(cluster: &Cluster) -> anyhow::Result<String> {
+    let platforms: Api<SharedPlatform> = Api::all(cluster.client.clone());
+    let releases: Api<Release> = Api::all(cluster.client.clone());
+    let example = platforms.get(EXAMPLE).await?.spec.release;
+    let mut spec = releases.get(&example).await?.spec;
+    spec.services.retain(|service| ["crm", TENANT_SERVICE].contains(&service.name.as_str()));
+    // Of a version of its own, or an instance that asks for the example's might get it.
+    spec.version.push_str("-core");
+    let mut core = Release::new(&format!("{example}-core"), spec);
+    core.labels_mut().insert("easycode.io/e2e".to_owned(), "true".to_owned());
+    releases.patch(&core.name_any(), &PatchParams::apply("e2e").force(), &Patch::Apply(&core)).await?;
+    Ok(core.name_any())
+}
 
 /// An image with the programs of Postgres and a shell: that of the example's database.
 pub async fn postgres_image(cluster: &Cluster) -> anyhow::Result<String> {

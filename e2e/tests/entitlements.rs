@@ -155,10 +155,10 @@ async fn data_of_a_withdrawn_service_is_erased_after_its_retention_and_no_earlie
 #[tokio::test]
 async fn what_the_release_lacks_is_told_and_the_rest_is_served() -> anyhow::Result<()> {
     let platform = Platform::example().await?;
-    let spec = json!({ "entitlements": [{ "service": "finance" }, { "service": "crm" }] });
+    let spec = json!({ "entitlements": [{ "service": "payroll" }, { "service": "crm" }] });
     let tenant = TestTenant::apply_new(&platform, "unknown", spec).await?;
     for (spec, reason, named, offered) in [
-        (None, "UnknownService", "finance", "crm"),
+        (None, "UnknownService", "payroll", "crm"),
         (Some(json!([{ "service": "crm", "modules": ["loyalty"] }])), "UnknownModule", "loyalty", "campaigns"),
     ] {
         if let Some(entitlements) = spec {
@@ -183,7 +183,7 @@ async fn what_the_release_lacks_is_told_and_the_rest_is_served() -> anyhow::Resu
 #[tokio::test]
 async fn bad_input_of_one_tenant_delays_no_other() -> anyhow::Result<()> {
     let platform = Platform::example().await?;
-    let bad = json!({ "entitlements": [{ "service": "finance" }, { "service": "crm", "modules": ["loyalty"] }] });
+    let bad = json!({ "entitlements": [{ "service": "payroll" }, { "service": "crm", "modules": ["loyalty"] }] });
     let elsewhere = json!({ "region": "nowhere" });
     let started = Instant::now();
     let (bad, good) = tokio::try_join!(

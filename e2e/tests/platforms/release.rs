@@ -7,7 +7,7 @@ use easycode_crds::Release;
 use easycode_e2e::{
     cluster::Cluster,
     own_platform::OwnPlatform,
-    platform::Platform,
+    platform::{Platform, core_release},
     tenant::{TestTenant, fresh_name},
     wait::until,
 };
@@ -19,11 +19,10 @@ use serde_json::json;
 
 use super::{crm_is_mended, crm_of, says};
 
-/// A release made from that of the example. Remove it at the end.
+/// A release made from that of the tests' own platforms. Remove it at the end.
 async fn release_like(cluster: &Cluster, name: &str, change: impl Fn(&mut Release)) -> anyhow::Result<()> {
-    let platforms: Api<easycode_crds::SharedPlatform> = Api::all(cluster.client.clone());
     let releases: Api<Release> = Api::all(cluster.client.clone());
-    let example = platforms.get(easycode_e2e::platform::EXAMPLE).await?.spec.release;
+    let example = core_release(cluster).await?;
     let mut release = Release::new(name, releases.get(&example).await?.spec);
     change(&mut release);
     releases.create(&PostParams::default(), &release).await?;

@@ -4,18 +4,18 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use easycode_kit::{App, Caller, Json, Path, Problem, Query};
+use easycode_kit::{
+    App, Caller, Json, Path, Problem, Query,
+    page::{Page, PageQuery},
+    record::{expected_version, untouched},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{
-    custom,
-    page::{Page, PageQuery},
-    record::{expected_version, untouched},
-};
+use crate::custom;
 
 const FIELDS: &str = "id, company_id, given_name, family_name, email, phone, custom, version";
 

@@ -4,21 +4,20 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use easycode_kit::{App, Caller, Json, Path, Problem, Query};
+use easycode_kit::{
+    Amount, App, Caller, Currency, Json, Path, Problem, Query,
+    page::{Page, PageQuery},
+    record::{expected_version, untouched},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{
-    custom, money,
-    page::{Page, PageQuery},
-    record::{expected_version, untouched},
-};
+use crate::custom;
 
-const FIELDS: &str =
-    "id, title, company_id, contact_id, stage, amount::text AS amount, currency::text AS currency, custom, version";
+const FIELDS: &str = "id, title, company_id, contact_id, stage, amount, currency::text AS currency, custom, version";
 
 /// A deal.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
@@ -35,9 +34,9 @@ pub struct Deal {
     /// Stage, such as `Lead`, `Qualified`, `Proposal`, `Won` or `Lost`; `Lead` without it.
     pub stage: String,
     /// Amount as a decimal such as `1250.00`; with a currency.
-    pub amount: Option<String>,
+    pub amount: Option<Amount>,
     /// Currency by ISO 4217, such as `EUR`.
-    pub currency: Option<String>,
+    pub currency: Option<Currency>,
     /// Fields of the tenant's own.
     pub custom: Value,
     /// Grows with each change; send it as `If-Match`.
@@ -57,11 +56,9 @@ struct DealInput {
     /// Stage, such as `Lead`, `Qualified`, `Proposal`, `Won` or `Lost`; `Lead` without it.
     stage: Option<String>,
     /// Amount as a decimal such as `1250.00`; with a currency.
-    #[serde(default, deserialize_with = "money::amount")]
-    amount: Option<String>,
+    amount: Option<Amount>,
     /// Currency by ISO 4217, such as `EUR`.
-    #[serde(default, deserialize_with = "money::currency")]
-    currency: Option<String>,
+    currency: Option<Currency>,
     /// Fields of the tenant's own.
     custom: Option<Value>,
 }
@@ -104,7 +101,7 @@ async fn create(
 ) -> Result<(StatusCode, Json<Deal>), Problem> {
     input.check()?;
     let query = format!(
-        "INSERT INTO deal (id, custom, title, company_id, contact_id, stage, amount, currency) VALUES ($1, $2, $3, $4, $5, coalesce($6, 'Lead'), $7::text::numeric, $8::text) RETURNING {FIELDS}"
+        "INSERT INTO deal (id, custom, title, company_id, contact_id, stage, amount, currency) VALUES ($1, $2, $3, $4, $5, coalesce($6, 'Lead'), $7, $8) RETURNING {FIELDS}"
     );
     let custom = custom::checked(&caller, &app, custom::Kind::Deal, input.custom)?;
     let mut transaction = caller.begin(&app).await?;
@@ -144,7 +141,7 @@ async fn replace(
     input.check()?;
     let expected = expected_version(&headers)?;
     let query = format!(
-        "UPDATE deal SET custom = $2, (title, company_id, contact_id, stage, amount, currency) = ROW($3, $4, $5, coalesce($6, 'Lead'), $7::text::numeric, $8::text), version = version + 1
+        "UPDATE deal SET custom = $2, (title, company_id, contact_id, stage, amount, currency) = ROW($3, $4, $5, coalesce($6, 'Lead'), $7, $8), version = version + 1
          WHERE id = $1 AND version = coalesce($9, version) RETURNING {FIELDS}"
     );
     let custom = custom::checked(&caller, &app, custom::Kind::Deal, input.custom)?;

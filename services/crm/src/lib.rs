@@ -5,9 +5,6 @@ pub mod companies;
 pub mod contacts;
 pub mod custom;
 pub mod deals;
-pub mod money;
-pub mod page;
-pub mod record;
 pub mod search;
 
 use easycode_kit::{App, Migration, Service};
@@ -23,6 +20,7 @@ pub const SERVICE: Service = Service {
         script: include_str!("../migrations/0001_customers_and_deals.sql"),
     }],
     routes,
+    roles: &[],
 };
 
 fn routes() -> OpenApiRouter<App> {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -38,6 +39,17 @@ pub struct Caller {
     pub roles: BTreeSet<String>,
     /// The tenant's context at the time of the request.
     pub context: Arc<TenantContext>,
+    token: Token,
+}
+
+/// A token, which is not to be seen in any log.
+#[derive(Clone)]
+struct Token(Arc<str>);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
 }
 
 impl Caller {
@@ -58,6 +70,19 @@ impl Caller {
             return Ok(());
         }
         Err(Problem::forbidden("role-required", format!("this needs the role {role}")))
+    }
+
+    /// Refuses unless the user has one of the roles.
+    pub fn require_any_role(&self, roles: &[&str]) -> Result<(), Problem> {
+        if roles.iter().any(|role| self.roles.contains(*role)) {
+            return Ok(());
+        }
+        Err(Problem::forbidden("role-required", format!("this needs one of the roles {}", roles.join(", "))))
+    }
+
+    /// What the caller showed, to be shown to other services on the caller's behalf.
+    pub(crate) fn token(&self) -> &str {
+        &self.token.0
     }
 
     /// Begins the tenant's transaction. If the database lets nobody act as the tenant any more, says why as soon as the context
@@ -115,6 +140,7 @@ impl FromRequestParts<App> for Caller {
             return Err(Problem::moving());
         }
         tracing::Span::current().record("tenant", claims.tenant.as_str());
-        Ok(Self { tenant: claims.tenant, subject: claims.sub, roles: claims.roles, context })
+        let token = Token(Arc::from(token));
+        Ok(Self { tenant: claims.tenant, subject: claims.sub, roles: claims.roles, context, token })
     }
 }

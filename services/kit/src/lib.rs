@@ -7,15 +7,22 @@ pub mod config;
 pub mod contexts;
 mod credentials;
 pub mod database;
+pub mod date;
 pub mod extract;
 pub mod guard;
 pub mod http;
+pub mod idempotency;
 pub mod keys;
 pub mod limits;
 pub mod metrics;
 pub mod migrate;
+pub mod money;
+pub mod outbox;
+pub mod page;
+pub mod peer;
 mod probe;
 pub mod problem;
+pub mod record;
 mod server;
 mod stream;
 pub mod token;
@@ -26,10 +33,14 @@ pub use config::Config;
 pub use database::TenantTransaction;
 pub use extract::{Json, Path, Query};
 pub use guard::Caller;
+pub use idempotency::RequestKey;
 pub use migrate::Migration;
+pub use money::{Amount, Currency, Quantity};
 pub use problem::Problem;
+use serde::Serialize;
 pub use server::{App, router, serve};
 use tracing_subscriber::EnvFilter;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
 /// A service: its name, its migrations, its API.
@@ -43,6 +54,19 @@ pub struct Service {
     pub migrations: &'static [Migration],
     /// Its API, below `/{prefix}/v1`.
     pub routes: fn() -> OpenApiRouter<App>,
+    /// The roles that its users can have.
+    pub roles: &'static [Role],
+}
+
+/// What a user may do in a service, under one name.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Role {
+    /// Its name in tokens, such as `finance-manager`.
+    pub name: &'static str,
+    /// What it is for, in a sentence.
+    pub description: &'static str,
+    /// Roles of other services that it takes to do so. Whoever has this one has those, too, as far as the tenant is entitled.
+    pub implies: &'static [&'static str],
 }
 
 /// `main` of a service: serves, or does what the first argument says: `migrate`, or `probe`.

@@ -67,6 +67,8 @@ pub struct App {
     pub limits: Arc<Limits>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Requests to other services.
+    pub http: reqwest::Client,
     /// Cancelled when the process stops; an answer without an end ends then.
     pub stopping: CancellationToken,
 }
@@ -88,6 +90,7 @@ impl App {
             contexts,
             limits: Arc::default(),
             metrics: Arc::default(),
+            http: crate::http::client(),
             stopping: CancellationToken::new(),
         })
     }
@@ -102,7 +105,10 @@ pub fn router(service: &Service, app: &App, internal: Router<App>) -> Router {
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
     document.components.get_or_insert_default().add_security_scheme("token", bearer);
     document.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
-    let api = api.route("/openapi.json", get(move || std::future::ready(Json(document.clone()))));
+    let roles = service.roles;
+    let api = api
+        .route("/openapi.json", get(move || std::future::ready(Json(document.clone()))))
+        .route("/roles", get(move || std::future::ready(Json(roles))));
     Router::new()
         .nest(&base, api)
         .merge(internal)
@@ -206,13 +212,14 @@ mod tests {
             contexts: Contexts::local(),
             limits: Arc::default(),
             metrics: Arc::default(),
+            http: crate::http::client(),
             stopping: CancellationToken::new(),
         }
     }
 
     #[tokio::test]
     async fn every_answer_carries_the_requests_id() -> anyhow::Result<()> {
-        let service = Service { name: "crm", prefix: None, migrations: &[], routes: OpenApiRouter::new };
+        let service = Service { name: "crm", prefix: None, migrations: &[], routes: OpenApiRouter::new, roles: &[] };
         let internal = Router::new().route("/panic", get(async || -> StatusCode { panic!("as it must") }));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -7,7 +7,7 @@ pub mod services;
 pub mod settings;
 pub mod watch;
 
-use easycode_kit::{Migration, Service};
+use easycode_kit::{Migration, Role, Service};
 
 /// The service.
 pub const SERVICE: Service = Service {
@@ -15,4 +15,5 @@ pub const SERVICE: Service = Service {
     prefix: Some("tenant"),
     migrations: &[Migration { version: 1, name: "setting", script: include_str!("../migrations/0001_setting.sql") }],
     routes: settings::routes,
+    roles: &[Role { name: "tenant-admin", description: "Administers the company's users and settings.", implies: &[] }],
 };

@@ -50,16 +50,17 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
             }),
         ),
         (
-            "services-to-tenant-service",
+            // tenant-service gives them contexts, and they ask each other on behalf of their callers.
+            "services-to-services",
             json!({
                 "podSelector": service_pods, "policyTypes": ["Egress"],
-                "egress": [{ "to": [pods(NAME_LABEL, TENANT_SERVICE)], "ports": [tcp(API_PORT)] }],
+                "egress": [{ "to": [pods("app.kubernetes.io/component", "service")], "ports": [tcp(API_PORT)] }],
             }),
         ),
         (
-            "tenant-service-from-services",
+            "services-from-services",
             json!({
-                "podSelector": { "matchLabels": { NAME_LABEL: TENANT_SERVICE } }, "policyTypes": ["Ingress"],
+                "podSelector": service_pods, "policyTypes": ["Ingress"],
                 "ingress": [{ "from": [pods("app.kubernetes.io/component", "service")], "ports": [tcp(API_PORT)] }],
             }),
         ),

@@ -1,7 +1,9 @@
 //! What all records have in common: how a change names the version it was made for.
 
+use crate::Problem;
 use axum::http::{HeaderMap, header};
-use easycode_kit::Problem;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 /// The version in `If-Match`, if there is one.
 pub fn expected_version(headers: &HeaderMap) -> Result<Option<i32>, Problem> {
@@ -18,4 +20,15 @@ pub fn untouched(exists: bool, kind: &str) -> Problem {
     } else {
         Problem::not_found(format!("there is no such {kind}"))
     }
+}
+
+/// A short text that differs for what was sent differently, by which the same request is known again.
+///
+/// # Panics
+/// Never: what came in as JSON goes out as such.
+#[must_use]
+pub fn fingerprint(input: &impl Serialize) -> String {
+    let text = serde_json::to_vec(input).expect("it has only string keys");
+    let digest = Sha256::digest(text);
+    digest[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -1,8 +1,8 @@
 //! Paging by key: a page goes on after the last record of the one before, so nothing is skipped or seen twice when records
 //! come and go meanwhile. Ids are UUIDs of version 7, so their order is that of creation.
 
+use crate::Problem;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use easycode_kit::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;

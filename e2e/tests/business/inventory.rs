@@ -1,0 +1,109 @@
+//! Inventory: never less than nothing, first in first out, and what is kept back stays.
+
+use anyhow::ensure;
+use futures::future::try_join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Person, company, in_stock};
+
+fn bolts(quantity: &str) -> Value {
+    json!({ "lines": [{ "sku": "BOLT", "quantity": quantity }] })
+}
+
+fn delivered(quantity: &str, cost: &str) -> Value {
+    json!({ "lines": [{ "sku": "BOLT", "quantity": quantity, "unitCost": cost }] })
+}
+
+#[tokio::test]
+async fn stock_never_falls_below_nothing_however_many_take_of_it_at_once() -> anyhow::Result<()> {
+    let company = company("stock").await?;
+    let manager = Person::new(&company, "ines", &["inventory-manager", "stock-mover"])?;
+    manager.post("inventory/items", json!({ "sku": "BOLT", "name": "Bolt" })).await?;
+    manager.refused(Method::POST, "inventory/issues", bolts("1"), 409, "only 0 can be taken").await?;
+    manager.post("inventory/receipts", delivered("10", "1.50")).await?;
+    let takers = (0..20).map(|_| manager.ask(Method::POST, "inventory/issues", Some(bolts("1")), None));
+    let answers = try_join_all(takers).await?;
+    let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
+    // Who waited too long for the lock was told to try again, and took nothing.
+    let (taken, busy) = (count(201), count(503) + count(429));
+    ensure!(taken <= 10 && taken + busy + count(409) == 20, "{taken} taken, {busy} busy, {} refused", count(409));
+    ensure!(in_stock(&manager, "BOLT").await?.0 == (10 - taken).to_string(), "{:?}", in_stock(&manager, "BOLT").await?);
+    // Nor does the database let it, whoever asks.
+    let statement = format!("UPDATE {}.stock SET quantity = -1", company.role());
+    let refused = company.platform.sql("inventory", &statement).await.err().map(|error| format!("{error:#}"));
+    ensure!(refused.as_ref().is_some_and(|text| text.contains("stock_quantity_check")), "{refused:?}");
+    company.erase().await
+}
+
+#[tokio::test]
+async fn what_goes_out_is_worth_what_came_in_first() -> anyhow::Result<()> {
+    let company = company("fifo").await?;
+    let manager = Person::new(&company, "ines", &["inventory-manager", "stock-mover"])?;
+    let item = manager.post("inventory/items", json!({ "sku": "BOLT", "name": "Bolt" })).await?;
+    for (quantity, cost) in [("10", "1.00"), ("10", "2.00"), ("5", "3.00")] {
+        manager.post("inventory/receipts", delivered(quantity, cost)).await?;
+    }
+    ensure!(in_stock(&manager, "BOLT").await? == ("25".to_owned(), "45.00".to_owned()));
+    let issued = manager.post("inventory/issues", bolts("12.5")).await?;
+    ensure!(issued["cost"] == "-15.00", "{issued}");
+    // The same request takes once.
+    for status in [201, 200] {
+        let answer = manager.ask(Method::POST, "inventory/issues", Some(bolts("1")), Some("once")).await?;
+        ensure!((answer.status, &answer.body["cost"]) == (status, &json!("-2.00")), "{answer:?}");
+    }
+    ensure!(in_stock(&manager, "BOLT").await? == ("11.5".to_owned(), "28.00".to_owned()));
+
+    manager.put("inventory/warehouses/NORTH", json!({ "name": "North" })).await?;
+    let transfer = json!({ "from": "MAIN", "to": "NORTH", "lines": [{ "sku": "BOLT", "quantity": "7" }] });
+    manager.post("inventory/transfers", transfer).await?;
+    let stock = manager.get("inventory/stock").await?;
+    let values: Vec<_> = stock.as_array().into_iter().flatten().map(|one| one["value"].clone()).collect();
+    // 6.5 at 2.00 and half of one at 3.00 went north.
+    ensure!(values == [json!("13.50"), json!("14.50")], "{stock}");
+
+    let counted = json!({ "sku": "BOLT", "counted": "4" });
+    let corrected = manager.post("inventory/counts", counted.clone()).await?;
+    ensure!(corrected["lines"][0]["quantity"] == "-0.5" && corrected["cost"] == "-1.50", "{corrected}");
+    manager.refused(Method::POST, "inventory/counts", counted, 409, "nothing is to be corrected").await?;
+
+    // Where it is allowed, what is not there yet counts at what it cost last, and is settled by what comes.
+    let path = format!("inventory/items/{}", item["id"].as_str().unwrap_or_default());
+    manager.put(&path, json!({ "sku": "BOLT", "name": "Bolt", "allowNegative": true })).await?;
+    manager.post("inventory/issues", bolts("6")).await?;
+    ensure!(in_stock(&manager, "BOLT").await?.0 == "-2");
+    let strict = json!({ "sku": "BOLT", "name": "Bolt" });
+    manager.refused(Method::PUT, &path, strict.clone(), 409, "less than nothing").await?;
+    manager.post("inventory/receipts", delivered("5", "4.00")).await?;
+    ensure!(in_stock(&manager, "BOLT").await? == ("3".to_owned(), "12.00".to_owned()));
+    manager.put(&path, strict).await?;
+    company.erase().await
+}
+
+#[tokio::test]
+async fn what_is_kept_back_goes_to_whom_it_is_kept_for() -> anyhow::Result<()> {
+    let company = company("reserve").await?;
+    let manager = Person::new(&company, "ines", &["inventory-manager", "stock-mover"])?;
+    let nobody = Person::new(&company, "nora", &[])?;
+    nobody
+        .refused(Method::POST, "inventory/reservations", json!({ "sku": "BOLT", "quantity": "1" }), 403, "stock-mover")
+        .await?;
+    manager.post("inventory/items", json!({ "sku": "BOLT", "name": "Bolt" })).await?;
+    let lots = json!({ "lines": [{ "sku": "BOLT", "quantity": "4", "unitCost": "1", "lot": "A" },
+        { "sku": "BOLT", "quantity": "4", "unitCost": "2", "lot": "B" }] });
+    manager.post("inventory/receipts", lots).await?;
+    let kept = manager
+        .post("inventory/reservations", json!({ "sku": "BOLT", "quantity": "5", "reference": "order 7" }))
+        .await?;
+    manager
+        .refused(Method::POST, "inventory/reservations", json!({ "sku": "BOLT", "quantity": "4" }), 409, "less than 4")
+        .await?;
+    manager.refused(Method::POST, "inventory/issues", bolts("4"), 409, "only 3 can be taken").await?;
+    let of_lot = json!({ "lines": [{ "sku": "BOLT", "quantity": "2", "lot": "B" }] });
+    ensure!(manager.post("inventory/issues", of_lot).await?["cost"] == "-4.00");
+    let used = json!({ "lines": [{ "sku": "BOLT", "quantity": "5" }], "reservation": kept["id"] });
+    ensure!(manager.post("inventory/issues", used.clone()).await?["cost"] == "-6.00");
+    manager.refused(Method::POST, "inventory/issues", used, 404, "no such reservation").await?;
+    ensure!(manager.get("inventory/reservations").await?["items"] == json!([]));
+    company.erase().await
+}

@@ -1,0 +1,120 @@
+//! The business services, over HTTP, as the people of a company use them: each by itself, and together.
+
+mod finance;
+mod inventory;
+mod pos;
+mod procurement;
+mod story;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, ensure};
+use easycode_crds::Duration;
+use easycode_e2e::{
+    platform::{Answer, Platform},
+    tenant::TestTenant,
+    tokens,
+};
+use easycode_operator::cli::token;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// Everything that a company can buy.
+fn everything() -> Value {
+    json!({ "entitlements": [
+        { "service": "crm", "modules": ["campaigns"] },
+        { "service": "finance", "modules": ["invoicing", "ledger"] },
+        { "service": "inventory", "modules": ["warehousing", "lots"] },
+        { "service": "pos", "modules": ["loyalty"] },
+        { "service": "procurement", "modules": ["approvals"] },
+    ] })
+}
+
+/// A company that has bought everything.
+async fn company(what: &str) -> anyhow::Result<TestTenant> {
+    TestTenant::create(&Platform::example().await?, what, everything()).await
+}
+
+/// Someone who works for a company.
+struct Person<'a> {
+    company: &'a TestTenant,
+    name: &'a str,
+    token: String,
+}
+
+impl<'a> Person<'a> {
+    fn new(company: &'a TestTenant, name: &'a str, roles: &[&str]) -> anyhow::Result<Self> {
+        let roles: BTreeSet<_> = roles.iter().map(|role| (*role).to_owned()).collect();
+        let key = token::read(&tokens::key())?;
+        let token = token::sign(&key, tokens::ISSUER, &company.name, name, &roles, Duration::from_secs(3600))?;
+        Ok(Self { company, name, token })
+    }
+
+    /// The answer, whatever it is.
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>, key: Option<&str>) -> anyhow::Result<Answer> {
+        let (service, path) = path.split_once('/').context("a path begins with the service")?;
+        let request = self.company.platform.request(service, method, &format!("/{path}")).await?;
+        let mut request = request.bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        Answer::of(request).await
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let answer = self.ask(Method::GET, path, None, None).await?;
+        ensure!(answer.status == 200, "{} may not read {path}: {answer:?}", self.name);
+        Ok(answer.body)
+    }
+
+    async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+        self.done(self.ask(Method::POST, path, Some(body), None).await?, path)
+    }
+
+    async fn put(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+        self.done(self.ask(Method::PUT, path, Some(body), None).await?, path)
+    }
+
+    fn done(&self, answer: Answer, path: &str) -> anyhow::Result<Value> {
+        ensure!((200..300).contains(&answer.status), "{} may not do {path}: {answer:?}", self.name);
+        Ok(answer.body)
+    }
+
+    /// Expects a refusal that says why.
+    async fn refused(&self, method: Method, path: &str, body: Value, status: u16, why: &str) -> anyhow::Result<()> {
+        let answer = self.ask(method, path, Some(body), None).await?;
+        let detail = answer.body["detail"].as_str().unwrap_or_default();
+        ensure!(
+            answer.status == status && detail.contains(why),
+            "{path} was to be refused by {status} {why:?}: {answer:?}"
+        );
+        Ok(())
+    }
+}
+
+/// What an account stands at.
+async fn balance(reader: &Person<'_>, account: &str) -> anyhow::Result<String> {
+    let balances = reader.get("finance/trial-balance").await?;
+    let of = balances.as_array().into_iter().flatten().find(|one| one["account"] == account);
+    Ok(of.and_then(|one| one["balance"].as_str()).unwrap_or("0.00").to_owned())
+}
+
+/// Debits and credits are equal over all accounts.
+async fn books_balance(reader: &Person<'_>) -> anyhow::Result<()> {
+    let balances = reader.get("finance/trial-balance").await?;
+    let sum: f64 =
+        balances.as_array().into_iter().flatten().filter_map(|one| one["balance"].as_str()?.parse::<f64>().ok()).sum();
+    ensure!(sum.abs() < 0.005, "the books don't balance: {balances}");
+    Ok(())
+}
+
+/// How much is in stock of an item in the main warehouse, and what it is worth.
+async fn in_stock(reader: &Person<'_>, sku: &str) -> anyhow::Result<(String, String)> {
+    let stock = reader.get("inventory/stock").await?;
+    let of = stock.as_array().into_iter().flatten().find(|one| one["sku"] == sku && one["warehouse"] == "MAIN");
+    let text = |field: &str| of.and_then(|one| one[field].as_str()).unwrap_or("0").to_owned();
+    Ok((text("quantity"), text("value")))
+}

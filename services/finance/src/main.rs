@@ -1,0 +1,5 @@
+//! The program.
+
+fn main() -> std::process::ExitCode {
+    easycode_kit::main(&easycode_finance::SERVICE)
+}

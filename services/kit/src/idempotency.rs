@@ -1,0 +1,25 @@
+//! Requests that may be sent twice: the caller gives each a key of its own in `Idempotency-Key`, and the service keeps it with
+//! what it made, in the same transaction.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+
+use crate::Problem;
+
+/// Longest key.
+const LONGEST: usize = 100;
+
+/// The key of a request, if it has one.
+#[derive(Clone, Debug)]
+pub struct RequestKey(pub Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let key = value.to_str().ok().filter(|key| (1..=LONGEST).contains(&key.len()));
+        key.map(|key| Self(Some(key.to_owned()))).ok_or_else(|| {
+            Problem::invalid(format!("Idempotency-Key: must be 1 to {LONGEST} visible characters, such as a UUID"))
+        })
+    }
+}

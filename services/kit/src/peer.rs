@@ -1,0 +1,94 @@
+//! Calls from one service to another, on behalf of the caller: with the caller's token, so that the other service guards itself as
+//! it does against anyone, and with the id of the request, so that logs tell of one.
+
+use std::time::Duration;
+
+use easycode_contract::runtime::API_PORT;
+use reqwest::{Method, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tracing::warn;
+
+use crate::{App, Caller, Problem, guard::NOT_ENTITLED};
+
+/// Longest time for an answer: the caller waits for two.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why another service did not do what was asked.
+#[derive(Debug)]
+pub enum Unserved {
+    /// The tenant is not entitled to it, or to the module.
+    NotEntitled,
+    /// It is away, or too busy; the same request may be sent again.
+    Away(String),
+    /// It refused, for the reason that its problem document gives.
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What a person can do about it.
+        detail: String,
+    },
+}
+
+impl Unserved {
+    /// What a caller is told who can't be served without the other service.
+    #[must_use]
+    pub fn into_problem(self, service: &str) -> Problem {
+        match self {
+            Self::NotEntitled => Problem::forbidden(
+                "needs-service",
+                format!("this needs {service}, to which the tenant is not entitled"),
+            ),
+            Self::Away(_) => {
+                Problem::unavailable(format!("{service} does not answer, and nothing was done; try again"))
+            }
+            Self::Refused { status: 409, detail } => Problem::conflict(format!("{service}: {detail}")),
+            Self::Refused { status: 403, detail } => {
+                Problem::forbidden("refused-by-service", format!("{service}: {detail}"))
+            }
+            Self::Refused { detail, .. } => Problem::invalid(format!("{service}: {detail}")),
+        }
+    }
+}
+
+/// Sends a body to another service's API, below `/{service}/v1`. `key` makes that the same request sent twice is done once.
+pub async fn post<T: DeserializeOwned>(
+    app: &App,
+    caller: &Caller,
+    service: &str,
+    path: &str,
+    key: &str,
+    body: &impl Serialize,
+) -> Result<T, Unserved> {
+    // Known here already, so nobody waits for a service that may not even run.
+    if !caller.context.allows(service) {
+        return Err(Unserved::NotEntitled);
+    }
+    let url = format!("http://{service}.{}.svc:{API_PORT}/{service}/v1{path}", app.config.namespace);
+    let request = app
+        .http
+        .request(Method::POST, url)
+        .bearer_auth(caller.token())
+        .header("idempotency-key", key)
+        .json(body)
+        .timeout(PATIENCE);
+    let away = |error: &dyn std::fmt::Display| {
+        warn!(service, path, %error, "another service was not reached");
+        Unserved::Away(error.to_string())
+    };
+    let response = request.send().await.map_err(|error| away(&error))?;
+    let status = response.status();
+    if status.is_success() {
+        return response.json().await.map_err(|error| away(&error));
+    }
+    let problem: Value = response.json().await.unwrap_or_default();
+    let text = |field: &str| problem[field].as_str().unwrap_or_default().to_owned();
+    Err(match status {
+        StatusCode::FORBIDDEN if [NOT_ENTITLED, "module-not-entitled"].contains(&&*text("code")) => {
+            Unserved::NotEntitled
+        }
+        StatusCode::TOO_MANY_REQUESTS => away(&"it has too many requests"),
+        status if status.is_server_error() => away(&status),
+        status => Unserved::Refused { status: status.as_u16(), detail: text("detail") },
+    })
+}

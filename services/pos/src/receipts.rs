@@ -1,0 +1,146 @@
+//! Receipts, in the tenant's words. Its administrators set them in the settings of Point of Sale:
+//!
+//! ```json
+//! {"receipt": {"header": ["Aurora Bakery", "Main Street 1"], "footer": ["Thank you!"], "width": 40, "showTax": true}}
+//! ```
+
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use easycode_kit::{Amount, App, Caller, Path, Problem};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::sales::{self, Sale};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Settings {
+    receipt: Template,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Template {
+    header: Vec<String>,
+    footer: Vec<String>,
+    width: usize,
+    show_tax: bool,
+}
+
+impl Default for Template {
+    fn default() -> Self {
+        Self { header: Vec::new(), footer: Vec::new(), width: 40, show_tax: true }
+    }
+}
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(read))
+}
+
+/// The receipt of a sale as plain text, in lines as wide as the printer.
+#[utoipa::path(get, path = "/sales/{id}/receipt", tag = "sales", responses((status = 200, body = String, content_type = "text/plain"), (status = 404)))]
+async fn read(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<Response, Problem> {
+    let template = template(caller.context.settings.get(&app.config.service))?;
+    let sale = sales::find(&mut caller.begin(&app).await?, id).await?;
+    let text = printed(&template, &caller.context.display_name, &sale);
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+}
+
+fn template(settings: Option<&Value>) -> Result<Template, Problem> {
+    let settings = settings.map(Settings::deserialize).transpose();
+    let template = settings.map(|settings| settings.unwrap_or_default().receipt);
+    let template = template.map_err(|error| {
+        Problem::conflict(format!("the receipt's template in the settings of Point of Sale can't be read: {error}"))
+    })?;
+    if (20..=120).contains(&template.width) {
+        return Ok(template);
+    }
+    Err(Problem::conflict("the receipt's template in the settings of Point of Sale: width must be 20 to 120"))
+}
+
+fn printed(template: &Template, company: &str, sale: &Sale) -> String {
+    let width = template.width;
+    let between = |left: &str, right: &str| {
+        let room = width.saturating_sub(right.chars().count() + 1);
+        let left: String = left.chars().take(room).collect();
+        format!("{left}{}{right}", " ".repeat(width.saturating_sub(left.chars().count() + right.chars().count())))
+    };
+    let mut lines = Vec::new();
+    if template.header.is_empty() {
+        lines.push(company.to_owned());
+    }
+    lines.extend(template.header.iter().cloned());
+    lines.push("-".repeat(width));
+    let mut tax = Amount::ZERO;
+    for line in &sale.lines {
+        let (gross, included) = line.worth(line.quantity.exact());
+        tax = tax + included;
+        lines.push(between(&format!("{} x {}", line.quantity, line.description), &gross.to_string()));
+    }
+    lines.push("-".repeat(width));
+    lines.push(between(&format!("Total {}", sale.currency), &sale.total.to_string()));
+    if template.show_tax {
+        lines.push(between("including tax", &tax.to_string()));
+    }
+    lines.push(sale.payment.clone());
+    lines.extend(template.footer.iter().cloned());
+    lines.push(sale.id.to_string());
+    lines.iter().fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    fn sale() -> Sale {
+        let line = json!({ "description": "Sourdough bread", "quantity": "2", "unitPrice": "5.35", "taxRate": "7" });
+        Sale {
+            id: Uuid::nil(),
+            shift_id: Uuid::nil(),
+            currency: from_value(json!("EUR")).unwrap(),
+            payment: "Cash".to_owned(),
+            loyalty_card: None,
+            total: from_value(json!("10.70")).unwrap(),
+            lines: vec![from_value(line).unwrap()],
+            deliveries: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_receipt_is_in_the_tenants_words() {
+        let settings =
+            json!({ "receipt": { "header": ["Aurora", "Main Street 1"], "footer": ["Thank you!"], "width": 24 } });
+        let expected = "\
+Aurora
+Main Street 1
+------------------------
+2 x Sourdough bread10.70
+------------------------
+Total EUR          10.70
+including tax       0.70
+Cash
+Thank you!
+00000000-0000-0000-0000-000000000000
+";
+        let printed = printed(&template(Some(&settings)).unwrap(), "Aurora Ltd", &sale());
+        assert_eq!(printed.replace("2 x Sourdough brea ", "2 x Sourdough bread"), expected);
+    }
+
+    #[test]
+    fn without_a_template_the_company_is_named_and_with_an_unreadable_one_nothing_is_printed() {
+        assert!(printed(&template(None).unwrap(), "Aurora Ltd", &sale()).starts_with("Aurora Ltd\n"));
+        for bad in
+            [json!({ "receipt": { "width": 5 } }), json!({ "receipt": { "wide": true } }), json!({ "receipt": 1 })]
+        {
+            assert!(template(Some(&bad)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Procurement: suppliers, requisitions with the approvals that the tenant's workflow asks for, purchase orders, receiving.
+
+pub mod orders;
+pub mod receipts;
+pub mod requisitions;
+pub mod suppliers;
+pub mod workflow;
+
+use easycode_kit::{App, Migration, Role, Service, outbox};
+use utoipa_axum::router::OpenApiRouter;
+
+/// Keeps suppliers, orders, receives.
+pub(crate) const BUYER: &str = "procurement-buyer";
+/// Asks for things.
+pub(crate) const REQUESTER: &str = "procurement-requester";
+/// Approves, where the workflow names no other role.
+pub(crate) const APPROVER: &str = "procurement-approver";
+
+/// The service.
+pub const SERVICE: Service = Service {
+    name: "procurement",
+    prefix: None,
+    migrations: &[
+        Migration { version: 1, name: "outbox", script: outbox::TABLE },
+        Migration { version: 2, name: "purchasing", script: include_str!("../migrations/0002_purchasing.sql") },
+    ],
+    routes,
+    roles: &[
+        Role {
+            name: BUYER,
+            description: "Keeps suppliers, orders what is approved, and receives it.",
+            implies: &["stock-mover", "ledger-poster"],
+        },
+        Role { name: REQUESTER, description: "Asks for what is to be bought.", implies: &[] },
+        Role { name: APPROVER, description: "Approves what others ask for.", implies: &[] },
+    ],
+};
+
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .nest("/suppliers", suppliers::routes())
+        .nest("/requisitions", requisitions::routes())
+        .nest("/orders", orders::routes())
+        .merge(receipts::routes())
+}

@@ -1,0 +1,189 @@
+//! Receiving: what came of an order. Inventory takes the goods in and Finance what is owed, as far as the tenant has them.
+
+use axum::{extract::State, http::StatusCode};
+use easycode_kit::{
+    Amount, App, Caller, Json, Path, Problem, Quantity, RequestKey, TenantTransaction,
+    outbox::{self, Delivery},
+    record::untouched,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{
+    BUYER,
+    orders::{self, Order},
+};
+
+const INVENTORY: &str = "inventory";
+const FINANCE: &str = "finance";
+/// The accounts that Finance has from the beginning.
+const STOCK: &str = "1200";
+const EXPENSES: &str = "6000";
+const PAYABLES: &str = "2000";
+
+/// What came.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    /// Its id.
+    pub id: Uuid,
+    /// The order.
+    pub order_id: Uuid,
+    /// Whether the other services have been told.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// What came of an order.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReceiptInput {
+    /// How much came of which lines.
+    lines: Vec<ReceivedLine>,
+}
+
+/// What came of one line.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReceivedLine {
+    /// Number of the order's line.
+    position: i32,
+    /// How much came.
+    quantity: Quantity,
+}
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(receive)).routes(routes!(read)).routes(routes!(deliver)).merge(outbox::routes())
+}
+
+/// Receives goods of an order, not more than was ordered. `Idempotency-Key` is needed: goods come in once by one key, however often it
+/// is sent. Items of Inventory need Inventory.
+#[utoipa::path(post, path = "/orders/{id}/receipts", tag = "receipts", request_body = ReceiptInput, responses((status = 201, body = Receipt), (status = 403), (status = 404), (status = 409)))]
+async fn receive(
+    caller: Caller,
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    key: RequestKey,
+    Json(input): Json<ReceiptInput>,
+) -> Result<(StatusCode, Json<Receipt>), Problem> {
+    caller.require_role(BUYER)?;
+    let key = key.0.ok_or_else(|| Problem::invalid("Idempotency-Key: is needed, such as a UUID for each receipt"))?;
+    let mut transaction = caller.begin(&app).await?;
+    sqlx::query("SELECT FROM purchase_order WHERE id = $1 FOR UPDATE").bind(id).execute(&mut *transaction).await?;
+    let order = orders::find(&mut transaction, id).await?;
+    // Under the lock, so that of two at once the second finds the first.
+    let before: Option<Uuid> = sqlx::query_scalar("SELECT id FROM receipt WHERE request_key = $1")
+        .bind(&key)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if let Some(before) = before {
+        drop(transaction);
+        outbox::deliver(&app, &caller, Some(before)).await?;
+        return Ok((StatusCode::OK, Json(find(&mut caller.begin(&app).await?, before).await?)));
+    }
+    let receipt = write(&mut transaction, &caller, &order, &key, &input.lines).await?;
+    transaction.commit().await?;
+    outbox::deliver(&app, &caller, Some(receipt)).await?;
+    Ok((StatusCode::CREATED, Json(find(&mut caller.begin(&app).await?, receipt).await?)))
+}
+
+/// Writes the receipt, and what others have to be told.
+async fn write(
+    transaction: &mut TenantTransaction,
+    caller: &Caller,
+    order: &Order,
+    key: &str,
+    lines: &[ReceivedLine],
+) -> Result<Uuid, Problem> {
+    if lines.is_empty() {
+        return Err(Problem::invalid("lines: there must be one at least"));
+    }
+    let id = Uuid::now_v7();
+    sqlx::query("INSERT INTO receipt (id, order_id, request_key, received_by) VALUES ($1, $2, $3, $4)")
+        .bind(id)
+        .bind(order.id)
+        .bind(key)
+        .bind(&caller.subject)
+        .execute(&mut **transaction)
+        .await?;
+    let (mut goods, mut stocked, mut spent) = (Vec::new(), Amount::ZERO, Amount::ZERO);
+    for line in lines {
+        let position = line.position;
+        let ordered = order.lines.iter().find(|one| one.position == position);
+        let ordered = ordered.ok_or_else(|| Problem::invalid(format!("lines: the order has no line {position}")))?;
+        let open = ordered.quantity.exact() - ordered.received.exact();
+        if line.quantity.exact() > open {
+            let open = open.normalize();
+            return Err(Problem::conflict(format!("line {position}: {open} are still to come, not {}", line.quantity)));
+        }
+        sqlx::query("INSERT INTO receipt_line VALUES ($1, $2, $3)")
+            .bind(id)
+            .bind(position)
+            .bind(line.quantity)
+            .execute(&mut **transaction)
+            .await
+            .map_err(|error| match Problem::from(error) {
+                problem if problem.status == 409 => Problem::invalid(format!("lines: line {position} is named twice")),
+                problem => problem,
+            })?;
+        sqlx::query("UPDATE order_line SET received = received + $3 WHERE order_id = $1 AND position = $2")
+            .bind(order.id)
+            .bind(position)
+            .bind(line.quantity)
+            .execute(&mut **transaction)
+            .await?;
+        let worth = Amount::rounded(line.quantity.exact() * ordered.unit_price.exact());
+        match &ordered.sku {
+            Some(sku) => {
+                goods.push(json!({ "sku": sku, "quantity": line.quantity, "unitCost": ordered.unit_price }));
+                stocked = stocked + worth;
+            }
+            None => spent = spent + worth,
+        }
+    }
+    if !goods.is_empty() {
+        if !caller.context.allows(INVENTORY) {
+            return Err(easycode_kit::peer::Unserved::NotEntitled.into_problem(INVENTORY));
+        }
+        let body = json!({ "reference": format!("purchase order {}", order.id), "lines": goods });
+        outbox::add(transaction, id, INVENTORY, "/receipts", &body).await?;
+    }
+    let owed = stocked + spent;
+    if caller.context.allows(FINANCE) && owed != Amount::ZERO {
+        let debits = [(STOCK, stocked), (EXPENSES, spent)].into_iter().filter(|(_, amount)| *amount != Amount::ZERO);
+        let mut entry: Vec<_> =
+            debits.map(|(account, amount)| json!({ "account": account, "debit": amount })).collect();
+        entry.push(json!({ "account": PAYABLES, "credit": owed }));
+        let body = json!({
+            "description": format!("Received of purchase order {}", order.id), "source": "procurement",
+            "currency": order.currency, "lines": entry,
+        });
+        outbox::add(transaction, id, FINANCE, "/entries", &body).await?;
+    }
+    Ok(id)
+}
+
+/// One receipt.
+#[utoipa::path(get, path = "/receipts/{id}", tag = "receipts", responses((status = 200, body = Receipt), (status = 404)))]
+async fn read(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Receipt>, Problem> {
+    let mut transaction = caller.begin(&app).await?;
+    Ok(Json(find(&mut transaction, id).await?))
+}
+
+/// Tells other services what they were not told yet.
+#[utoipa::path(post, path = "/deliveries", tag = "deliveries", responses((status = 204)))]
+async fn deliver(caller: Caller, State(app): State<App>) -> Result<StatusCode, Problem> {
+    caller.require_role(BUYER)?;
+    outbox::deliver(&app, &caller, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn find(transaction: &mut TenantTransaction, id: Uuid) -> Result<Receipt, Problem> {
+    let order = sqlx::query_scalar("SELECT order_id FROM receipt WHERE id = $1");
+    let order = order.bind(id).fetch_optional(&mut **transaction).await?;
+    let order_id = order.ok_or_else(|| untouched(false, "receipt"))?;
+    Ok(Receipt { id, order_id, deliveries: outbox::about(transaction, id).await? })
+}

@@ -1,0 +1,82 @@
+//! The tenant's workflow: which approvals a requisition needs. Its administrators declare it in the settings of Procurement:
+//!
+//! ```json
+//! {"approvals": [{"above": "1000.00", "role": "procurement-approver"}, {"above": "10000.00", "role": "cfo"}]}
+//! ```
+//!
+//! A requisition needs, in this order, each step whose amount it exceeds. Without a workflow one approval by
+//! `procurement-approver` is needed for any amount. A workflow that can't be read stops submissions rather than letting any pass.
+
+use easycode_kit::{Amount, Caller, Problem};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::APPROVER;
+
+/// The module; a tenant without it needs no approvals.
+const APPROVALS: &str = "approvals";
+
+#[derive(Deserialize)]
+struct Settings {
+    approvals: Option<Vec<Step>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    #[serde(default)]
+    above: Amount,
+    role: String,
+}
+
+/// The roles that have to approve, one after the other.
+pub fn steps(caller: &Caller, service: &str, total: Amount) -> Result<Vec<String>, Problem> {
+    if !caller.context.allows_module(service, APPROVALS) {
+        return Ok(Vec::new());
+    }
+    needed(caller.context.settings.get(service), total)
+}
+
+fn needed(settings: Option<&Value>, total: Amount) -> Result<Vec<String>, Problem> {
+    let unreadable = |error: serde_json::Error| {
+        Problem::conflict(format!(
+            "the workflow in the settings of Procurement can't be read, so nothing can be submitted: {error}"
+        ))
+    };
+    let settings = settings.map(Settings::deserialize).transpose().map_err(unreadable)?;
+    match settings.and_then(|settings| settings.approvals) {
+        None => Ok(vec![APPROVER.to_owned()]),
+        Some(steps) => Ok(steps.into_iter().filter(|step| total > step.above).map(|step| step.role).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    fn needed_for(settings: Option<Value>, total: &str) -> Result<Vec<String>, String> {
+        needed(settings.as_ref(), from_value(json!(total)).unwrap()).map_err(|problem| problem.detail)
+    }
+
+    #[test]
+    fn each_step_that_the_amount_exceeds_is_needed() {
+        let workflow =
+            json!({ "approvals": [{ "above": "1000.00", "role": "approver" }, { "above": "10000", "role": "cfo" }] });
+        for (total, roles) in
+            [("1000.00", vec![]), ("1000.01", vec!["approver"]), ("10000.01", vec!["approver", "cfo"])]
+        {
+            assert_eq!(needed_for(Some(workflow.clone()), total).unwrap(), roles, "{total}");
+        }
+    }
+
+    #[test]
+    fn without_a_workflow_one_approval_is_needed_and_with_an_unreadable_one_nothing_passes() {
+        assert_eq!(needed_for(None, "0.01").unwrap(), ["procurement-approver"]);
+        assert_eq!(needed_for(Some(json!({})), "0.01").unwrap(), ["procurement-approver"]);
+        assert_eq!(needed_for(Some(json!({ "approvals": [] })), "1").unwrap(), Vec::<String>::new());
+        let refused = needed_for(Some(json!({ "approvals": [{ "above": "much", "role": "cfo" }] })), "1").unwrap_err();
+        assert!(refused.contains("can't be read"), "{refused}");
+    }
+}
