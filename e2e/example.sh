@@ -15,7 +15,7 @@ fill_in() {
   for program in "${services[@]}"; do
     expression+=(-e "s#localhost/easycode/$program:dev#$(image_of "$program")#")
   done
-  content=$(for program in "${services[@]}"; do tag_of "$program"; done | sha256sum | cut -c1-8)
+  content=$({ cat "$repo/examples/release.yaml"; for program in "${services[@]}"; do tag_of "$program"; done; } | sha256sum | cut -c1-8)
   expression+=(-e "s#r2026-11-0#r2026-11-0-$content#" -e "s#version: 2026.11.0#version: 2026.11.0-$content#")
   [ "$(cluster_kind)" != existing ] || expression+=(-e "s#$postgres_image#$official_postgres#")
   expression+=(-e "s#jwks: .*#jwks: '$("$easycode" token jwks --key "$repo/target/demo/signing-key.pem")'#")

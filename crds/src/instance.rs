@@ -101,7 +101,7 @@ pub struct TenantRef {
 /// The release of an instance: of a channel, or of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.channel) != has(self.version)").message("release: name either a channel to follow, or a version to stay on"))]
+#[x_kube(validation = Rule::new("has(self.channel) != has(self.version)").message("release: name either a channel to follow, or a version to stay on; in a patch, set the other to null"))]
 pub struct ReleaseRef {
     /// Name of a `ReleaseChannel`, such as `stable`: the instance follows the versions that it offers.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,7 +24,7 @@ use crate::names;
     validation = Rule::new("self.metadata.name.size() <= 40").message("metadata.name: must have at most 40 characters; choose a shorter name")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self == oldSelf").message("spec: a release can't be changed; make a new Release with another version and point the platform at it"))]
+#[x_kube(validation = Rule::new("self == oldSelf").message("spec: a release can't be changed; make a new Release with another version and point the platform, or the channel, at it"))]
 pub struct ReleaseSpec {
     /// Version of the release, for example `2026.11.0`.
     #[schemars(schema_with = "names::version")]
@@ -69,6 +69,6 @@ pub struct ReleaseStatus {
     /// `Ready`: some platform may use it.
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
-    /// How many platforms run it.
+    /// How many platforms and instances run it, or are to run it.
     pub platforms: i32,
 }

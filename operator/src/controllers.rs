@@ -281,6 +281,8 @@ async fn survey(context: Arc<Context>) {
             context.triggers.home(&home);
         }
         platform::trigger_unplaced(&context);
+        // Nor does a watch tell a controller of what is deleted.
+        context.trigger_releases();
         let looks = context.databases.all().into_iter().map(|(home, database)| look(&context, home, database));
         futures::future::join_all(looks).await;
         measure(&context);

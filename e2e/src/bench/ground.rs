@@ -68,7 +68,8 @@ impl Ground {
             service["name"] = name.into();
             services.push(service);
         }
-        apply(&releases, "Release", json!({ "version": model.version, "services": services })).await?;
+        apply(&releases, "Release", json!({ "version": format!("{}-bench", model.version), "services": services }))
+            .await?;
         let spec = json!({
             "region": NAME, "domain": "bench.example.com", "release": NAME,
             // Just enough, so that tenants of others are placed elsewhere.

@@ -75,7 +75,7 @@ pub async fn report(
     if pending.reason == reason::WINDOW_NEVER_OPENS && !told {
         context.events.warning(instance, "Reconcile", pending.reason, pending.message).await;
     }
-    if before.observed_generation != after.observed_generation {
+    if before.observed_generation != after.observed_generation || before.release != after.release {
         context.trigger_releases();
     }
     let first = context.databases.visit(&home);

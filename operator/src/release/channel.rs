@@ -24,7 +24,8 @@ pub async fn reconcile(channel: Arc<ReleaseChannel>, context: Arc<Context>) -> R
     let version = &channel.spec.version;
     let release = choice::of_version(version, &context.releases.state());
     let finding = if let Some(release) = &release {
-        let message = format!("instances that follow it run Release {}", release.name_any());
+        let message =
+            format!("instances that follow it are brought to Release {} in their windows", release.name_any());
         Finding::new(conditions::READY, Some(true), reason::AS_PLANNED, message)
     } else {
         let message = format!(

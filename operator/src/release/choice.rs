@@ -16,7 +16,11 @@ pub struct Missing {
 /// that is in use.
 pub fn of_version(version: &str, releases: &[Arc<Release>]) -> Option<Arc<Release>> {
     let found = releases.iter().filter(|release| release.spec.version == version);
-    let made = |release: &Arc<Release>| (release.creation_timestamp().map(|time| time.0), release.name_any());
+    // One that is in a file only is not made yet.
+    let made = |release: &Arc<Release>| {
+        let at = release.creation_timestamp().map(|time| time.0);
+        (at.is_none(), at, release.name_any())
+    };
     found.min_by_key(|release| made(release)).map(Arc::clone)
 }
 
@@ -36,7 +40,12 @@ pub fn choose(
                 ));
             }
         },
-        (None, version) => (version.as_deref().unwrap_or_default(), "spec.release.version".to_owned()),
+        (None, Some(version)) => (version.as_str(), "spec.release.version".to_owned()),
+        (None, None) => {
+            return missing(
+                "spec.release names neither a channel to follow nor a version to stay on; name one".to_owned(),
+            );
+        }
     };
     of_version(version, releases)
         .map_or_else(|| missing(format!("no Release has version {version}; create it, or name another in {field}")), Ok)

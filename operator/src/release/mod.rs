@@ -29,7 +29,9 @@ pub async fn reconcile(release: Arc<Release>, context: Arc<Context>) -> Result<A
     let (channels, releases) = (context.channels.state(), context.releases.state());
     let dedicated = |instance: &DedicatedInstance| {
         let wanted = choice::choose(&instance.spec.release, &channels, &releases);
-        wanted.is_ok_and(|one| one.name_any() == release.name_any()) && instance.metadata.deletion_timestamp.is_none()
+        let runs = instance.status.as_ref().and_then(|status| status.release.as_ref()) == Some(&release.name_any());
+        let wants = wanted.is_ok_and(|one| one.name_any() == release.name_any());
+        (runs || wants) && instance.metadata.deletion_timestamp.is_none()
     };
     let users = context.platforms.state_filter(runs_it).len() + context.instances.state_filter(dedicated).len();
     let before = release.status.clone().unwrap_or_default();

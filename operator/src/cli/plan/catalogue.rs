@@ -124,6 +124,11 @@ impl Catalogue {
             platform.status = known.and_then(|known| known.status.clone());
             inherit(platform, known.map(AsRef::as_ref), changed);
         }
+        for release in &mut self.releases {
+            let known =
+                cluster.release(&release.name_any()).and_then(|known| known.metadata.creation_timestamp.clone());
+            Arc::make_mut(release).metadata.creation_timestamp = known;
+        }
         for instance in &mut self.instances {
             let known = cluster.instance(&instance.name_any());
             let changed = known.is_none_or(|known| known.spec != instance.spec);

@@ -64,7 +64,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let sections = sections(&files.applied_to(&cluster), &cluster, applier.as_ref()).await?;
     if sections.is_empty() {
         return say(
-            "nothing to plan: a Release makes nothing until a SharedPlatform or a DedicatedInstance names it\n",
+            "nothing to plan: a Release makes nothing until a SharedPlatform or a DedicatedInstance names it, nor does a ReleaseChannel that no instance follows\n",
         );
     }
     for section in &sections {
@@ -90,7 +90,14 @@ async fn sections(files: &Catalogue, cluster: &Catalogue, applier: Option<&Appli
         let known = Known { leaving, services, tenants: &cluster.tenants, live: &live };
         sections.push(stack::section(&blueprint, known));
     }
-    for instance in &files.instances {
+    // Those in the cluster, too, that follow a channel in the files, or stay on a version that is new by them.
+    let followers = cluster.instances.iter().filter(|one| {
+        let wanted = &one.spec.release;
+        let follows = wanted.channel.as_ref().is_some_and(|name| files.channel(name).is_some());
+        let stays = files.releases.iter().any(|release| wanted.version.as_ref() == Some(&release.spec.version));
+        (follows || stays) && files.instance(&one.name_any()).is_none()
+    });
+    for instance in files.instances.iter().chain(followers) {
         let release = match offer.wanted(&instance.spec.release) {
             Ok(release) => release,
             Err(why) => {
