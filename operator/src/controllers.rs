@@ -6,29 +6,28 @@ use easycode_crds::{DedicatedInstance, Release, ReleaseChannel, SharedPlatform, 
 use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
-    Api, Client, Resource, ResourceExt,
-    core::object::HasSpec,
+    Client, Resource, ResourceExt,
     runtime::{
-        Config as ControllerConfig, Controller, Predicate, PredicateConfig, WatchStreamExt,
+        Config as ControllerConfig, Controller,
         controller::Action,
-        predicates,
-        reflector::{self, ObjectRef, ReflectHandle, Store},
+        reflector::{ObjectRef, Store},
         watcher,
     },
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
-    audit::{self, Ledger},
+    audit::Ledger,
     instance,
     isolation::{self, Isolation},
     kubernetes::{
         apply::Applier,
         cache::{Caches, Triggers},
+        watch::watch,
     },
     platform,
     postgres::Database,
@@ -73,9 +72,9 @@ pub async fn run(
     };
     let (caches, watches) = Caches::start(&client, &triggers);
     let ledger = Arc::new(Ledger::default());
-    let (tenants, tenant_changes, tenant_watch) = watch::<Tenant>(&client, Some(&ledger));
-    let (platforms, platform_changes, platform_watch) = watch::<SharedPlatform>(&client, Some(&ledger));
-    let (instances, instance_changes, instance_watch) = watch::<DedicatedInstance>(&client, Some(&ledger));
+    let (tenants, tenant_changes, tenant_watch) = watch::<Tenant>(&client, Some(Arc::clone(&ledger)));
+    let (platforms, platform_changes, platform_watch) = watch::<SharedPlatform>(&client, Some(Arc::clone(&ledger)));
+    let (instances, instance_changes, instance_watch) = watch::<DedicatedInstance>(&client, Some(Arc::clone(&ledger)));
     let (releases, release_changes, release_watch) = watch::<Release>(&client, None);
     let (channels, channel_changes, channel_watch) = watch::<ReleaseChannel>(&client, None);
     let context = Arc::new(Context {
@@ -193,43 +192,6 @@ async fn warm_up(context: &Context) -> anyhow::Result<()> {
         "caches are warm"
     );
     Ok(())
-}
-
-/// A store of all objects of a kind, the changes that matter to its controller, and the task that keeps both going. Versions of
-/// the spec that come and go are kept for the ledger, if one is given.
-fn watch<K>(
-    client: &Client,
-    ledger: Option<&Arc<Ledger>>,
-) -> (Store<K>, impl Stream<Item = Result<K, watcher::Error>> + Send + 'static, impl Future<Output = ()> + Send + 'static)
-where
-    K: Resource<DynamicType = ()> + HasSpec + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
-    K::Spec: Serialize,
-{
-    const BUFFER: usize = 4096;
-    let (store, writer) = reflector::store_shared(BUFFER);
-    let handle: ReflectHandle<K> = writer.subscribe().expect("a shared store has subscribers");
-    // What the operator itself writes, its status, is no news.
-    let relevant = predicates::generation
-        .combine(predicates::labels)
-        .combine(predicates::annotations)
-        .combine(predicates::finalizers);
-    let changes = handle.map(|object| Ok((*object).clone())).predicate_filter(relevant, PredicateConfig::default());
-    let (ledger, known) = (ledger.cloned(), store.clone());
-    let watching = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
-        .default_backoff()
-        .modify(|object| audit::author::compact(object.meta_mut()))
-        .inspect(move |event| {
-            if let (Ok(event), Some(ledger)) = (event, &ledger) {
-                ledger.follow(event, &known);
-            }
-        })
-        .reflect_shared(writer)
-        .for_each(|event| async move {
-            if let Err(error) = event {
-                warn!(%error, kind = %K::kind(&()), "watch interrupted, retrying");
-            }
-        });
-    (store, changes, watching)
 }
 
 /// Runs a controller. `call` asks others to reconcile that depend on the object.

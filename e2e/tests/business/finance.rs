@@ -51,7 +51,7 @@ async fn an_entry_balances_and_stays_as_it_was_posted() -> anyhow::Result<()> {
         ),
         (
             format!(
-                "INSERT INTO {schema}.entry VALUES (gen_random_uuid(), current_date, 'x', 'x', 'EUR', 2, NULL, NULL, 'x')"
+                "INSERT INTO {schema}.entry VALUES (gen_random_uuid(), current_date, 'x', 'x', 'EUR', 2, NULL, NULL, NULL, 'x')"
             ),
             "does not balance, or has not the lines",
         ),
@@ -120,6 +120,28 @@ async fn invoices_are_numbered_without_a_gap_posted_and_paid_as_much_as_is_open(
     ensure!(clerk.get(&invoice).await?["status"] == "Paid");
     clerk.refused(Method::POST, &payments, json!({ "amount": "0.01" }), 409, "not paid yet").await?;
 
+    // A payment that was none is taken back, once; the entries of invoices are no one else's to reverse.
+    let paid = clerk.get(&payments).await?;
+    let wrong = format!("{payments}/{}/reversal", paid[1]["id"].as_str().unwrap_or_default());
+    let posted = format!("finance/entries/{}/reversal", paid[1]["entryId"].as_str().unwrap_or_default());
+    manager.refused(Method::POST, &posted, json!({}), 409, "belongs to an invoice").await?;
+    manager.post(&wrong, json!({})).await?;
+    manager.refused(Method::POST, &wrong, json!({}), 409, "taken back already").await?;
+    let open = clerk.get(&invoice).await?;
+    ensure!((&open["status"], &open["paid"]) == (&json!("Issued"), &json!("300.00")), "{open}");
+    let other_amount = clerk.ask(Method::POST, &payments, Some(json!({ "amount": "8.21" })), Some("first")).await?;
+    ensure!(other_amount.status == 409, "a key is for one request: {other_amount:?}");
+    clerk.post(&payments, json!({ "amount": "8.21" })).await?;
+    for (statement, why) in [
+        ("DELETE FROM $.payment", "a payment stays"),
+        ("UPDATE $.invoice_line SET quantity = 1", "stay as they are"),
+        ("DELETE FROM $.invoice WHERE number = 3", "an invoice with a number stays"),
+    ] {
+        let statement = statement.replace('$', &company.role());
+        let refused = company.platform.sql("finance", &statement).await.err().map(|error| format!("{error:#}"));
+        ensure!(refused.as_ref().is_some_and(|text| text.contains(why)), "{statement}: {refused:?}");
+    }
+
     let other = format!("finance/invoices/{}/void", ids[2]);
     clerk.refused(Method::POST, &other, json!({}), 403, "finance-manager").await?;
     ensure!(manager.post(&other, json!({})).await?["status"] == "Void");
@@ -129,6 +151,8 @@ async fn invoices_are_numbered_without_a_gap_posted_and_paid_as_much_as_is_open(
     // The module withdrawn, the ledger stays.
     company.change(json!({ "entitlements": [{ "service": "finance", "modules": ["ledger"] }] })).await?;
     company.ready().await;
+    // No context is older than a second.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     clerk.refused(Method::GET, "finance/invoices", json!(null), 403, "invoicing").await?;
     books_balance(&manager).await?;
     company.erase().await

@@ -67,11 +67,12 @@ async fn a_company_buys_receives_and_sells_and_its_books_balance() -> anyhow::Re
     }
     books_balance(&buyer).await?;
 
-    // Inventory is withdrawn: what needs it says so, the rest goes on.
+    // Inventory is withdrawn: what needs it says so, the rest goes on. No service goes by what is older than a second.
     let mut without = everything();
     without["entitlements"].as_array_mut().context("entitlements")?.retain(|one| one["service"] != "inventory");
     company.change(without).await?;
     company.ready().await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     kim.refused(Method::PUT, &format!("pos/sales/{}", Uuid::now_v7()), sell("1"), 403, "needs inventory").await?;
     kim.refused(Method::GET, "inventory/stock", json!(null), 403, "not entitled to inventory").await?;
     let hemming = json!({ "shiftId": shift["id"], "payment": "Cash",
@@ -82,6 +83,7 @@ async fn a_company_buys_receives_and_sells_and_its_books_balance() -> anyhow::Re
 
     company.change(everything()).await?;
     company.ready().await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     ensure!(in_stock(&buyer, "CLOTH").await? == ("24.5".to_owned(), "85.75".to_owned()), "what was there is there");
     kim.put(&format!("pos/sales/{}", Uuid::now_v7()), sell("1")).await?;
     ensure!(in_stock(&buyer, "CLOTH").await?.0 == "23.5");

@@ -1,4 +1,4 @@
-//! What every controller needs of Kubernetes: planned objects, their labels, the caches of what lives, and applying.
+//! What every controller needs of Kubernetes: planned objects, their labels, the watches and caches of what lives, and applying.
 
 pub mod apply;
 pub mod cache;
@@ -7,6 +7,7 @@ pub mod finalizer;
 pub mod job;
 pub mod labels;
 pub mod object;
+pub mod watch;
 
 /// Field manager of everything the operator writes.
 pub const FIELD_MANAGER: &str = "easycode-operator";

@@ -39,6 +39,9 @@ const BATCH: usize = 32;
 /// Longest time that Postgres may take to show what it holds.
 const LONGEST_LOOK: Duration = Duration::from_secs(20);
 
+/// Longest time for a batch, beyond what Postgres itself allows a statement.
+const LONGEST_WRITE: Duration = Duration::from_secs(90);
+
 /// A platform's Postgres.
 pub struct Database {
     pub(super) server: RwLock<Credentials>,
@@ -402,11 +405,11 @@ impl Database {
         }
         let all: Vec<_> = batch.iter().collect();
         let begun = AtomicBool::new(false);
-        let together = self.take(&all, &begun).await;
+        let together = in_time(self.take(&all, &begun)).await;
         let alone = match together {
             Err(Error::Refused(_)) if batch.len() > 1 => {
                 let begun = begun.load(Ordering::Relaxed);
-                let retry = async |one| self.take(&[one], &AtomicBool::new(begun)).await;
+                let retry = async |one| in_time(self.take(&[one], &AtomicBool::new(begun))).await;
                 join_all(all.into_iter().map(retry)).await
             }
             outcome => batch.iter().map(|_| outcome.clone()).collect(),
@@ -420,6 +423,12 @@ impl Database {
             let _ = request.done.send(result);
         }
     }
+}
+
+/// A server that is gone answers nothing, not even that: whoever else wants to write or look must not wait for it.
+async fn in_time(taking: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let late = |_| Err(Error::Unavailable(format!("no answer in {} s", LONGEST_WRITE.as_secs())));
+    tokio::time::timeout(LONGEST_WRITE, taking).await.unwrap_or_else(late)
 }
 
 async fn work(database: std::sync::Weak<Database>, mut requests: mpsc::Receiver<Request>) {

@@ -20,6 +20,7 @@ CREATE TABLE entry (
     lines       integer NOT NULL CONSTRAINT entry_lines_check CHECK (lines BETWEEN 2 AND 200),
     reverses    uuid CONSTRAINT entry_reverses_unique UNIQUE REFERENCES entry,
     request_key text CONSTRAINT entry_request_key_unique UNIQUE,
+    fingerprint text,
     posted_by   text NOT NULL,
     posted_at   timestamptz NOT NULL DEFAULT now()
 );
@@ -85,7 +86,9 @@ CREATE TABLE invoice_line (
     quantity    numeric(14, 3) NOT NULL CHECK (quantity > 0 AND quantity <> 'NaN'),
     unit_price  numeric(18, 2) NOT NULL CHECK (unit_price >= 0 AND unit_price <> 'NaN'),
     tax_rate    numeric(5, 2) NOT NULL DEFAULT 0 CHECK (tax_rate BETWEEN 0 AND 100),
-    PRIMARY KEY (invoice_id, position)
+    PRIMARY KEY (invoice_id, position),
+    -- So that 200 of them can be added up.
+    CONSTRAINT invoice_line_unit_price_total_check CHECK (quantity * unit_price < 10000000000000)
 );
 CREATE TABLE payment (
     id          uuid PRIMARY KEY,
@@ -93,9 +96,45 @@ CREATE TABLE payment (
     date        date NOT NULL,
     amount      numeric(18, 2) NOT NULL CHECK (amount > 0 AND amount <> 'NaN'),
     entry_id    uuid NOT NULL REFERENCES entry,
-    request_key text CONSTRAINT payment_request_key_unique UNIQUE
+    -- The entry by which it was taken back.
+    reversal_id uuid REFERENCES entry,
+    request_key text CONSTRAINT payment_request_key_unique UNIQUE,
+    fingerprint text
 );
 CREATE INDEX payment_invoice ON payment (invoice_id);
+CREATE INDEX invoice_entry ON invoice (entry_id);
+CREATE INDEX payment_entry ON payment (entry_id);
+
+-- What has a number stays, and so do its lines and its payments.
+CREATE FUNCTION issued_stays() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    whose uuid := coalesce(to_jsonb(OLD) ->> 'invoice_id', to_jsonb(NEW) ->> 'invoice_id');
+BEGIN
+    IF (SELECT status FROM invoice WHERE id = whose) <> 'Draft' THEN
+        RAISE EXCEPTION 'the lines of an invoice that is issued stay as they are' USING ERRCODE = 'check_violation', TABLE = 'invoice_line';
+    END IF;
+    RETURN coalesce(NEW, OLD);
+END $$;
+CREATE TRIGGER invoice_line_stays BEFORE INSERT OR UPDATE OR DELETE ON invoice_line FOR EACH ROW EXECUTE FUNCTION issued_stays();
+CREATE FUNCTION numbered_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR (NEW.number, NEW.customer, NEW.currency, NEW.issued_on, NEW.entry_id)
+        IS DISTINCT FROM (OLD.number, OLD.customer, OLD.currency, OLD.issued_on, OLD.entry_id)
+    THEN
+        RAISE EXCEPTION 'an invoice with a number stays; void it' USING ERRCODE = 'check_violation', TABLE = 'invoice';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER invoice_stays BEFORE UPDATE OR DELETE ON invoice FOR EACH ROW WHEN (OLD.number IS NOT NULL) EXECUTE FUNCTION numbered_stays();
+CREATE FUNCTION payment_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR OLD.reversal_id IS NOT NULL OR (to_jsonb(NEW) - 'reversal_id') <> (to_jsonb(OLD) - 'reversal_id') THEN
+        RAISE EXCEPTION 'a payment stays; it can be taken back once' USING ERRCODE = 'check_violation', TABLE = 'payment';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER payment_stays BEFORE UPDATE OR DELETE ON payment FOR EACH ROW EXECUTE FUNCTION payment_stays();
+
 -- Each line is rounded by itself, as it is printed.
 CREATE VIEW invoice_total AS
     SELECT invoice_id, sum(round(quantity * unit_price, 2)) AS net,

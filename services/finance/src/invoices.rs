@@ -8,7 +8,7 @@ use easycode_kit::{
     Amount, App, Caller, Currency, Json, Path, Problem, Quantity, Query, RequestKey, TenantTransaction,
     date::Date,
     page::{Page, PageQuery},
-    record::{expected_version, untouched},
+    record::{self, expected_version, untouched},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -110,10 +110,14 @@ pub struct Payment {
     pub amount: Amount,
     /// The entry that it was posted by.
     pub entry_id: Uuid,
+    /// The entry by which it was taken back.
+    pub reversal_id: Option<Uuid>,
 }
 
+const PAYMENT: &str = "id, invoice_id, date, amount, entry_id, reversal_id";
+
 /// What a caller says of a payment.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PaymentInput {
     /// When it came in; today without it.
@@ -125,8 +129,8 @@ struct PaymentInput {
 const FIELDS: &str =
     "i.id, number, customer, contact_id, currency::text AS currency, status, issued_on, due_on, entry_id, version,
     coalesce(t.net, 0) AS net, coalesce(t.tax, 0) AS tax,
-    coalesce((SELECT sum(amount) FROM payment p WHERE p.invoice_id = i.id), 0) AS paid
-    FROM invoice i LEFT JOIN invoice_total t ON t.invoice_id = i.id";
+    coalesce((SELECT sum(amount) FROM payment p WHERE p.invoice_id = i.id AND reversal_id IS NULL), 0) AS paid
+    FROM invoice i LEFT JOIN LATERAL (SELECT net, tax FROM invoice_total WHERE invoice_id = i.id) t ON true";
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<App> {
@@ -136,6 +140,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(issue))
         .routes(routes!(void))
         .routes(routes!(payments, pay))
+        .routes(routes!(take_back))
 }
 
 fn entitled(caller: &Caller, app: &App) -> Result<(), Problem> {
@@ -256,8 +261,8 @@ async fn issue(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> 
         .await?;
     let mut lines = vec![debit(RECEIVABLES, total), credit(SALES, draft.net)];
     lines.extend((draft.tax != Amount::ZERO).then(|| credit(TAX, draft.tax)));
-    let entry = entry(&draft, format!("Invoice {number}, {}", draft.customer), None, lines);
-    let entry = journal::post(&mut transaction, &caller, &entry, None, None).await?;
+    let entry = entry(&draft, &format!("Invoice {number}, {}", draft.customer), None, lines);
+    let entry = journal::post(&mut transaction, &caller, &entry, None, None).await?.ok_or_else(Problem::internal)?;
     sqlx::query(
         "UPDATE invoice SET status = 'Issued', number = $2, entry_id = $3, issued_on = current_date,
              due_on = coalesce(due_on, current_date + $4), version = version + 1 WHERE id = $1",
@@ -302,10 +307,8 @@ async fn void(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> R
 async fn payments(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Vec<Payment>>, Problem> {
     entitled(&caller, &app)?;
     let mut transaction = caller.begin(&app).await?;
-    let payments = sqlx::query_as(
-        "SELECT id, invoice_id, date, amount, entry_id FROM payment WHERE invoice_id = $1 ORDER BY id LIMIT 1000",
-    );
-    Ok(Json(payments.bind(id).fetch_all(&mut *transaction).await?))
+    let query = format!("SELECT {PAYMENT} FROM payment WHERE invoice_id = $1 ORDER BY id LIMIT 1000");
+    Ok(Json(sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(id).fetch_all(&mut *transaction).await?))
 }
 
 /// Takes in a payment, of all or a part of what is open. Sent again with the same `Idempotency-Key`, it is taken in once.
@@ -320,12 +323,17 @@ async fn pay(
     may_write(&caller, &app)?;
     let mut transaction = caller.begin(&app).await?;
     let locked = locked(&mut transaction, id).await?;
+    let fingerprint = record::fingerprint(&(id, &input));
     // Under the lock, so that of two at once the second finds the first.
-    let before = sqlx::query_as("SELECT id, invoice_id, date, amount, entry_id FROM payment WHERE request_key = $1")
-        .bind(&key.0)
-        .fetch_optional(&mut *transaction)
-        .await?;
+    let query = format!("SELECT {PAYMENT} FROM payment WHERE request_key = $1");
+    let before: Option<Payment> =
+        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(&key.0).fetch_optional(&mut *transaction).await?;
     if let Some(before) = before {
+        let known: Option<String> = sqlx::query_scalar("SELECT fingerprint FROM payment WHERE id = $1")
+            .bind(before.id)
+            .fetch_one(&mut *transaction)
+            .await?;
+        RequestKey::same(known.as_deref().unwrap_or_default(), &fingerprint)?;
         return Ok((StatusCode::OK, Json(before)));
     }
     locked.must_be("Issued", "only an invoice that is issued, and not paid yet, takes payments")?;
@@ -336,20 +344,22 @@ async fn pay(
     }
     let description = format!("Payment of invoice {}", invoice.number.unwrap_or_default());
     let lines = vec![debit(CASH, input.amount), credit(RECEIVABLES, input.amount)];
-    let entry = entry(&invoice, description, input.date, lines);
-    let entry = journal::post(&mut transaction, &caller, &entry, None, None).await?;
-    let payment = sqlx::query_as(
-        "INSERT INTO payment (id, invoice_id, date, amount, entry_id, request_key)
-         VALUES ($1, $2, coalesce($3, current_date), $4, $5, $6) RETURNING id, invoice_id, date, amount, entry_id",
-    )
-    .bind(Uuid::now_v7())
-    .bind(id)
-    .bind(input.date)
-    .bind(input.amount)
-    .bind(entry)
-    .bind(&key.0)
-    .fetch_one(&mut *transaction)
-    .await?;
+    let entry = entry(&invoice, &description, input.date, lines);
+    let entry = journal::post(&mut transaction, &caller, &entry, None, None).await?.ok_or_else(Problem::internal)?;
+    let query = format!(
+        "INSERT INTO payment (id, invoice_id, date, amount, entry_id, request_key, fingerprint)
+         VALUES ($1, $2, coalesce($3, current_date), $4, $5, $6, $7) RETURNING {PAYMENT}"
+    );
+    let payment = sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(Uuid::now_v7())
+        .bind(id)
+        .bind(input.date)
+        .bind(input.amount)
+        .bind(entry)
+        .bind(&key.0)
+        .bind(fingerprint)
+        .fetch_one(&mut *transaction)
+        .await?;
     if input.amount == open {
         sqlx::query("UPDATE invoice SET status = 'Paid', version = version + 1 WHERE id = $1")
             .bind(id)
@@ -360,6 +370,38 @@ async fn pay(
     Ok((StatusCode::CREATED, Json(payment)))
 }
 
+/// Takes a payment back that was no payment of the invoice: its entry is reversed, and the invoice is open again.
+#[utoipa::path(post, path = "/{id}/payments/{payment}/reversal", tag = "invoices", responses((status = 200, body = Payment), (status = 404), (status = 409)))]
+async fn take_back(
+    caller: Caller,
+    State(app): State<App>,
+    Path((id, payment)): Path<(Uuid, Uuid)>,
+) -> Result<Json<Payment>, Problem> {
+    entitled(&caller, &app)?;
+    caller.require_role(MANAGER)?;
+    let mut transaction = caller.begin(&app).await?;
+    locked(&mut transaction, id).await?;
+    let query = format!("SELECT {PAYMENT} FROM payment WHERE id = $1 AND invoice_id = $2");
+    let found: Option<Payment> =
+        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(payment).bind(id).fetch_optional(&mut *transaction).await?;
+    let found = found.ok_or_else(|| untouched(false, "payment"))?;
+    if found.reversal_id.is_some() {
+        return Err(Problem::conflict("the payment was taken back already"));
+    }
+    let posted = journal::find(&mut transaction, "id", found.entry_id).await?.ok_or_else(Problem::internal)?;
+    let reversal = journal::reversal_of(&posted);
+    let reversal = journal::post(&mut transaction, &caller, &reversal, Some(posted.id), None).await?;
+    let query = format!("UPDATE payment SET reversal_id = $2 WHERE id = $1 RETURNING {PAYMENT}");
+    let taken_back =
+        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(payment).bind(reversal).fetch_one(&mut *transaction).await?;
+    sqlx::query("UPDATE invoice SET status = 'Issued', version = version + 1 WHERE id = $1 AND status = 'Paid'")
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(Json(taken_back))
+}
+
 fn debit(account: &str, amount: Amount) -> Line {
     Line { account: account.to_owned(), debit: amount, credit: Amount::ZERO }
 }
@@ -368,7 +410,7 @@ fn credit(account: &str, amount: Amount) -> Line {
     Line { account: account.to_owned(), debit: Amount::ZERO, credit: amount }
 }
 
-fn entry(invoice: &Invoice, description: String, date: Option<Date>, lines: Vec<Line>) -> EntryInput {
+fn entry(invoice: &Invoice, description: &str, date: Option<Date>, lines: Vec<Line>) -> EntryInput {
     EntryInput {
         date,
         description: description.chars().take(500).collect(),

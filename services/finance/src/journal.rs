@@ -7,7 +7,7 @@ use easycode_kit::{
     Amount, App, Caller, Currency, Json, Path, Problem, Query, RequestKey, TenantTransaction,
     date::Date,
     page::{Page, PageQuery},
-    record::untouched,
+    record::{self, untouched},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -39,6 +39,8 @@ pub struct Entry {
     pub reverses: Option<Uuid>,
     /// The user who posted it, or had it posted.
     pub posted_by: String,
+    #[serde(skip)]
+    fingerprint: Option<String>,
     /// Its lines.
     #[sqlx(skip)]
     pub lines: Vec<Line>,
@@ -59,7 +61,7 @@ pub struct Line {
 }
 
 /// What is to be posted.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EntryInput {
     /// The day that it counts for; today without it.
@@ -74,7 +76,7 @@ pub struct EntryInput {
     pub lines: Vec<Line>,
 }
 
-const FIELDS: &str = "id, date, description, source, currency::text AS currency, reverses, posted_by";
+const FIELDS: &str = "id, date, description, source, currency::text AS currency, reverses, posted_by, fingerprint";
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<App> {
@@ -139,12 +141,11 @@ async fn create(
     caller.require_any_role(&[MANAGER, POSTER])?;
     input.check()?;
     let mut transaction = caller.begin(&app).await?;
-    if let Some(key) = &key.0
-        && let Some(before) = find(&mut transaction, "request_key", key).await?
-    {
-        return Ok((StatusCode::OK, Json(before)));
-    }
-    let id = post(&mut transaction, &caller, &input, None, key.0.as_deref()).await?;
+    let fingerprint = record::fingerprint(&input);
+    let known = key.0.as_deref().map(|key| (key, fingerprint.as_str()));
+    let Some(id) = post(&mut transaction, &caller, &input, None, known).await? else {
+        return again(transaction, known.map_or("", |(key, _)| key), &fingerprint).await;
+    };
     let entry = find(&mut transaction, "id", id).await?.ok_or_else(Problem::internal)?;
     transaction.commit().await?;
     Ok((StatusCode::CREATED, Json(entry)))
@@ -161,18 +162,33 @@ async fn reverse(
     caller.require_role(MANAGER)?;
     let mut transaction = caller.begin(&app).await?;
     let before = find(&mut transaction, "id", id).await?.ok_or_else(|| untouched(false, "entry"))?;
-    let reversal = reversal_of(&before);
-    let made =
-        post(&mut transaction, &caller, &reversal, Some(id), None).await.map_err(|problem| match problem.status {
-            409 => Problem::conflict("the entry is reversed already"),
-            _ => problem,
-        })?;
+    let bound: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM invoice WHERE entry_id = $1) OR EXISTS (SELECT FROM payment WHERE $1 IN (entry_id, reversal_id))",
+    )
+    .bind(id)
+    .fetch_one(&mut *transaction)
+    .await?;
+    if bound {
+        return Err(Problem::conflict(
+            "the entry belongs to an invoice or to a payment of one; void that, or take it back",
+        ));
+    }
+    let reversed: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM entry WHERE reverses = $1)")
+        .bind(id)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if reversed {
+        return Err(Problem::conflict("the entry is reversed already"));
+    }
+    let made = post(&mut transaction, &caller, &reversal_of(&before), Some(id), None).await?;
+    let made = made.ok_or_else(Problem::internal)?;
     let entry = find(&mut transaction, "id", made).await?.ok_or_else(Problem::internal)?;
     transaction.commit().await?;
     Ok((StatusCode::CREATED, Json(entry)))
 }
 
 /// The entry with its sides exchanged.
+#[must_use]
 pub fn reversal_of(entry: &Entry) -> EntryInput {
     let turned = |line: &Line| Line { account: line.account.clone(), debit: line.credit, credit: line.debit };
     let description: String = format!("Reversal of: {}", entry.description).chars().take(500).collect();
@@ -185,14 +201,26 @@ pub fn reversal_of(entry: &Entry) -> EntryInput {
     }
 }
 
-/// Posts what was checked, and returns its id.
+/// Answers with what the same request has posted before.
+async fn again(
+    mut transaction: TenantTransaction,
+    key: &str,
+    fingerprint: &str,
+) -> Result<(StatusCode, Json<Entry>), Problem> {
+    let before = find(&mut transaction, "request_key", key).await?.ok_or_else(Problem::internal)?;
+    RequestKey::same(before.fingerprint.as_deref().unwrap_or_default(), fingerprint)?;
+    Ok((StatusCode::OK, Json(before)))
+}
+
+/// Posts what was checked, and returns its id; nothing if the request's key was used before. `known` is that key, with the
+/// fingerprint of what is asked for.
 pub async fn post(
     transaction: &mut TenantTransaction,
     caller: &Caller,
     input: &EntryInput,
     reverses: Option<Uuid>,
-    key: Option<&str>,
-) -> Result<Uuid, Problem> {
+    known: Option<(&str, &str)>,
+) -> Result<Option<Uuid>, Problem> {
     let accounts: BTreeSet<&str> = input.lines.iter().map(|line| line.account.as_str()).collect();
     let accounts: Vec<&str> = accounts.into_iter().collect();
     // Locked, so that none is closed while it is posted to.
@@ -209,9 +237,10 @@ pub async fn post(
         }
     }
     let id = Uuid::now_v7();
-    sqlx::query(
-        "INSERT INTO entry (id, date, description, source, currency, lines, reverses, request_key, posted_by)
-         VALUES ($1, coalesce($2, current_date), $3, $4, $5, $6, $7, $8, $9)",
+    // Of two with one key at once, the second waits here for the first.
+    let posted = sqlx::query(
+        "INSERT INTO entry (id, date, description, source, currency, lines, reverses, request_key, posted_by, fingerprint)
+         VALUES ($1, coalesce($2, current_date), $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (request_key) DO NOTHING",
     )
     .bind(id)
     .bind(input.date)
@@ -220,10 +249,14 @@ pub async fn post(
     .bind(&input.currency)
     .bind(i32::try_from(input.lines.len()).unwrap_or(i32::MAX))
     .bind(reverses)
-    .bind(key)
+    .bind(known.map(|(key, _)| key))
     .bind(&caller.subject)
+    .bind(known.map(|(_, fingerprint)| fingerprint))
     .execute(&mut **transaction)
     .await?;
+    if posted.rows_affected() == 0 {
+        return Ok(None);
+    }
     let column = |side: fn(&Line) -> Amount| input.lines.iter().map(side).collect::<Vec<_>>();
     sqlx::query(
         "INSERT INTO entry_line (entry_id, position, account, debit, credit)
@@ -236,7 +269,7 @@ pub async fn post(
     .bind(column(|line| line.credit))
     .execute(&mut **transaction)
     .await?;
-    Ok(id)
+    Ok(Some(id))
 }
 
 /// The entry that has the value in a column which is unique.
@@ -265,7 +298,7 @@ mod tests {
 
     use super::*;
 
-    fn entry(lines: serde_json::Value) -> Result<(), String> {
+    fn entry(lines: &serde_json::Value) -> Result<(), String> {
         let input = json!({ "description": "x", "currency": "EUR", "lines": lines });
         from_value::<EntryInput>(input).unwrap().check().map_err(|problem| problem.detail)
     }
@@ -274,12 +307,12 @@ mod tests {
     fn an_entry_balances() {
         let cash = |amount: &str| json!({ "account": "1000", "debit": amount });
         let sales = |amount: &str| json!({ "account": "4000", "credit": amount });
-        assert_eq!(entry(json!([cash("12.10"), sales("10.00"), sales("2.10")])), Ok(()));
-        let refused = entry(json!([cash("12.10"), sales("12.00")])).unwrap_err();
+        assert_eq!(entry(&json!([cash("12.10"), sales("10.00"), sales("2.10")])), Ok(()));
+        let refused = entry(&json!([cash("12.10"), sales("12.00")])).unwrap_err();
         assert!(refused.contains("debits are 12.10 and credits 12.00"), "{refused}");
-        assert!(entry(json!([cash("0")])).unwrap_err().contains("2 to 200"));
+        assert!(entry(&json!([cash("0")])).unwrap_err().contains("2 to 200"));
         let both = json!({ "account": "1000", "debit": "1", "credit": "1" });
-        assert!(entry(json!([both, both])).unwrap_err().contains("lines.0"));
-        assert!(entry(json!([{ "account": "1000" }, { "account": "4000" }])).unwrap_err().contains("either"));
+        assert!(entry(&json!([both, both])).unwrap_err().contains("lines.0"));
+        assert!(entry(&json!([{ "account": "1000" }, { "account": "4000" }])).unwrap_err().contains("either"));
     }
 }

@@ -81,7 +81,7 @@ async fn ageing(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Age>>
     let ages = sqlx::query_as(
         "WITH open AS (
              SELECT customer, currency::text AS currency, current_date - due_on AS late,
-                    t.net + t.tax - coalesce((SELECT sum(amount) FROM payment p WHERE p.invoice_id = i.id), 0) AS amount
+                    t.net + t.tax - coalesce((SELECT sum(amount) FROM payment p WHERE p.invoice_id = i.id AND reversal_id IS NULL), 0) AS amount
              FROM invoice i JOIN invoice_total t ON t.invoice_id = i.id WHERE status = 'Issued')
          SELECT customer, currency, coalesce(sum(amount) FILTER (WHERE late <= 0), 0) AS current,
                 coalesce(sum(amount) FILTER (WHERE late BETWEEN 1 AND 30), 0) AS days_30,

@@ -30,6 +30,7 @@ CREATE TABLE movement (
     kind        text NOT NULL CHECK (kind IN ('Receipt', 'Issue', 'Transfer', 'Adjustment')),
     reference   text CHECK (length(reference) <= 200),
     request_key text CONSTRAINT movement_request_key_unique UNIQUE,
+    fingerprint text,
     made_by     text NOT NULL,
     made_at     timestamptz NOT NULL DEFAULT now()
 );
@@ -54,7 +55,9 @@ CREATE TABLE layer (
     warehouse text NOT NULL REFERENCES warehouse,
     remaining numeric(14, 3) NOT NULL CHECK (remaining > 0),
     unit_cost numeric(18, 4) NOT NULL CHECK (unit_cost >= 0 AND unit_cost <> 'NaN'),
-    lot       text
+    lot       text,
+    -- So that it can be added up.
+    CONSTRAINT layer_unit_cost_total_check CHECK (remaining * unit_cost < 10000000000000)
 );
 CREATE INDEX layer_age ON layer (item_id, warehouse, id);
 
@@ -64,5 +67,7 @@ CREATE TABLE reservation (
     warehouse   text NOT NULL REFERENCES warehouse,
     quantity    numeric(14, 3) NOT NULL CHECK (quantity > 0 AND quantity <> 'NaN'),
     reference   text CHECK (length(reference) <= 200),
-    request_key text CONSTRAINT reservation_request_key_unique UNIQUE
+    request_key text CONSTRAINT reservation_request_key_unique UNIQUE,
+    fingerprint text,
+    ended       boolean NOT NULL DEFAULT false
 );

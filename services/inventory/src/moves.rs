@@ -2,7 +2,8 @@
 
 use axum::{extract::State, http::StatusCode};
 use easycode_kit::{
-    Amount, App, Caller, Json, Path, Problem, Quantity, RequestKey, TenantTransaction, record::untouched,
+    Amount, App, Caller, Json, Path, Problem, Quantity, RequestKey, TenantTransaction,
+    record::{self, untouched},
 };
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub struct Movement {
     pub reference: Option<String>,
     /// What it was worth in all: what came in less what went out.
     pub cost: Amount,
+    #[serde(skip)]
+    fingerprint: Option<String>,
     /// Its lines.
     #[sqlx(skip)]
     pub lines: Vec<MovementLine>,
@@ -52,7 +55,7 @@ pub struct MovementLine {
 }
 
 /// What comes in.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReceiptInput {
     /// Where; `MAIN` without it.
@@ -64,7 +67,7 @@ struct ReceiptInput {
 }
 
 /// A line of what comes in.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct ReceiptLine {
     /// The item.
@@ -78,7 +81,7 @@ struct ReceiptLine {
 }
 
 /// What goes out.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct IssueInput {
     /// Where from; `MAIN` without it.
@@ -92,7 +95,7 @@ struct IssueInput {
 }
 
 /// A line of what goes out.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct IssueLine {
     /// The item.
@@ -104,7 +107,7 @@ struct IssueLine {
 }
 
 /// What goes from one warehouse to another.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TransferInput {
     /// Where from.
@@ -118,7 +121,7 @@ struct TransferInput {
 }
 
 /// What was counted.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct CountInput {
     /// Where; `MAIN` without it.
@@ -161,7 +164,8 @@ async fn receive(
     may_move(&caller, &app, &[&warehouse], input.lines.iter().any(|line| line.lot.is_some()))?;
     bounded(input.lines.len())?;
     input.lines.sort_by(|a, b| a.sku.cmp(&b.sku));
-    let mut document = Document::begin(&caller, &app, "Receipt", input.reference, key).await?;
+    let fingerprint = record::fingerprint(&("Receipt", &input));
+    let mut document = Document::begin(&caller, &app, "Receipt", input.reference, (key, fingerprint)).await?;
     if let Some(before) = document.before.take() {
         return Ok((StatusCode::OK, Json(before)));
     }
@@ -188,15 +192,30 @@ async fn issue(
     may_move(&caller, &app, &[&warehouse], input.lines.iter().any(|line| line.lot.is_some()))?;
     bounded(input.lines.len())?;
     input.lines.sort_by(|a, b| a.sku.cmp(&b.sku));
-    let mut document = Document::begin(&caller, &app, "Issue", input.reference, key).await?;
+    let fingerprint = record::fingerprint(&("Issue", &input));
+    let mut document = Document::begin(&caller, &app, "Issue", input.reference, (key, fingerprint)).await?;
     if let Some(before) = document.before.take() {
         return Ok((StatusCode::OK, Json(before)));
     }
-    if let Some(id) = input.reservation {
-        stock::release(&mut document.transaction, id).await?;
+    // What is kept back is free for the line that it was kept back for.
+    let mut kept = match input.reservation {
+        Some(id) => Some(stock::reserved(&mut document.transaction, id, &warehouse).await?),
+        None => None,
+    };
+    if let Some(kept) = &kept
+        && !input.lines.iter().any(|line| line.sku == kept.sku)
+    {
+        return Err(Problem::conflict(format!(
+            "reservation: it keeps {} back, which is not among the lines",
+            kept.sku
+        )));
     }
     for line in &input.lines {
-        let place = document.place(&line.sku, &warehouse).await?;
+        let mut place = document.place(&line.sku, &warehouse).await?;
+        if let Some(kept) = kept.take_if(|kept| kept.sku == line.sku) {
+            kept.end(&mut document.transaction).await?;
+            place = document.place(&line.sku, &warehouse).await?;
+        }
         let quantity = line.quantity.exact();
         let (worth, _) = place.take_out(&mut document.transaction, quantity, line.lot.as_deref()).await?;
         document.line(&place, -quantity, Amount::rounded(-worth), line.lot.as_deref()).await?;
@@ -219,7 +238,8 @@ async fn transfer(
         return Err(Problem::invalid("to: must be another warehouse than from"));
     }
     input.lines.sort_by(|a, b| a.sku.cmp(&b.sku));
-    let mut document = Document::begin(&caller, &app, "Transfer", input.reference, key).await?;
+    let fingerprint = record::fingerprint(&("Transfer", &input));
+    let mut document = Document::begin(&caller, &app, "Transfer", input.reference, (key, fingerprint)).await?;
     if let Some(before) = document.before.take() {
         return Ok((StatusCode::OK, Json(before)));
     }
@@ -241,7 +261,7 @@ async fn transfer(
 }
 
 /// Corrects the stock of an item to what was counted. What is found counts at what it cost last.
-#[utoipa::path(post, path = "/counts", tag = "movements", request_body = CountInput, responses((status = 201, body = Movement), (status = 204), (status = 409)))]
+#[utoipa::path(post, path = "/counts", tag = "movements", request_body = CountInput, responses((status = 201, body = Movement), (status = 409)))]
 async fn count(
     caller: Caller,
     State(app): State<App>,
@@ -251,7 +271,8 @@ async fn count(
     caller.require_role(MANAGER)?;
     let warehouse = input.warehouse.as_deref().unwrap_or(MAIN).to_owned();
     may_move(&caller, &app, &[&warehouse], false)?;
-    let mut document = Document::begin(&caller, &app, "Adjustment", input.reference, key).await?;
+    let fingerprint = record::fingerprint(&("Adjustment", &input));
+    let mut document = Document::begin(&caller, &app, "Adjustment", input.reference, (key, fingerprint)).await?;
     if let Some(before) = document.before.take() {
         return Ok((StatusCode::OK, Json(before)));
     }
@@ -304,13 +325,13 @@ impl Document {
         app: &App,
         kind: &str,
         reference: Option<String>,
-        key: RequestKey,
+        (key, fingerprint): (RequestKey, String),
     ) -> Result<Self, Problem> {
         let mut transaction = caller.begin(app).await?;
         let id = Uuid::now_v7();
         // Of two with one key at once, the second waits here for the first.
         let made = sqlx::query(
-            "INSERT INTO movement (id, kind, reference, request_key, made_by) VALUES ($1, $2, $3, $4, $5)
+            "INSERT INTO movement (id, kind, reference, request_key, made_by, fingerprint) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (request_key) DO NOTHING",
         )
         .bind(id)
@@ -318,12 +339,16 @@ impl Document {
         .bind(reference)
         .bind(&key.0)
         .bind(&caller.subject)
+        .bind(&fingerprint)
         .execute(&mut *transaction)
         .await?;
         let before = match &key.0 {
             Some(key) if made.rows_affected() == 0 => find(&mut transaction, "request_key", key).await?,
             _ => None,
         };
+        if let Some(before) = &before {
+            RequestKey::same(before.fingerprint.as_deref().unwrap_or_default(), &fingerprint)?;
+        }
         Ok(Self { transaction, id, lines: 0, before })
     }
 
@@ -362,7 +387,7 @@ where
     V: sqlx::Encode<'a, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + 'a,
 {
     let query = format!(
-        "SELECT id, kind, reference, coalesce((SELECT sum(cost) FROM movement_line WHERE movement_id = id), 0) AS cost
+        "SELECT id, kind, reference, fingerprint, coalesce((SELECT sum(cost) FROM movement_line WHERE movement_id = id), 0) AS cost
          FROM movement WHERE {column} = $1"
     );
     let found: Option<Movement> =

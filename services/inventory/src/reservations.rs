@@ -4,8 +4,10 @@ use axum::{extract::State, http::StatusCode};
 use easycode_kit::{
     App, Caller, Json, Path, Problem, Quantity, Query, RequestKey,
     page::{Page, PageQuery},
+    record,
 };
 use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -35,7 +37,7 @@ pub struct Reservation {
 }
 
 /// What is to be kept back.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReservationInput {
     /// The item.
@@ -61,7 +63,7 @@ async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Reservation>>, Problem> {
     let (limit, after) = page.resolve()?;
-    let query = format!("SELECT {FIELDS} WHERE r.id > $1 ORDER BY r.id LIMIT $2");
+    let query = format!("SELECT {FIELDS} WHERE r.id > $1 AND NOT ended ORDER BY r.id LIMIT $2");
     let mut transaction = caller.begin(&app).await?;
     let all: Vec<Reservation> =
         sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
@@ -84,10 +86,13 @@ async fn create(
     let mut transaction = caller.begin(&app).await?;
     let place = Place::lock(&mut transaction, &input.sku, warehouse).await?;
     // Under the lock, so that of two at once the second finds the first.
-    let query = format!("SELECT {FIELDS} WHERE r.request_key = $1");
-    let before = sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(&key.0).fetch_optional(&mut *transaction).await?;
+    let fingerprint = record::fingerprint(&input);
+    let query = format!("SELECT r.fingerprint, {FIELDS} WHERE r.request_key = $1");
+    let before = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&key.0).fetch_optional(&mut *transaction).await?;
     if let Some(before) = before {
-        return Ok((StatusCode::OK, Json(before)));
+        let known: Option<String> = before.try_get("fingerprint")?;
+        RequestKey::same(known.as_deref().unwrap_or_default(), &fingerprint)?;
+        return Ok((StatusCode::OK, Json(Reservation::from_row(&before)?)));
     }
     let free = "quantity - reserved >= $3";
     let query = format!("UPDATE stock SET reserved = reserved + $3 WHERE item_id = $1 AND warehouse = $2 AND {free}");
@@ -96,13 +101,14 @@ async fn create(
         return Err(Problem::conflict(format!("quantity: less than {} are there and free", input.quantity)));
     }
     let id = Uuid::now_v7();
-    sqlx::query("INSERT INTO reservation VALUES ($1, $2, $3, $4, $5, $6)")
+    sqlx::query("INSERT INTO reservation VALUES ($1, $2, $3, $4, $5, $6, $7)")
         .bind(id)
         .bind(place.item)
         .bind(warehouse)
         .bind(input.quantity)
         .bind(&input.reference)
         .bind(&key.0)
+        .bind(fingerprint)
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
@@ -116,7 +122,13 @@ async fn create(
 async fn end(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<StatusCode, Problem> {
     caller.require_any_role(&[MOVER, MANAGER])?;
     let mut transaction = caller.begin(&app).await?;
-    stock::release(&mut transaction, id).await?;
+    let of: Option<String> = sqlx::query_scalar("SELECT warehouse FROM reservation WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let kept = stock::reserved(&mut transaction, id, &of.unwrap_or_default()).await?;
+    Place::lock(&mut transaction, &kept.sku, kept.warehouse()).await?;
+    kept.end(&mut transaction).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

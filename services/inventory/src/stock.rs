@@ -183,19 +183,48 @@ impl Place {
     }
 }
 
-/// Ends a reservation: what it kept back is free.
-pub(crate) async fn release(transaction: &mut TenantTransaction, id: Uuid) -> Result<(), Problem> {
-    let ended: Option<(Uuid, String, Decimal)> =
-        sqlx::query_as("DELETE FROM reservation WHERE id = $1 RETURNING item_id, warehouse, quantity")
-            .bind(id)
-            .fetch_optional(&mut **transaction)
+/// Goods that are kept back, and stay so until the transaction ends.
+pub(crate) struct Kept {
+    pub(crate) sku: String,
+    id: Uuid,
+    item: Uuid,
+    warehouse: String,
+    quantity: Decimal,
+}
+
+/// The reservation of the id in the warehouse, if it was not ended.
+pub(crate) async fn reserved(transaction: &mut TenantTransaction, id: Uuid, warehouse: &str) -> Result<Kept, Problem> {
+    let found: Option<(String, Uuid, String, Decimal)> = sqlx::query_as(
+        "SELECT i.sku, r.item_id, r.warehouse, r.quantity FROM reservation r JOIN item i ON i.id = r.item_id
+         WHERE r.id = $1 AND NOT ended FOR UPDATE OF r",
+    )
+    .bind(id)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let (sku, item, of, quantity) = found.ok_or_else(|| untouched(false, "reservation"))?;
+    if of != warehouse {
+        return Err(Problem::conflict(format!("reservation: it keeps goods back in {of}, not in {warehouse}")));
+    }
+    Ok(Kept { sku, id, item, warehouse: of, quantity })
+}
+
+impl Kept {
+    pub(crate) fn warehouse(&self) -> &str {
+        &self.warehouse
+    }
+
+    /// Ends the reservation: what it kept back is free.
+    pub(crate) async fn end(self, transaction: &mut TenantTransaction) -> Result<(), Problem> {
+        sqlx::query("UPDATE reservation SET ended = true WHERE id = $1")
+            .bind(self.id)
+            .execute(&mut **transaction)
             .await?;
-    let (item, warehouse, quantity) = ended.ok_or_else(|| untouched(false, "reservation"))?;
-    sqlx::query("UPDATE stock SET reserved = reserved - $3 WHERE item_id = $1 AND warehouse = $2")
-        .bind(item)
-        .bind(warehouse)
-        .bind(quantity)
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
+        sqlx::query("UPDATE stock SET reserved = reserved - $3 WHERE item_id = $1 AND warehouse = $2")
+            .bind(self.item)
+            .bind(self.warehouse)
+            .bind(self.quantity)
+            .execute(&mut **transaction)
+            .await?;
+        Ok(())
+    }
 }

@@ -17,7 +17,8 @@ pub struct Date(time::Date);
 fn parse(text: &str) -> Option<Date> {
     let parts: Vec<_> = text.split('-').collect();
     let [year, month, day] = parts[..] else { return None };
-    if (year.len(), month.len(), day.len()) != (4, 2, 2) {
+    let digits = parts.iter().all(|part| part.bytes().all(|digit| digit.is_ascii_digit()));
+    if !digits || (year.len(), month.len(), day.len()) != (4, 2, 2) {
         return None;
     }
     let year = year.parse().ok().filter(|year| (1900..3000).contains(year))?;
@@ -60,9 +61,16 @@ mod tests {
     #[test]
     fn only_days_of_the_calendar_are_days() {
         assert_eq!(parse("2024-02-29").unwrap().to_string(), "2024-02-29");
-        for bad in
-            ["2026-02-29", "2026-13-01", "2026-1-1", "26-01-01", "2026-11-24T00:00:00Z", "0026-01-01", "+026-01-01"]
-        {
+        for bad in [
+            "2026-02-29",
+            "2026-13-01",
+            "2026-1-1",
+            "26-01-01",
+            "2026-11-24T00:00:00Z",
+            "0026-01-01",
+            "+026-01-01",
+            "2026-+1-+5",
+        ] {
             assert!(parse(bad).is_none(), "{bad}");
         }
     }

@@ -12,6 +12,16 @@ const LONGEST: usize = 100;
 #[derive(Clone, Debug)]
 pub struct RequestKey(pub Option<String>);
 
+impl RequestKey {
+    /// Refuses a key that came with another request before. Both are fingerprints of what was asked for.
+    pub fn same(before: &str, now: &str) -> Result<(), Problem> {
+        if before == now {
+            return Ok(());
+        }
+        Err(Problem::conflict("Idempotency-Key: was used for another request before; give each its own"))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for RequestKey {
     type Rejection = Problem;
 

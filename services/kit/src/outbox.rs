@@ -18,8 +18,9 @@ use crate::{
 pub const TABLE: &str = include_str!("outbox.sql");
 /// Who sees to refusals.
 const ADMINISTRATOR: &str = "tenant-admin";
-/// Most deliveries that one request carries out.
+/// Most deliveries that one request carries out, and most of those that are about other records than its own.
 const MOST: usize = 20;
+const OTHERS: usize = 3;
 
 /// What another service has to be told, or was.
 #[derive(Clone, Debug, Serialize, ToSchema, sqlx::FromRow)]
@@ -30,24 +31,31 @@ pub struct Delivery {
     pub subject: Uuid,
     /// Which service.
     pub service: String,
-    /// `Pending`, `Done`, `NotEntitled`, `Refused`, or `Dismissed` after someone saw to a refusal.
+    /// `Pending`, `Done`, `Refused`, or `Dismissed` after someone saw to a refusal.
     pub state: String,
     /// Why it is not done.
     pub detail: String,
     /// What the service answered.
     #[serde(skip)]
     pub answer: Option<Value>,
+    /// Whether someone is just telling it.
+    #[serde(skip)]
+    pub claimed: bool,
     #[serde(skip)]
     path: String,
     #[serde(skip)]
     body: Value,
 }
 
-const FIELDS: &str = "id, subject, service, state, detail, answer, path, body";
+const FIELDS: &str = "id, subject, service, state, detail, answer, path, body, claimed_until > now() AS claimed";
 
 /// The routes that show what others were not told, for a service to add to its own.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(pending)).routes(routes!(refused)).routes(routes!(dismiss))
+    OpenApiRouter::new()
+        .routes(routes!(pending))
+        .routes(routes!(refused))
+        .routes(routes!(dismiss))
+        .routes(routes!(retry))
 }
 
 /// What other services were not told yet, the first hundred.
@@ -56,23 +64,33 @@ async fn pending(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Deli
     in_state(&caller, &app, "Pending").await
 }
 
-/// What other services have refused: someone has to see to it, and then to dismiss it. The first hundred.
+/// What other services have refused: someone has to mend what is wrong and have it told again, or to dismiss it. The first hundred.
 #[utoipa::path(get, path = "/deliveries/refused", tag = "deliveries", responses((status = 200, body = Vec<Delivery>)))]
 async fn refused(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Delivery>>, Problem> {
     in_state(&caller, &app, "Refused").await
 }
 
-/// Notes that someone saw to a refusal, so that what follows is told.
+/// Notes that someone saw to a refusal otherwise, so that what follows is told.
 #[utoipa::path(post, path = "/deliveries/{id}/dismissal", tag = "deliveries", responses((status = 200, body = Delivery), (status = 403), (status = 404)))]
 async fn dismiss(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Delivery>, Problem> {
+    see_to(&caller, &app, id, "Dismissed").await
+}
+
+/// Has a refusal told again, after what was wrong is mended.
+#[utoipa::path(post, path = "/deliveries/{id}/retry", tag = "deliveries", responses((status = 200, body = Delivery), (status = 403), (status = 404)))]
+async fn retry(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Delivery>, Problem> {
+    see_to(&caller, &app, id, "Pending").await
+}
+
+async fn see_to(caller: &Caller, app: &App, id: Uuid, state: &str) -> Result<Json<Delivery>, Problem> {
     caller.require_role(ADMINISTRATOR)?;
-    let mut transaction = caller.begin(&app).await?;
-    let query =
-        format!("UPDATE delivery SET state = 'Dismissed' WHERE id = $1 AND state = 'Refused' RETURNING {FIELDS}");
-    let dismissed = sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(id).fetch_optional(&mut *transaction).await?;
-    let dismissed = dismissed.ok_or_else(|| Problem::not_found("there is no such delivery that was refused"))?;
+    let mut transaction = caller.begin(app).await?;
+    let query = format!("UPDATE delivery SET state = $2 WHERE id = $1 AND state = 'Refused' RETURNING {FIELDS}");
+    let seen =
+        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(id).bind(state).fetch_optional(&mut *transaction).await?;
+    let seen = seen.ok_or_else(|| Problem::not_found("there is no such delivery that was refused"))?;
     transaction.commit().await?;
-    Ok(Json(dismissed))
+    Ok(Json(seen))
 }
 
 async fn in_state(caller: &Caller, app: &App, state: &str) -> Result<Json<Vec<Delivery>>, Problem> {
@@ -106,42 +124,69 @@ pub async fn about(transaction: &mut TenantTransaction, subject: Uuid) -> Result
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(subject).fetch_all(&mut **transaction).await?)
 }
 
-/// Carries out what is pending, about one record or any, on behalf of the caller. A service that is away is asked again by a later
-/// call, as is one that refuses this caller for want of a role.
+/// Carries out what is pending about a record, and then some of what is pending about others, on behalf of the caller. A service
+/// that is away is asked again by a later call, as is one that refuses this caller for want of a role, or the tenant for want of
+/// an entitlement.
 pub async fn deliver(app: &App, caller: &Caller, subject: Option<Uuid>) -> Result<(), Problem> {
-    // Locked while it is under way, so that nobody else carries it out at the same time.
-    let next = format!(
-        "SELECT {FIELDS} FROM delivery d WHERE state = 'Pending' AND subject = coalesce($1, subject) AND id > $2
-             AND NOT EXISTS (SELECT FROM delivery e
-                             WHERE e.subject = d.subject AND e.id < d.id AND e.state IN ('Pending', 'Refused'))
-         ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
+    let mut away = Vec::new();
+    if subject.is_some() {
+        deliver_some(app, caller, subject, MOST, &mut away).await?;
+        return deliver_some(app, caller, None, OTHERS, &mut away).await;
+    }
+    deliver_some(app, caller, None, MOST, &mut away).await
+}
+
+/// Carries out so many, but for those to services that are away. Nothing is locked while another service is waited for; a claim
+/// keeps others from telling the same meanwhile, and runs out should this process die.
+async fn deliver_some(
+    app: &App,
+    caller: &Caller,
+    subject: Option<Uuid>,
+    most: usize,
+    away: &mut Vec<String>,
+) -> Result<(), Problem> {
+    let claim = format!(
+        "UPDATE delivery SET claimed_until = now() + interval '15 seconds', attempts = attempts + 1
+         WHERE id = (
+             SELECT id FROM delivery d
+             WHERE state = 'Pending' AND subject = coalesce($1, subject) AND claimed_until < now() AND service <> ALL($2)
+                 AND NOT EXISTS (SELECT FROM delivery e
+                                 WHERE e.subject = d.subject AND e.id < d.id AND e.state IN ('Pending', 'Refused'))
+             ORDER BY attempts, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+         RETURNING {FIELDS}"
     );
-    let mut after = Uuid::nil();
-    for _ in 0..MOST {
+    for _ in 0..most {
         let mut transaction = caller.begin(app).await?;
-        let found: Option<Delivery> = sqlx::query_as(sqlx::AssertSqlSafe(next.clone()))
+        let claimed: Option<Delivery> = sqlx::query_as(sqlx::AssertSqlSafe(claim.clone()))
             .bind(subject)
-            .bind(after)
+            .bind(&*away)
             .fetch_optional(&mut *transaction)
             .await?;
-        let Some(delivery) = found else { return Ok(()) };
-        after = delivery.id;
+        transaction.commit().await?;
+        let Some(delivery) = claimed else { return Ok(()) };
         let key = delivery.id.to_string();
         let outcome = peer::post::<Value>(app, caller, &delivery.service, &delivery.path, &key, &delivery.body).await;
         let (state, detail, answer) = match outcome {
             Ok(answer) => ("Done", String::new(), Some(answer)),
-            Err(Unserved::NotEntitled) => ("NotEntitled", "the tenant is not entitled to it".to_owned(), None),
-            Err(Unserved::Away(why)) => ("Pending", why, None),
             Err(Unserved::Refused { status: 401 | 403, detail }) => ("Pending", detail, None),
             Err(Unserved::Refused { detail, .. }) => ("Refused", detail, None),
+            Err(Unserved::NotEntitled) => ("Pending", "the tenant is not entitled to it".to_owned(), None),
+            Err(Unserved::Away(why)) => ("Pending", why, None),
         };
-        sqlx::query("UPDATE delivery SET state = $2, detail = $3, answer = $4, attempts = attempts + 1 WHERE id = $1")
-            .bind(delivery.id)
-            .bind(state)
-            .bind(detail)
-            .bind(answer)
-            .execute(&mut *transaction)
-            .await?;
+        if state == "Pending" {
+            away.push(delivery.service);
+        }
+        let mut transaction = caller.begin(app).await?;
+        sqlx::query(
+            "UPDATE delivery SET state = $2, detail = $3, answer = $4, claimed_until = '-infinity'
+             WHERE id = $1 AND state = 'Pending'",
+        )
+        .bind(delivery.id)
+        .bind(state)
+        .bind(detail)
+        .bind(answer)
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! Calls from one service to another, on behalf of the caller: with the caller's token, so that the other service guards itself as
-//! it does against anyone, and with the id of the request, so that logs tell of one.
+//! it does against anyone.
 
 use std::time::Duration;
 
@@ -89,6 +89,8 @@ pub async fn post<T: DeserializeOwned>(
         }
         StatusCode::TOO_MANY_REQUESTS => away(&"it has too many requests"),
         status if status.is_server_error() => away(&status),
+        // Not said by the service's own code: one of another release, or something before it.
+        status if text("code").is_empty() => away(&status),
         status => Unserved::Refused { status: status.as_u16(), detail: text("detail") },
     })
 }

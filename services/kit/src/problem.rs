@@ -128,6 +128,10 @@ impl From<sqlx::Error> for Problem {
             if matches!(error, sqlx::Error::RowNotFound) {
                 return Self::not_found("there is no such record");
             }
+            if matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) {
+                error!(%error, "database");
+                return Self::internal();
+            }
             warn!(%error, "database");
             return Self::unavailable("the database does not answer; try again");
         };
@@ -142,7 +146,7 @@ impl From<sqlx::Error> for Problem {
                 database.table().unwrap_or("another kind")
             )),
             Some("23514" | "23502") => Self::invalid(format!("{}: the value is not acceptable", field(&**database))),
-            Some("22001" | "22003" | "22P02" | "22007" | "22008" | "22021" | "22P05") => {
+            Some("22001" | "22003" | "22P02" | "22007" | "22008" | "22021" | "22P05" | "54000") => {
                 Self::invalid(format!("a value is not acceptable: {}", database.message()))
             }
             // Within its own schema a tenant may do everything, unless its data is being moved. (Whether its role may be taken at

@@ -25,7 +25,9 @@ CREATE TABLE sale (
     payment      text NOT NULL CHECK (payment IN ('Cash', 'Card')),
     fingerprint  text NOT NULL,
     loyalty_card text CHECK (length(loyalty_card) BETWEEN 1 AND 40),
-    sold_at      timestamptz NOT NULL DEFAULT now()
+    sold_at      timestamptz NOT NULL DEFAULT now(),
+    -- Whether anyone was told that it was made: until then it can be taken back.
+    answered     boolean NOT NULL DEFAULT false
 );
 CREATE INDEX sale_shift ON sale (shift_id);
 CREATE TABLE sale_line (
@@ -38,7 +40,9 @@ CREATE TABLE sale_line (
     unit_price  numeric(18, 2) NOT NULL CHECK (unit_price >= 0 AND unit_price <> 'NaN'),
     tax_rate    numeric(5, 2) NOT NULL DEFAULT 0 CHECK (tax_rate BETWEEN 0 AND 100),
     refunded    numeric(14, 3) NOT NULL DEFAULT 0 CONSTRAINT sale_line_refunded_check CHECK (refunded BETWEEN 0 AND quantity),
-    PRIMARY KEY (sale_id, position)
+    PRIMARY KEY (sale_id, position),
+    -- So that 200 of them can be added up.
+    CONSTRAINT sale_line_unit_price_total_check CHECK (quantity * unit_price < 10000000000000)
 );
 CREATE TABLE refund (
     id         uuid PRIMARY KEY,

@@ -4,16 +4,16 @@ use axum::{extract::State, http::StatusCode};
 use easycode_kit::{
     Amount, App, Caller, Json, Path, Problem, Quantity, TenantTransaction,
     outbox::{self, Delivery},
+    record,
 };
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    MANAGER, sales, shifts,
-    telling::{self, INVENTORY},
+    MANAGER, loyalty, sales, shifts,
+    telling::{self, Returned},
 };
 
 /// A refund.
@@ -64,7 +64,8 @@ async fn put(
     Json(input): Json<RefundInput>,
 ) -> Result<(StatusCode, Json<Refund>), Problem> {
     caller.require_role(MANAGER)?;
-    let fingerprint = easycode_kit::record::fingerprint(&(sale, &input));
+    telling::may_tell(&caller, false)?;
+    let fingerprint = record::fingerprint(&(sale, &input));
     let mut transaction = caller.begin(&app).await?;
     sqlx::query("SELECT FROM sale WHERE id = $1 FOR UPDATE").bind(sale).execute(&mut *transaction).await?;
     // Under the lock, so that of two at once the second finds the first.
@@ -104,15 +105,14 @@ async fn write(
             sold.currency
         )));
     }
-    let mut returned: Vec<(&sales::SaleLine, Decimal)> = Vec::new();
+    let mut returned: Vec<Returned> = Vec::new();
     for line in &input.lines {
         let at = usize::try_from(line.position).ok().and_then(|position| position.checked_sub(1));
         let of = at.and_then(|at| sold.lines.get(at));
         let of = of.ok_or_else(|| Problem::invalid(format!("lines: the sale has no line {}", line.position)))?;
-        let left = of.quantity.exact() - of.refunded.exact();
-        let quantity = line.quantity.exact();
-        let named = returned.iter().any(|(known, _)| std::ptr::eq(*known, of));
-        if named || quantity > left {
+        let (before, quantity) = (of.refunded.exact(), line.quantity.exact());
+        let left = of.quantity.exact() - before;
+        if returned.iter().any(|known| std::ptr::eq(known.line, of)) || quantity > left {
             let left = left.normalize();
             return Err(Problem::conflict(format!(
                 "line {}: {left} can come back at most, and in one line",
@@ -125,14 +125,17 @@ async fn write(
             .bind(quantity)
             .execute(&mut **transaction)
             .await?;
-        returned.push((of, quantity));
+        // In parts, however small, it comes to what was paid and no more.
+        let (after, paid_back) = (of.worth(before + quantity), of.worth(before));
+        returned.push(Returned { line: of, quantity, worth: (after.0 - paid_back.0, after.1 - paid_back.1) });
     }
-    let amount: Amount = returned.iter().map(|(line, quantity)| line.worth(*quantity).0).sum();
+    let amount: Amount = returned.iter().map(|one| one.worth.0).sum();
     if amount == Amount::ZERO {
         return Err(Problem::conflict("lines: nothing is to be given back"));
     }
-    sqlx::query(
-        "INSERT INTO refund (id, sale_id, shift_id, amount, fingerprint, made_by) VALUES ($1, $2, $3, $4, $5, $6)",
+    let made = sqlx::query(
+        "INSERT INTO refund (id, sale_id, shift_id, amount, fingerprint, made_by)
+         SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (SELECT FROM sale WHERE id = $1)",
     )
     .bind(id)
     .bind(sale)
@@ -142,19 +145,11 @@ async fn write(
     .bind(&caller.subject)
     .execute(&mut **transaction)
     .await?;
-    let costs = unit_costs(&sold);
-    telling::of_refund(transaction, caller, id, &sold, &returned, &costs).await
-}
-
-/// What one of each item cost when it went out, as Inventory answered.
-fn unit_costs(sale: &sales::Sale) -> Vec<(String, Amount)> {
-    let answers = sale.deliveries.iter().filter(|one| one.service == INVENTORY).filter_map(|one| one.answer.as_ref());
-    let lines = answers.flat_map(|answer| answer["lines"].as_array().into_iter().flatten());
-    lines
-        .filter_map(|line| {
-            let decimal = |field: &str| line[field].as_str()?.parse::<Decimal>().ok();
-            let (cost, quantity) = (decimal("cost")?, decimal("quantity")?);
-            Some((line["sku"].as_str()?.to_owned(), Amount::rounded(cost.checked_div(quantity)?)))
-        })
-        .collect()
+    if made.rows_affected() == 0 {
+        return Err(Problem::conflict("id: a sale has this id; give the refund its own"));
+    }
+    if let Some(card) = &sold.loyalty_card {
+        loyalty::remove(transaction, card, amount).await?;
+    }
+    telling::of_refund(transaction, caller, id, &sold, &returned).await
 }

@@ -5,8 +5,7 @@ use easycode_kit::{
     Amount, App, Caller, Currency, Json, Path, Problem, Quantity, Query, TenantTransaction,
     outbox::{self, Delivery},
     page::{Page, PageQuery},
-    peer::Unserved,
-    record::untouched,
+    record::{self, untouched},
 };
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -18,6 +17,9 @@ use crate::{
     CASHIER, MANAGER, loyalty, shifts,
     telling::{self, INVENTORY},
 };
+
+/// What a line comes to is less.
+const MOST_OF_A_LINE: i64 = 10_000_000_000_000;
 
 /// A sale.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
@@ -128,52 +130,94 @@ async fn put(
 ) -> Result<(StatusCode, Json<Sale>), Problem> {
     caller.require_any_role(&[CASHIER, MANAGER])?;
     check(&caller, &app, &input)?;
-    let fingerprint = easycode_kit::record::fingerprint(&input);
-    let mut transaction = caller.begin(&app).await?;
-    let made = sqlx::query(
-        "INSERT INTO sale (id, shift_id, currency, payment, loyalty_card, fingerprint)
-         SELECT $1, $2, $3, $4, $5, $6 ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(id)
-    .bind(input.shift_id)
-    .bind(shift_currency(&mut transaction, id, &input).await?)
-    .bind(&input.payment)
-    .bind(&input.loyalty_card)
-    .bind(&fingerprint)
-    .execute(&mut *transaction)
-    .await?;
-    if made.rows_affected() == 0 {
-        return again(&caller, &app, transaction, id, &fingerprint).await;
-    }
-    write_lines(&mut transaction, id, &input.lines).await?;
-    let sale = find(&mut transaction, id).await?;
-    if let Some(card) = &input.loyalty_card {
-        loyalty::add(&mut transaction, card, sale.total).await?;
-    }
-    telling::of_sale(&mut transaction, &caller, &sale).await?;
-    transaction.commit().await?;
-    telling::tell(&app, &caller, Some(id)).await?;
-    let sale = find(&mut caller.begin(&app).await?, id).await?;
-    let refused = sale.deliveries.iter().find(|one| one.service == INVENTORY && one.state == "Refused");
-    if let Some(refused) = refused {
-        let why = refused.detail.clone();
-        take_back(&caller, &app, &sale).await?;
-        return Err(Problem::conflict(format!("nothing was sold: {why}")));
-    }
-    Ok((StatusCode::CREATED, Json(sale)))
+    // Goes on when the register has hung up.
+    let sold = tokio::spawn(async move {
+        let status = take_in(&caller, &app, id, &input).await?;
+        Ok((status, Json(settle(&caller, &app, id).await?)))
+    });
+    sold.await.map_err(|_| Problem::internal())?
 }
 
 fn check(caller: &Caller, app: &App, input: &SaleInput) -> Result<(), Problem> {
     if !(1..=200).contains(&input.lines.len()) {
         return Err(Problem::invalid("lines: there must be 1 to 200"));
     }
+    let most = Decimal::from(MOST_OF_A_LINE);
+    if let Some(at) = input.lines.iter().position(|line| line.quantity.exact() * line.unit_price.exact() >= most) {
+        return Err(Problem::invalid(format!("lines.{at}: comes to more than can be sold in one line")));
+    }
     if input.loyalty_card.is_some() {
         caller.require_module(&app.config.service, loyalty::MODULE)?;
     }
-    if input.lines.iter().any(|line| line.sku.is_some()) && !caller.context.allows(INVENTORY) {
-        return Err(Unserved::NotEntitled.into_problem(INVENTORY));
+    telling::may_tell(caller, input.lines.iter().any(|line| line.sku.is_some()))
+}
+
+/// Writes a sale down, with what others have to be told of it, unless it is there already.
+async fn take_in(caller: &Caller, app: &App, id: Uuid, input: &SaleInput) -> Result<StatusCode, Problem> {
+    let fingerprint = record::fingerprint(input);
+    let mut transaction = caller.begin(app).await?;
+    let currency = shift_currency(&mut transaction, id, input).await?;
+    let made = sqlx::query(
+        "INSERT INTO sale (id, shift_id, currency, payment, loyalty_card, fingerprint)
+         SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (SELECT FROM refund WHERE id = $1) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(id)
+    .bind(input.shift_id)
+    .bind(currency)
+    .bind(&input.payment)
+    .bind(&input.loyalty_card)
+    .bind(&fingerprint)
+    .execute(&mut *transaction)
+    .await?;
+    if made.rows_affected() == 0 {
+        let before: Option<String> = sqlx::query_scalar("SELECT fingerprint FROM sale WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        return match before {
+            Some(before) if before == fingerprint => Ok(StatusCode::OK),
+            _ => Err(Problem::conflict("id: another sale has this id; a sale can't be changed, only refunded")),
+        };
     }
-    Ok(())
+    write_lines(&mut transaction, id, &input.lines).await?;
+    let sale = find(&mut transaction, id).await?;
+    if let Some(card) = &input.loyalty_card {
+        loyalty::add(&mut transaction, card, sale.total).await?;
+    }
+    telling::of_sale(&mut transaction, caller, &sale).await?;
+    transaction.commit().await?;
+    Ok(StatusCode::CREATED)
+}
+
+/// Tells others of a sale, and returns it, or takes it back if Inventory refuses it before anyone was told that it was made.
+pub(crate) async fn settle(caller: &Caller, app: &App, id: Uuid) -> Result<Sale, Problem> {
+    telling::tell(app, caller, Some(id)).await?;
+    let mut transaction = caller.begin(app).await?;
+    let answered: Option<bool> = sqlx::query_scalar("SELECT answered FROM sale WHERE id = $1 FOR UPDATE")
+        .bind(id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let answered = answered.ok_or_else(|| Problem::conflict("nothing was sold: it was refused and taken back"))?;
+    let sale = find(&mut transaction, id).await?;
+    let issue = sale.deliveries.iter().find(|one| one.service == INVENTORY).filter(|_| !answered);
+    if issue.is_some_and(|issue| issue.state == "Pending" && issue.claimed) {
+        return Err(Problem::unavailable("the sale is just being taken in; try again"));
+    }
+    if let Some(refused) = issue.filter(|issue| issue.state == "Refused") {
+        let why = format!("nothing was sold: {}", refused.detail);
+        sqlx::query("DELETE FROM delivery WHERE subject = $1").bind(id).execute(&mut *transaction).await?;
+        if let Some(card) = &sale.loyalty_card {
+            loyalty::remove(&mut transaction, card, sale.total).await?;
+        }
+        sqlx::query("DELETE FROM sale WHERE id = $1").bind(id).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        return Err(Problem::conflict(why));
+    }
+    if !answered {
+        sqlx::query("UPDATE sale SET answered = true WHERE id = $1").bind(id).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(sale)
 }
 
 /// The currency of the shift; of one that is closed by now only if the sale is there already.
@@ -186,42 +230,6 @@ async fn shift_currency(transaction: &mut TenantTransaction, id: Uuid, input: &S
         Some(currency) => Ok(currency),
         None => shifts::open_at(transaction, input.shift_id).await,
     }
-}
-
-/// Answers with a sale that was taken in before.
-async fn again(
-    caller: &Caller,
-    app: &App,
-    mut transaction: TenantTransaction,
-    id: Uuid,
-    fingerprint: &str,
-) -> Result<(StatusCode, Json<Sale>), Problem> {
-    let before: Option<String> = sqlx::query_scalar("SELECT fingerprint FROM sale WHERE id = $1")
-        .bind(id)
-        .fetch_optional(&mut *transaction)
-        .await?;
-    drop(transaction);
-    match before {
-        None => Err(Problem::unavailable("the sale is just being taken back; try again")),
-        Some(before) if before != fingerprint => {
-            Err(Problem::conflict("id: another sale has this id; a sale can't be changed, only refunded"))
-        }
-        Some(_) => {
-            telling::tell(app, caller, Some(id)).await?;
-            Ok((StatusCode::OK, Json(find(&mut caller.begin(app).await?, id).await?)))
-        }
-    }
-}
-
-/// Takes a sale back that Inventory has refused, before anybody was told that it was made.
-async fn take_back(caller: &Caller, app: &App, sale: &Sale) -> Result<(), Problem> {
-    let mut transaction = caller.begin(app).await?;
-    sqlx::query("DELETE FROM delivery WHERE subject = $1").bind(sale.id).execute(&mut *transaction).await?;
-    if let Some(card) = &sale.loyalty_card {
-        loyalty::remove(&mut transaction, card, sale.total).await?;
-    }
-    sqlx::query("DELETE FROM sale WHERE id = $1").bind(sale.id).execute(&mut *transaction).await?;
-    transaction.commit().await
 }
 
 pub(crate) async fn find(transaction: &mut TenantTransaction, id: Uuid) -> Result<Sale, Problem> {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{CASHIER, MANAGER};
+use crate::{CASHIER, MANAGER, sales};
 
 /// A shift.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
@@ -118,6 +118,15 @@ async fn close(
     Json(input): Json<ClosingInput>,
 ) -> Result<Json<Shift>, Problem> {
     caller.require_any_role(&[CASHIER, MANAGER])?;
+    // A sale that a register was not answered about may still be taken back.
+    let open: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM sale WHERE shift_id = $1 AND NOT answered LIMIT 100")
+        .bind(id)
+        .fetch_all(&mut *caller.begin(&app).await?)
+        .await?;
+    for sale in open {
+        let settled = sales::settle(&caller, &app, sale).await;
+        settled.map(drop).or_else(|problem| if problem.status == 409 { Ok(()) } else { Err(problem) })?;
+    }
     let mut transaction = caller.begin(&app).await?;
     // Sales hold a share of it, so what is expected is complete.
     let open = sqlx::query_scalar("SELECT closed_at IS NULL FROM shift WHERE id = $1 FOR UPDATE");

@@ -1,7 +1,8 @@
 //! What Inventory and Finance have to be told of sales and refunds. Finance is told what the goods cost once Inventory has said so.
 
 use axum::{extract::State, http::StatusCode};
-use easycode_kit::{Amount, App, Caller, Problem, TenantTransaction, outbox};
+use easycode_kit::{Amount, App, Caller, Problem, TenantTransaction, outbox, peer::Unserved};
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -14,6 +15,9 @@ use crate::{
 /// The service that keeps the stock.
 pub(crate) const INVENTORY: &str = "inventory";
 const FINANCE: &str = "finance";
+/// What it takes there.
+const MOVER: &str = "stock-mover";
+const POSTER: &str = "ledger-poster";
 /// The accounts that Finance has from the beginning.
 const CASH: &str = "1000";
 const STOCK: &str = "1200";
@@ -55,28 +59,38 @@ pub(crate) async fn of_sale(transaction: &mut TenantTransaction, caller: &Caller
     Ok(())
 }
 
-/// Writes down what has to be told of a refund: of each line how much is given back, and the goods that come back with it.
+/// What of a line is given back.
+pub(crate) struct Returned<'a> {
+    pub(crate) line: &'a SaleLine,
+    pub(crate) quantity: Decimal,
+    /// What is paid back for it, and the tax in that.
+    pub(crate) worth: (Amount, Amount),
+}
+
+/// Writes down what has to be told of a refund. Goods come back to Inventory if it has let them go, at what they cost then.
 pub(crate) async fn of_refund(
     transaction: &mut TenantTransaction,
     caller: &Caller,
     refund: Uuid,
     sale: &Sale,
-    returned: &[(&SaleLine, rust_decimal::Decimal)],
-    unit_costs: &[(String, Amount)],
+    returned: &[Returned<'_>],
 ) -> Result<(), Problem> {
-    let goods: Vec<_> = returned
-        .iter()
-        .filter_map(|(line, quantity)| {
-            let sku = line.sku.as_ref()?;
-            let cost = unit_costs.iter().find(|(of, _)| of == sku).map_or(Amount::ZERO, |(_, cost)| *cost);
-            Some(json!({ "sku": sku, "quantity": quantity.normalize().to_string(), "unitCost": cost }))
-        })
-        .collect();
-    if !goods.is_empty() && caller.context.allows(INVENTORY) {
-        let body = json!({ "reference": format!("refund of sale {}", sale.id), "lines": goods });
-        outbox::add(transaction, refund, INVENTORY, "/receipts", &body).await?;
+    let issue = sale.deliveries.iter().find(|one| one.service == INVENTORY);
+    if issue.is_some_and(|issue| issue.state == "Pending") {
+        return Err(Problem::unavailable("Inventory was not told of the sale yet; try again"));
     }
-    let worth = returned.iter().map(|(line, quantity)| line.worth(*quantity));
+    if let Some(costs) = issue.and_then(|issue| issue.answer.as_ref()) {
+        let goods = returned.iter().filter_map(|one| {
+            let sku = one.line.sku.as_ref()?;
+            Some(json!({ "sku": sku, "quantity": one.quantity.normalize().to_string(), "unitCost": unit_cost(costs, sku) }))
+        });
+        let goods: Vec<_> = goods.collect();
+        if !goods.is_empty() {
+            let body = json!({ "reference": format!("refund of sale {}", sale.id), "lines": goods });
+            outbox::add(transaction, refund, INVENTORY, "/receipts", &body).await?;
+        }
+    }
+    let worth = returned.iter().map(|one| one.worth);
     let (gross, tax) = worth.fold((Amount::ZERO, Amount::ZERO), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     if caller.context.allows(FINANCE) && gross != Amount::ZERO {
         let lines = [(SALES, "debit", gross - tax), (TAX, "debit", tax), (CASH, "credit", gross)];
@@ -86,17 +100,38 @@ pub(crate) async fn of_refund(
     Ok(())
 }
 
+/// What one of an item cost when it went out, by Inventory's answer: all its lines together.
+fn unit_cost(movement: &Value, sku: &str) -> Amount {
+    let lines = movement["lines"].as_array().into_iter().flatten().filter(|line| line["sku"] == sku);
+    let (cost, quantity) = lines.fold((Decimal::ZERO, Decimal::ZERO), |sum, line| {
+        let decimal = |field: &str| line[field].as_str().and_then(|text| text.parse().ok()).unwrap_or(Decimal::ZERO);
+        (sum.0 + decimal("cost"), sum.1 + decimal("quantity"))
+    });
+    cost.checked_div(quantity).map_or(Amount::ZERO, Amount::rounded)
+}
+
+/// Whether the caller may have others told of what is sold: goods need Inventory, and each of the others a role there.
+pub(crate) fn may_tell(caller: &Caller, goods: bool) -> Result<(), Problem> {
+    if goods {
+        if !caller.context.allows(INVENTORY) {
+            return Err(Unserved::NotEntitled.into_problem(INVENTORY));
+        }
+        caller.require_role(MOVER)?;
+    }
+    if caller.context.allows(FINANCE) { caller.require_role(POSTER) } else { Ok(()) }
+}
+
 /// Tells what is pending, and then what follows from the answers.
 pub(crate) async fn tell(app: &App, caller: &Caller, subject: Option<Uuid>) -> Result<(), Problem> {
     outbox::deliver(app, caller, subject).await?;
-    if caller.context.allows(FINANCE) && book_costs(app, caller, subject).await? {
+    if book_costs(app, caller, subject).await? {
         outbox::deliver(app, caller, subject).await?;
     }
     Ok(())
 }
 
-/// Writes down, for each movement that Inventory has made and that was not booked, what Finance has to be told of its cost.
-/// Returns whether there was any.
+/// Writes down, for each movement that Inventory has made and that was not seen to, what Finance has to be told of its cost, if the
+/// tenant has Finance: it is not to hear later of costs whose revenue it never heard of. Returns whether there was any.
 async fn book_costs(app: &App, caller: &Caller, subject: Option<Uuid>) -> Result<bool, Problem> {
     let mut transaction = caller.begin(app).await?;
     let movements: Vec<(Uuid, Uuid, Value, String)> = sqlx::query_as(
@@ -114,7 +149,7 @@ async fn book_costs(app: &App, caller: &Caller, subject: Option<Uuid>) -> Result
         // What goes out has a minus.
         let (amount, out) = cost.strip_prefix('-').map_or((cost, false), |amount| (amount, true));
         let amount: Amount = serde_json::from_value(amount.into()).unwrap_or_default();
-        if amount != Amount::ZERO {
+        if amount != Amount::ZERO && caller.context.allows(FINANCE) {
             let (up, down) = if out { (COST, STOCK) } else { (STOCK, COST) };
             let body = json!({
                 "description": format!("Cost of the goods of {subject}"), "source": "pos", "currency": currency,

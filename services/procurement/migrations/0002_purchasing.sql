@@ -19,7 +19,9 @@ CREATE TABLE requisition_line (
     description    text NOT NULL CHECK (length(description) BETWEEN 1 AND 500),
     quantity       numeric(14, 3) NOT NULL CHECK (quantity > 0 AND quantity <> 'NaN'),
     unit_price     numeric(18, 2) NOT NULL CHECK (unit_price >= 0 AND unit_price <> 'NaN'),
-    PRIMARY KEY (requisition_id, position)
+    PRIMARY KEY (requisition_id, position),
+    -- So that 200 of them can be added up.
+    CONSTRAINT requisition_line_unit_price_total_check CHECK (quantity * unit_price < 10000000000000)
 );
 -- The steps that the tenant's workflow had when the requisition was submitted.
 CREATE TABLE approval (
@@ -54,6 +56,7 @@ CREATE TABLE receipt (
     id          uuid PRIMARY KEY,
     order_id    uuid NOT NULL REFERENCES purchase_order,
     request_key text NOT NULL CONSTRAINT receipt_request_key_unique UNIQUE,
+    fingerprint text NOT NULL,
     received_by text NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now()
 );

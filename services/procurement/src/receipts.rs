@@ -4,7 +4,8 @@ use axum::{extract::State, http::StatusCode};
 use easycode_kit::{
     Amount, App, Caller, Json, Path, Problem, Quantity, RequestKey, TenantTransaction,
     outbox::{self, Delivery},
-    record::untouched,
+    peer::Unserved,
+    record::{self, untouched},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -19,6 +20,9 @@ use crate::{
 
 const INVENTORY: &str = "inventory";
 const FINANCE: &str = "finance";
+/// What it takes there.
+const MOVER: &str = "stock-mover";
+const POSTER: &str = "ledger-poster";
 /// The accounts that Finance has from the beginning.
 const STOCK: &str = "1200";
 const EXPENSES: &str = "6000";
@@ -37,7 +41,7 @@ pub struct Receipt {
 }
 
 /// What came of an order.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReceiptInput {
     /// How much came of which lines.
@@ -45,7 +49,7 @@ struct ReceiptInput {
 }
 
 /// What came of one line.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReceivedLine {
     /// Number of the order's line.
@@ -75,16 +79,18 @@ async fn receive(
     sqlx::query("SELECT FROM purchase_order WHERE id = $1 FOR UPDATE").bind(id).execute(&mut *transaction).await?;
     let order = orders::find(&mut transaction, id).await?;
     // Under the lock, so that of two at once the second finds the first.
-    let before: Option<Uuid> = sqlx::query_scalar("SELECT id FROM receipt WHERE request_key = $1")
+    let fingerprint = record::fingerprint(&(id, &input));
+    let before: Option<(Uuid, String)> = sqlx::query_as("SELECT id, fingerprint FROM receipt WHERE request_key = $1")
         .bind(&key)
         .fetch_optional(&mut *transaction)
         .await?;
-    if let Some(before) = before {
+    if let Some((before, known)) = before {
         drop(transaction);
+        RequestKey::same(&known, &fingerprint)?;
         outbox::deliver(&app, &caller, Some(before)).await?;
         return Ok((StatusCode::OK, Json(find(&mut caller.begin(&app).await?, before).await?)));
     }
-    let receipt = write(&mut transaction, &caller, &order, &key, &input.lines).await?;
+    let receipt = write(&mut transaction, &caller, &order, (&key, &fingerprint), &input.lines).await?;
     transaction.commit().await?;
     outbox::deliver(&app, &caller, Some(receipt)).await?;
     Ok((StatusCode::CREATED, Json(find(&mut caller.begin(&app).await?, receipt).await?)))
@@ -95,20 +101,23 @@ async fn write(
     transaction: &mut TenantTransaction,
     caller: &Caller,
     order: &Order,
-    key: &str,
+    (key, fingerprint): (&str, &str),
     lines: &[ReceivedLine],
 ) -> Result<Uuid, Problem> {
     if lines.is_empty() {
         return Err(Problem::invalid("lines: there must be one at least"));
     }
     let id = Uuid::now_v7();
-    sqlx::query("INSERT INTO receipt (id, order_id, request_key, received_by) VALUES ($1, $2, $3, $4)")
-        .bind(id)
-        .bind(order.id)
-        .bind(key)
-        .bind(&caller.subject)
-        .execute(&mut **transaction)
-        .await?;
+    sqlx::query(
+        "INSERT INTO receipt (id, order_id, request_key, received_by, fingerprint) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(id)
+    .bind(order.id)
+    .bind(key)
+    .bind(&caller.subject)
+    .bind(fingerprint)
+    .execute(&mut **transaction)
+    .await?;
     let (mut goods, mut stocked, mut spent) = (Vec::new(), Amount::ZERO, Amount::ZERO);
     for line in lines {
         let position = line.position;
@@ -146,13 +155,15 @@ async fn write(
     }
     if !goods.is_empty() {
         if !caller.context.allows(INVENTORY) {
-            return Err(easycode_kit::peer::Unserved::NotEntitled.into_problem(INVENTORY));
+            return Err(Unserved::NotEntitled.into_problem(INVENTORY));
         }
+        caller.require_role(MOVER)?;
         let body = json!({ "reference": format!("purchase order {}", order.id), "lines": goods });
         outbox::add(transaction, id, INVENTORY, "/receipts", &body).await?;
     }
     let owed = stocked + spent;
     if caller.context.allows(FINANCE) && owed != Amount::ZERO {
+        caller.require_role(POSTER)?;
         let debits = [(STOCK, stocked), (EXPENSES, spent)].into_iter().filter(|(_, amount)| *amount != Amount::ZERO);
         let mut entry: Vec<_> =
             debits.map(|(account, amount)| json!({ "account": account, "debit": amount })).collect();

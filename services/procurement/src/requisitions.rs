@@ -1,10 +1,13 @@
 //! Requisitions: what someone asks for, and who lets it be bought.
 
-use axum::{extract::State, http::StatusCode};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
 use easycode_kit::{
     Amount, App, Caller, Currency, Json, Path, Problem, Quantity, Query, TenantTransaction,
     page::{Page, PageQuery},
-    record::untouched,
+    record::{expected_version, untouched},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -29,6 +32,8 @@ pub struct Requisition {
     pub requested_by: String,
     /// What it comes to.
     pub total: Amount,
+    /// Grows with each change; a decision names it in `If-Match`, so that nobody decides on what they did not see.
+    pub version: i32,
     /// What is asked for; not in lists.
     #[sqlx(skip)]
     pub lines: Vec<RequisitionLine>,
@@ -87,7 +92,7 @@ struct DecisionInput {
     comment: Option<String>,
 }
 
-const FIELDS: &str = "id, title, currency::text AS currency, status, requested_by,
+const FIELDS: &str = "id, title, currency::text AS currency, status, requested_by, version,
     coalesce((SELECT sum(round(quantity * unit_price, 2)) FROM requisition_line WHERE requisition_id = id), 0) AS total FROM requisition";
 
 /// The routes.
@@ -187,8 +192,8 @@ async fn submit(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) ->
     if status != "Draft" {
         return Err(Problem::conflict(format!("it is {status} already")));
     }
-    let total = find(&mut transaction, id).await?.total;
-    let roles = workflow::steps(&caller, &app.config.service, total)?;
+    let draft = find(&mut transaction, id).await?;
+    let roles = workflow::steps(&caller, &app.config.service, draft.total, &draft.currency)?;
     sqlx::query(
         "INSERT INTO approval (requisition_id, position, role)
          SELECT $1, position, role FROM unnest($2::text[]) WITH ORDINALITY step(role, position)",
@@ -203,14 +208,17 @@ async fn submit(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) ->
     Ok(Json(submitted))
 }
 
-/// Decides the next step. Nobody decides on what they asked for themselves, and nobody twice on the same.
+/// Decides the next step; with `If-Match` only on the version that the caller has seen. Nobody decides on what they asked for
+/// themselves, and nobody twice on the same.
 #[utoipa::path(post, path = "/{id}/decision", tag = "requisitions", request_body = DecisionInput, responses((status = 200, body = Requisition), (status = 403), (status = 404), (status = 409)))]
 async fn decide(
     caller: Caller,
     State(app): State<App>,
     Path(id): Path<Uuid>,
+    headers: HeaderMap,
     Json(input): Json<DecisionInput>,
 ) -> Result<Json<Requisition>, Problem> {
+    let expected = expected_version(&headers)?;
     let mut transaction = caller.begin(&app).await?;
     let (status, requester) = locked(&mut transaction, id).await?;
     if status != "Submitted" {
@@ -220,6 +228,9 @@ async fn decide(
         return Err(Problem::forbidden("own-request", "nobody decides on what they asked for themselves"));
     }
     let before = find(&mut transaction, id).await?;
+    if expected.is_some_and(|expected| expected != before.version) {
+        return Err(untouched(true, "requisition"));
+    }
     let next = before.approvals.iter().position(|step| step.decision.is_none()).ok_or_else(Problem::internal)?;
     caller.require_role(&before.approvals[next].role)?;
     if before.approvals.iter().any(|step| step.decided_by.as_ref() == Some(&caller.subject)) {
@@ -237,9 +248,8 @@ async fn decide(
     .bind(&input.comment)
     .execute(&mut *transaction)
     .await?;
-    if !input.approve || next + 1 == before.approvals.len() {
-        set_status(&mut transaction, id, decision).await?;
-    }
+    let ends = !input.approve || next + 1 == before.approvals.len();
+    set_status(&mut transaction, id, if ends { decision } else { "Submitted" }).await?;
     let decided = find(&mut transaction, id).await?;
     transaction.commit().await?;
     Ok(Json(decided))

@@ -1,13 +1,13 @@
 //! The tenant's workflow: which approvals a requisition needs. Its administrators declare it in the settings of Procurement:
 //!
 //! ```json
-//! {"approvals": [{"above": "1000.00", "role": "procurement-approver"}, {"above": "10000.00", "role": "cfo"}]}
+//! {"approvals": [{"above": "1000.00", "currency": "EUR", "role": "procurement-approver"}]}
 //! ```
 //!
-//! A requisition needs, in this order, each step whose amount it exceeds. Without a workflow one approval by
+//! A requisition needs, in this order, each step whose amount it exceeds, and each whose currency is another than its own. Without a workflow one approval by
 //! `procurement-approver` is needed for any amount. A workflow that can't be read stops submissions rather than letting any pass.
 
-use easycode_kit::{Amount, Caller, Problem};
+use easycode_kit::{Amount, Caller, Currency, Problem};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -26,18 +26,19 @@ struct Settings {
 struct Step {
     #[serde(default)]
     above: Amount,
+    currency: Option<Currency>,
     role: String,
 }
 
 /// The roles that have to approve, one after the other.
-pub fn steps(caller: &Caller, service: &str, total: Amount) -> Result<Vec<String>, Problem> {
+pub fn steps(caller: &Caller, service: &str, total: Amount, currency: &Currency) -> Result<Vec<String>, Problem> {
     if !caller.context.allows_module(service, APPROVALS) {
         return Ok(Vec::new());
     }
-    needed(caller.context.settings.get(service), total)
+    needed(caller.context.settings.get(service), total, currency)
 }
 
-fn needed(settings: Option<&Value>, total: Amount) -> Result<Vec<String>, Problem> {
+fn needed(settings: Option<&Value>, total: Amount, currency: &Currency) -> Result<Vec<String>, Problem> {
     let unreadable = |error: serde_json::Error| {
         Problem::conflict(format!(
             "the workflow in the settings of Procurement can't be read, so nothing can be submitted: {error}"
@@ -46,7 +47,11 @@ fn needed(settings: Option<&Value>, total: Amount) -> Result<Vec<String>, Proble
     let settings = settings.map(Settings::deserialize).transpose().map_err(unreadable)?;
     match settings.and_then(|settings| settings.approvals) {
         None => Ok(vec![APPROVER.to_owned()]),
-        Some(steps) => Ok(steps.into_iter().filter(|step| total > step.above).map(|step| step.role).collect()),
+        Some(steps) => {
+            let foreign = |step: &Step| step.currency.as_ref().is_some_and(|one| one != currency);
+            let exceeded = |step: &Step| foreign(step) || total > step.above;
+            Ok(steps.into_iter().filter(exceeded).map(|step| step.role).collect())
+        }
     }
 }
 
@@ -56,8 +61,9 @@ mod tests {
 
     use super::*;
 
-    fn needed_for(settings: Option<Value>, total: &str) -> Result<Vec<String>, String> {
-        needed(settings.as_ref(), from_value(json!(total)).unwrap()).map_err(|problem| problem.detail)
+    fn needed_for(settings: Option<&Value>, total: &str) -> Result<Vec<String>, String> {
+        needed(settings, from_value(json!(total)).unwrap(), &from_value(json!("EUR")).unwrap())
+            .map_err(|problem| problem.detail)
     }
 
     #[test]
@@ -67,16 +73,24 @@ mod tests {
         for (total, roles) in
             [("1000.00", vec![]), ("1000.01", vec!["approver"]), ("10000.01", vec!["approver", "cfo"])]
         {
-            assert_eq!(needed_for(Some(workflow.clone()), total).unwrap(), roles, "{total}");
+            assert_eq!(needed_for(Some(&workflow), total).unwrap(), roles, "{total}");
         }
+    }
+
+    #[test]
+    fn an_amount_in_another_currency_exceeds_nothing_for_sure_so_its_step_is_needed() {
+        let workflow = json!({ "approvals": [{ "above": "1000", "currency": "KWD", "role": "cfo" }] });
+        assert_eq!(needed_for(Some(&workflow), "1.00").unwrap(), ["cfo"]);
+        let workflow = json!({ "approvals": [{ "above": "1000", "currency": "EUR", "role": "cfo" }] });
+        assert_eq!(needed_for(Some(&workflow), "1.00").unwrap(), Vec::<String>::new());
     }
 
     #[test]
     fn without_a_workflow_one_approval_is_needed_and_with_an_unreadable_one_nothing_passes() {
         assert_eq!(needed_for(None, "0.01").unwrap(), ["procurement-approver"]);
-        assert_eq!(needed_for(Some(json!({})), "0.01").unwrap(), ["procurement-approver"]);
-        assert_eq!(needed_for(Some(json!({ "approvals": [] })), "1").unwrap(), Vec::<String>::new());
-        let refused = needed_for(Some(json!({ "approvals": [{ "above": "much", "role": "cfo" }] })), "1").unwrap_err();
+        assert_eq!(needed_for(Some(&json!({})), "0.01").unwrap(), ["procurement-approver"]);
+        assert_eq!(needed_for(Some(&json!({ "approvals": [] })), "1").unwrap(), Vec::<String>::new());
+        let refused = needed_for(Some(&json!({ "approvals": [{ "above": "much", "role": "cfo" }] })), "1").unwrap_err();
         assert!(refused.contains("can't be read"), "{refused}");
     }
 }
