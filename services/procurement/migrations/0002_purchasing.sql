@@ -33,7 +33,7 @@ CREATE TABLE approval (
     comment        text CHECK (length(comment) <= 1000),
     decided_at     timestamptz,
     PRIMARY KEY (requisition_id, position),
-    CONSTRAINT approval_decision_check CHECK ((decision IS NULL) = (decided_by IS NULL))
+    CONSTRAINT approval_decided_check CHECK ((decision IS NULL) = (decided_by IS NULL))
 );
 CREATE TABLE purchase_order (
     id             uuid PRIMARY KEY,
