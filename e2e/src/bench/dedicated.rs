@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use easycode_contract::runtime::TENANT_SERVICE;
 use futures::future::try_join_all;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use super::{
     counts::Counts,
     figures::{Spread, round},
+    ground::SERVICES,
     moving::{self, Moved},
     progress, rest,
 };
@@ -21,6 +23,7 @@ use crate::{
     cluster::{Cluster, checkout},
     own_instance::OwnInstance,
     platform::Platform,
+    tenant::fresh_name,
 };
 
 /// What is measured.
@@ -128,14 +131,17 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes one, and notes when its database and then all of it is ready.
+/// Makes one with all business services, and notes when its database and then all of it is ready.
 async fn make(cluster: &Cluster) -> anyhow::Result<Made> {
     let started = Instant::now();
     // So little that many fit on one small node.
     let resources = json!({ "requests": { "cpu": "10m", "memory": "32Mi" }, "limits": { "memory": "256Mi" } });
-    let service = |name: &str| json!({ "name": name, "resources": resources });
-    let spec = json!({ "services": [service("crm"), service("tenant-service")] });
-    let own = OwnInstance::apply_new(cluster, "bench", spec).await?;
+    let services: Vec<_> = SERVICES.iter().chain([&TENANT_SERVICE]).collect();
+    let sized: Vec<_> = services.iter().map(|name| json!({ "name": name, "resources": resources })).collect();
+    let entitled: Vec<_> = SERVICES.iter().map(|name| json!({ "service": name })).collect();
+    let own = OwnInstance::named(cluster, &fresh_name("bench"));
+    own.apply(json!({ "services": sized })).await?;
+    own.tenant.apply(json!({ "entitlements": entitled })).await?;
     own.condition("DatabaseReady", "True", "").await;
     let database = started.elapsed();
     own.ready().await;
