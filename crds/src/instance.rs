@@ -1,5 +1,6 @@
 //! `DedicatedInstance`: one client's whole stack in a namespace of its own.
 
+mod backup;
 mod database;
 mod ingress;
 mod isolation;
@@ -12,7 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    database::{CloudNativePg, CloudNativePgBackup, Database, Provider, Rotation},
+    backup::Backup,
+    database::{CloudNativePg, Database, Provider, Rotation},
     ingress::{GatewayRef, Ingress, Tls},
     isolation::{ContainerLimits, Egress, Isolation, Quota},
     placement::{Location, Maintenance, Window},
@@ -58,7 +60,8 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.tenantRef.name == oldSelf.tenantRef.name").message("tenantRef.name: can't be changed, because the client's data is here; make another instance for the other tenant"),
-    validation = Rule::new("self.location.region == oldSelf.location.region").message("location.region: can't be changed, because the client's data lives there; make another instance in the other region")
+    validation = Rule::new("self.location.region == oldSelf.location.region").message("location.region: can't be changed, because the client's data lives there; make another instance in the other region"),
+    validation = Rule::new("!has(self.backup) || (has(self.database) && has(self.database.provider) && self.database.provider == 'CloudNativePG')").message("backup: is made by CloudNativePG alone; set database.provider to CloudNativePG, or take backup out and back the database up by its own means")
 )]
 pub struct DedicatedInstanceSpec {
     /// The one tenant that the instance serves. Can't be changed.
@@ -75,6 +78,10 @@ pub struct DedicatedInstanceSpec {
     /// The instance's Postgres.
     #[serde(default)]
     pub database: Database,
+    /// Continuous backups to an object store: a base backup at once and each night at three, and all changes in between. By provider
+    /// `CloudNativePG` alone; without it there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
     /// How the services are reached from outside. Without it they are reached within the cluster only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Ingress>,

@@ -111,61 +111,12 @@ pub struct CloudNativePg {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "names::image")]
     pub image_name: Option<String>,
-    /// Continuous backups to an object store: a base backup at once and each night at three, and all changes in between.
-    /// Without it there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub backup: Option<CloudNativePgBackup>,
 }
 
 impl Default for CloudNativePg {
     fn default() -> Self {
-        Self {
-            instances: 3,
-            size: Storage::from_gib(20),
-            storage_class: None,
-            resources: None,
-            image_name: None,
-            backup: None,
-        }
+        Self { instances: 3, size: Storage::from_gib(20), storage_class: None, resources: None, image_name: None }
     }
-}
-
-/// Continuous backups of a CloudNativePG cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CloudNativePgBackup {
-    /// Where the backups are put, for example `s3://easycode-backups/aurora`.
-    #[schemars(length(min = 1, max = 300))]
-    #[x_kube(validation = Rule::new("self.matches('^s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[^[:space:]]*)?$')").message("destinationPath: must be a bucket and optionally a path, such as s3://easycode-backups/aurora"))]
-    pub destination_path: String,
-    /// Address of the object store, where it isn't Amazon's.
-    #[serde(rename = "endpointURL", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 300))]
-    #[x_kube(validation = Rule::new("self.matches('^(https://[^/[:space:]]+|http://[a-z0-9.-]+[.]svc([.]cluster[.]local)?(:[0-9]+)?)(/[^[:space:]]*)?$')").message("endpointURL: must be https, or http of a Service within the cluster, such as https://s3.example.com"))]
-    pub endpoint_url: Option<String>,
-    /// Name of the Secret with `ACCESS_KEY_ID` and `ACCESS_SECRET_KEY`, in the instance's namespace.
-    #[schemars(schema_with = "names::object")]
-    pub credentials_secret: String,
-    /// How long backups are kept, in whole days.
-    #[serde(default = "default_retention")]
-    #[schemars(schema_with = "retention_schema")]
-    pub retention: Duration,
-}
-
-fn default_retention() -> Duration {
-    Duration::from_secs(30 * 86_400)
-}
-
-/// CloudNativePG counts in days.
-fn retention_schema(_: &mut SchemaGenerator) -> Schema {
-    schemars::json_schema!({
-        "type": "string",
-        "maxLength": 40,
-        "x-kubernetes-validations": [{
-            "rule": "self.matches('^[1-9][0-9]{0,3}d$')",
-            "message": "retention: must be whole days, at most 9999, such as 30d",
-        }],
-    })
 }
 
 /// Renewal of credentials.

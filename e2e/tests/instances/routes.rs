@@ -122,12 +122,13 @@ async fn a_cluster_of_cloud_native_pg_waits_for_its_definition_and_for_what_its_
     let Some(backups) = Definition::missing(&cluster, Kind::ScheduledBackup).await? else { return Ok(()) };
     let region = cluster.region().await?;
     let database = |size: &str| {
-        json!({ "database": {
-        "provider": "CloudNativePG",
-        "cloudNativePG": { "instances": 2, "size": size, "backup": {
-            "destinationPath": "s3://backups/e2e", "endpointURL": "https://s3.e2e.example", "credentialsSecret": "s3", "retention": "14d",
-        } },
-    } })
+        json!({
+            "database": { "provider": "CloudNativePG", "cloudNativePG": { "instances": 2, "size": size } },
+            "backup": {
+                "destinationPath": "s3://backups/e2e", "endpointURL": "https://s3.e2e.example", "credentialsSecret": "s3",
+                "retention": "14d",
+            },
+        })
     };
     let own = OwnInstance::apply_new(&cluster, "cnpg", database("1Gi")).await?;
     own.says("DatabaseReady", "DefinitionMissing", "clusters.postgresql.cnpg.io").await;

@@ -85,7 +85,10 @@ fn server(instance: &DedicatedInstance) -> Server {
     let database = &instance.spec.database;
     match (database.provider, &database.external) {
         (Provider::External, Some(external)) => Server::External(external.secret_ref.clone()),
-        (Provider::CloudNativePg, _) => Server::CloudNativePg(database.cloud_native_pg.clone().unwrap_or_default()),
+        (Provider::CloudNativePg, _) => {
+            let settings = database.cloud_native_pg.clone().unwrap_or_default();
+            Server::CloudNativePg(settings, instance.spec.backup.clone())
+        }
         _ => Server::Embedded(database.embedded.clone().unwrap_or_default()),
     }
 }

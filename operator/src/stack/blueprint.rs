@@ -7,7 +7,7 @@ use std::{
 
 use easycode_crds::{
     Release,
-    instance::CloudNativePg,
+    instance::{Backup, CloudNativePg},
     platform::{EmbeddedDatabase, Identity, SecretRef, ServiceSize},
     release::ReleasedService,
 };
@@ -37,7 +37,7 @@ pub enum Server {
     /// The operator runs it.
     Embedded(EmbeddedDatabase),
     /// CloudNativePG runs it.
-    CloudNativePg(CloudNativePg),
+    CloudNativePg(CloudNativePg, Option<Backup>),
     /// Someone else runs it; the Secret tells where.
     External(SecretRef),
 }

@@ -128,10 +128,10 @@ pub fn instance(name: String, tenant: &str, release: &Release) -> impl Strategy<
             "tolerations": if bears { borne.clone() } else { json!([]) } })
     });
     (own, location, database(), isolation(), entrance(), option::of("[A-Z]{1,5}-[0-9]{1,4}")).prop_map(
-        move |(services, location, database, isolation, ingress, requested)| {
+        move |(services, location, (database, backup), isolation, ingress, requested)| {
             let spec = json!({
                 "tenantRef": { "name": tenant }, "release": { "version": release.spec.version }, "location": location,
-                "identity": { "issuer": "https://i", "jwks": "{\"keys\": []}" }, "database": database,
+                "identity": { "issuer": "https://i", "jwks": "{\"keys\": []}" }, "database": database, "backup": backup,
                 "isolation": isolation, "ingress": ingress, "services": services,
             });
             let mut instance = DedicatedInstance::new(&name, serde_json::from_value(spec).unwrap());
@@ -166,21 +166,22 @@ fn peculiar() -> impl Strategy<Value = Value> {
     )
 }
 
-/// The Postgres of an instance.
-fn database() -> impl Strategy<Value = Value> {
+/// The Postgres of an instance, and its backups.
+fn database() -> impl Strategy<Value = (Value, Value)> {
+    let without = |database| (database, Value::Null);
     prop_oneof![
-        Just(json!({})),
-        (1..9_u32).prop_map(|size| json!({ "embedded": {
+        Just(without(json!({}))),
+        (1..9_u32).prop_map(move |size| without(json!({ "embedded": {
             "size": format!("{size}Gi"), "resources": { "requests": { "cpu": "2" }, "limits": { "memory": "2Gi" } },
-        } })),
+        } }))),
         (1..4, any::<bool>()).prop_map(|(instances, backup)| {
             let store = json!({ "destinationPath": "s3://b/x", "credentialsSecret": "s3", "retention": "14d" });
-            let backup = backup.then_some(store);
-            json!({ "provider": "CloudNativePG", "cloudNativePG": { "instances": instances, "backup": backup } })
+            let database = json!({ "provider": "CloudNativePG", "cloudNativePG": { "instances": instances } });
+            (database, json!(backup.then_some(store)))
         }),
-        Just(
+        Just(without(
             json!({ "provider": "External", "external": { "secretRef": { "namespace": "easycode-system", "name": "pg" } } })
-        ),
+        )),
     ]
 }
 

@@ -69,10 +69,9 @@ fn an_instance_that_uses_what_the_example_does_not() {
     let mut spec = json!(example.spec);
     spec["database"] = json!({
         "provider": "CloudNativePG",
-        "cloudNativePG": { "instances": 3, "size": "50Gi", "backup": {
-            "destinationPath": "s3://backups/dynamo", "credentialsSecret": "s3", "retention": "30d",
-        } },
+        "cloudNativePG": { "instances": 3, "size": "50Gi" },
     });
+    spec["backup"] = json!({ "destinationPath": "s3://backups/dynamo", "credentialsSecret": "s3", "retention": "30d" });
     spec["location"] = json!({
         "region": "eu-central", "nodeSelector": { "easycode.io/pool": "dynamo" },
         "tolerations": [{ "key": "easycode.io/pool", "operator": "Equal", "value": "dynamo", "effect": "NoSchedule" }],

@@ -311,7 +311,7 @@ proptest! {
             .collect();
         let expected = match stack.blueprint(&operator).server {
             Server::Embedded(_) => vec![Kind::StatefulSet],
-            Server::CloudNativePg(_) => vec![Kind::Cluster],
+            Server::CloudNativePg(..) => vec![Kind::Cluster],
             Server::External(_) => Vec::new(),
         };
         prop_assert_eq!(servers, expected);

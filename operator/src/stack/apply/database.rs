@@ -41,7 +41,9 @@ pub(super) async fn server(
 ) -> Result<Credentials, Stop> {
     let settings = match &blueprint.server {
         Server::Embedded(settings) => settings,
-        Server::CloudNativePg(settings) => return cloud_native(blueprint, settings, present, context, applied).await,
+        Server::CloudNativePg(settings, backup) => {
+            return cloud_native(blueprint, (settings, backup.is_some()), present, context, applied).await;
+        }
         Server::External(reference) => return external(blueprint, reference, context, applied).await,
     };
     let namespace = blueprint.namespace();
@@ -65,7 +67,7 @@ pub(super) async fn server(
 /// A cluster of CloudNativePG is made if it is not there, as soon as its definition is.
 async fn cloud_native(
     blueprint: &Blueprint<'_>,
-    settings: &CloudNativePg,
+    (settings, backed_up): (&CloudNativePg, bool),
     present: &secrets::Secrets,
     context: &Context,
     applied: &mut Applied,
@@ -85,8 +87,8 @@ async fn cloud_native(
         Err(error) if is_missing(&error) => false,
         Err(error) => return Err(error.into()),
     };
-    if scheduled || settings.backup.is_some() {
-        let nightly = cloudnative_pg::scheduled_backup(blueprint, settings.backup.is_none());
+    if scheduled || backed_up {
+        let nightly = cloudnative_pg::scheduled_backup(blueprint, !backed_up);
         let missing = "the definition scheduledbackups.postgresql.cnpg.io does not exist; install all of CloudNativePG, or take backup out";
         apply_defined(&nightly, missing, context, applied).await?;
     }

@@ -1,10 +1,10 @@
 //! A Postgres that CloudNativePG runs: one `Cluster`, whose replicas, fail-over and backups are CloudNativePG's. The fields
 //! are those of its API, `postgresql.cnpg.io/v1`.
 
-use easycode_crds::instance::{CloudNativePg, CloudNativePgBackup};
+use easycode_crds::instance::{Backup, CloudNativePg};
 use serde_json::{Value, json};
 
-use super::{Blueprint, postgres::OPERATOR_LOGIN, workload};
+use super::{Blueprint, Server, postgres::OPERATOR_LOGIN, workload};
 use crate::{
     kubernetes::object::{Kind, Planned},
     postgres::credentials::Credentials,
@@ -71,7 +71,7 @@ pub fn cluster(blueprint: &Blueprint, settings: &CloudNativePg, login: &str) -> 
     if let Some(image) = &settings.image_name {
         spec["imageName"] = image.as_str().into();
     }
-    if let Some(backup) = &settings.backup {
+    if let Server::CloudNativePg(_, Some(backup)) = &blueprint.server {
         spec["backup"] = self::backup(backup);
     }
     let body = json!({ "metadata": { "labels": blueprint.home.labels(NAME) }, "spec": spec });
@@ -88,7 +88,7 @@ pub fn scheduled_backup(blueprint: &Blueprint, suspended: bool) -> Planned {
     Planned::new(Kind::ScheduledBackup, &blueprint.namespace(), NAME, body)
 }
 
-fn backup(backup: &CloudNativePgBackup) -> Value {
+fn backup(backup: &Backup) -> Value {
     let key = |key: &str| json!({ "name": backup.credentials_secret, "key": key });
     // Its notation has days, weeks and months, none shorter.
     let days = (backup.retention.millis() / 86_400_000).max(1);

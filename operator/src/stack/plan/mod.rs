@@ -32,7 +32,7 @@ pub fn objects(blueprint: &Blueprint) -> Vec<Planned> {
     objects.extend(network::policies(blueprint, 5432));
     match &blueprint.server {
         Server::Embedded(settings) => objects.extend(postgres::objects(blueprint, settings, None).0),
-        Server::CloudNativePg(settings) => {
+        Server::CloudNativePg(settings, _) => {
             objects.push(cloudnative_pg::cluster(blueprint, settings, secrets::CLOUD_NATIVE_LOGIN));
         }
         Server::External(_) => {}

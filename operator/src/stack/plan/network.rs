@@ -135,7 +135,7 @@ fn to_database(blueprint: &Blueprint, port: u16) -> Vec<(&'static str, Value)> {
     let clients = json!({ "matchLabels": { DATABASE_CLIENT: "true" } });
     let (label, name) = match &blueprint.server {
         Server::Embedded(_) => (NAME_LABEL, postgres::NAME),
-        Server::CloudNativePg(_) => (cloudnative_pg::POD_LABEL, cloudnative_pg::NAME),
+        Server::CloudNativePg(..) => (cloudnative_pg::POD_LABEL, cloudnative_pg::NAME),
         Server::External(_) => {
             let egress = json!([{ "to": any_address(), "ports": [tcp(port)] }]);
             return vec![(
@@ -165,7 +165,7 @@ fn to_database(blueprint: &Blueprint, port: u16) -> Vec<(&'static str, Value)> {
             }),
         ),
     ];
-    if let Server::CloudNativePg(settings) = &blueprint.server {
+    if let Server::CloudNativePg(_, backup) = &blueprint.server {
         // Replicas follow each other, CloudNativePG looks after them, and they tell the API server how they are.
         let its_namespace = &blueprint.operator.cloudnative_pg_namespace;
         let cnpg = json!({
@@ -173,7 +173,7 @@ fn to_database(blueprint: &Blueprint, port: u16) -> Vec<(&'static str, Value)> {
             "podSelector": { "matchLabels": { NAME_LABEL: "cloudnative-pg" } },
         });
         let mut ports = vec![tcp(443), tcp(6443)];
-        if settings.backup.is_some() {
+        if backup.is_some() {
             ports.extend([tcp(80), tcp(9000)]);
         }
         policies.push((
