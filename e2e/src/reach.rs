@@ -1,6 +1,6 @@
 //! Ways from the tests' process to a Service: straight where its address is routed, else forwarded through the API server.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -18,7 +18,7 @@ pub async fn reach(cluster: &Cluster, namespace: &str, service: &str, port: u16)
     let found = services.get(service).await?;
     let spec = found.spec.context("a Service without spec")?;
     let address: SocketAddr = format!("{}:{port}", spec.cluster_ip.unwrap_or_default()).parse()?;
-    if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+    if is_routed(address).await {
         return Ok(address);
     }
     let selector = spec.selector.unwrap_or_default();
@@ -31,10 +31,24 @@ pub async fn reach_pod(cluster: &Cluster, namespace: &str, selector: &str, port:
     let pod = ready_pod(cluster, namespace, selector).await?;
     let address = pod.status.and_then(|status| status.pod_ip).context("a pod without address")?;
     let address: SocketAddr = format!("{address}:{port}").parse()?;
-    if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+    if is_routed(address).await {
         return Ok(address);
     }
     forward(cluster, namespace, selector, port).await
+}
+
+/// Whether the address can be reached from here. One that refuses can: the node just does not know yet who is behind it.
+async fn is_routed(address: SocketAddr) -> bool {
+    for _ in 0..30 {
+        match tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+            Ok(Ok(_)) => return true,
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            _ => return false,
+        }
+    }
+    false
 }
 
 async fn ready_pod(cluster: &Cluster, namespace: &str, selector: &str) -> anyhow::Result<Pod> {

@@ -15,8 +15,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 
-/// A tenant of the examples that has every service.
-const MODEL: &str = "t_aurora";
+/// A tenant of the examples that has CRM alone, as the tests' own have.
+const MODEL: &str = "t_borealis";
 
 /// Ready, with role, schemas, grants and registry exactly as planned, one finalizer, the label, and the context of its
 /// present generation; and it is served.
@@ -27,11 +27,11 @@ pub async fn served(tenant: &TestTenant) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As planned for a tenant that has used every service, and may use these now.
+/// As planned for a tenant that has used CRM, and may use these now.
 pub async fn as_planned(tenant: &TestTenant, entitled: &[&str]) -> anyhow::Result<()> {
     let mut all = holdings::of_all(&tenant.platform).await?;
     let held = all.remove(&tenant.role()).unwrap_or_default();
-    described_as_planned(tenant, entitled, &held, all.get(MODEL).context("the example aurora is missing")?).await
+    described_as_planned(tenant, entitled, &held, all.get(MODEL).context("the example borealis is missing")?).await
 }
 
 /// As [`as_planned`], given what was read of the database.
