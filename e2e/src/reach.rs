@@ -1,6 +1,6 @@
 //! Ways from the tests' process to a Service: straight where its address is routed, else forwarded through the API server.
 
-use std::{io::ErrorKind, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -18,7 +18,7 @@ pub async fn reach(cluster: &Cluster, namespace: &str, service: &str, port: u16)
     let found = services.get(service).await?;
     let spec = found.spec.context("a Service without spec")?;
     let address: SocketAddr = format!("{}:{port}", spec.cluster_ip.unwrap_or_default()).parse()?;
-    if is_routed(address).await {
+    if is_routed(cluster, address).await {
         return Ok(address);
     }
     let selector = spec.selector.unwrap_or_default();
@@ -31,24 +31,35 @@ pub async fn reach_pod(cluster: &Cluster, namespace: &str, selector: &str, port:
     let pod = ready_pod(cluster, namespace, selector).await?;
     let address = pod.status.and_then(|status| status.pod_ip).context("a pod without address")?;
     let address: SocketAddr = format!("{address}:{port}").parse()?;
-    if is_routed(address).await {
+    if answers(address).await {
         return Ok(address);
     }
     forward(cluster, namespace, selector, port).await
 }
 
-/// Whether the address can be reached from here. One that refuses can: the node just does not know yet who is behind it.
-async fn is_routed(address: SocketAddr) -> bool {
-    for _ in 0..30 {
-        match tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
-            Ok(Ok(_)) => return true,
-            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            _ => return false,
+/// Whether the address of a Service is routed from here. Where that of the API server is, it is only the node that may not know yet who
+/// is behind this one.
+async fn is_routed(cluster: &Cluster, address: SocketAddr) -> bool {
+    if answers(address).await {
+        return true;
+    }
+    let services: Api<Service> = Api::namespaced(cluster.client.clone(), "default");
+    let known = services.get("kubernetes").await.ok().and_then(|service| service.spec?.cluster_ip);
+    let Some(Ok(known)) = known.map(|ip| format!("{ip}:443").parse()) else { return false };
+    if !answers(known).await {
+        return false;
+    }
+    for _ in 0..20 {
+        if answers(address).await {
+            return true;
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     false
+}
+
+async fn answers(address: SocketAddr) -> bool {
+    matches!(tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await, Ok(Ok(_)))
 }
 
 async fn ready_pod(cluster: &Cluster, namespace: &str, selector: &str) -> anyhow::Result<Pod> {

@@ -32,7 +32,7 @@ async fn forty_tenants_become_right_although_the_operator_is_killed_ten_times() 
 
     join_all(tenants.iter().map(TestTenant::ready)).await;
     let all = holdings::of_all(&platform).await?;
-    let model = all.get("t_aurora").context("the example aurora is missing")?;
+    let model = all.get(right::MODEL).context("the model is missing")?;
     for tenant in &tenants {
         let held = all.get(&tenant.role()).cloned().unwrap_or_default();
         right::described_as_planned(tenant, &["crm", "tenant-service"], &held, model).await?;

@@ -16,7 +16,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 
 /// A tenant of the examples that has CRM alone, as the tests' own have.
-const MODEL: &str = "t_borealis";
+pub const MODEL: &str = "t_borealis";
 
 /// Ready, with role, schemas, grants and registry exactly as planned, one finalizer, the label, and the context of its
 /// present generation; and it is served.
