@@ -244,7 +244,7 @@ async fn survey(context: Arc<Context>) {
         }
         platform::trigger_unplaced(&context);
         // Nor does a watch tell a controller of what is deleted.
-        context.trigger_releases();
+        release::trigger_outdated(&context);
         let looks = context.databases.all().into_iter().map(|(home, database)| look(&context, home, database));
         futures::future::join_all(looks).await;
         measure(&context);

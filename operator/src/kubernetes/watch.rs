@@ -3,7 +3,10 @@
 //! Not by `reflect_shared` of kube-runtime 5.0: a handle of its that finds an object gone by the time it looks says that it waits, and is
 //! woken by nobody. A controller then hears of nothing any more, for as long as the process lives.
 
-use std::future::{Future, ready};
+use std::{
+    future::{Future, ready},
+    sync::Arc,
+};
 
 use futures::{Stream, StreamExt};
 use kube::{
@@ -26,7 +29,7 @@ use crate::audit::{Ledger, author};
 /// the spec that come and go are kept for the ledger, if one is given.
 pub fn watch<K>(
     client: &Client,
-    ledger: Option<std::sync::Arc<Ledger>>,
+    ledger: Option<Arc<Ledger>>,
 ) -> (Store<K>, impl Stream<Item = watcher::Result<K>> + Send + 'static, impl Future<Output = ()> + Send + 'static)
 where
     K: Resource<DynamicType = ()> + HasSpec + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,

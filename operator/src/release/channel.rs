@@ -22,10 +22,9 @@ use crate::runtime::{context::Context, error::Error};
 pub async fn reconcile(channel: Arc<ReleaseChannel>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
     let version = &channel.spec.version;
-    let release = choice::of_version(version, &context.releases.state());
+    let (release, instances) = standing(&channel, &context);
     let finding = if let Some(release) = &release {
-        let message =
-            format!("instances that follow it are brought to Release {} in their windows", release.name_any());
+        let message = format!("instances that follow it are brought to Release {release} in their windows");
         Finding::new(conditions::READY, Some(true), reason::AS_PLANNED, message)
     } else {
         let message = format!(
@@ -33,8 +32,6 @@ pub async fn reconcile(channel: Arc<ReleaseChannel>, context: Arc<Context>) -> R
         );
         Finding::new(conditions::READY, Some(false), reason::RELEASE_NOT_FOUND, message)
     };
-    let name = channel.name_any();
-    let followers = context.followers(&name).len();
     let (before, generation) = (channel.status.clone().unwrap_or_default(), channel.metadata.generation);
     let known = before.conditions.iter().find(|one| one.type_ == finding.type_);
     if finding.status == Some(false) && known.is_none_or(|known| known.message != finding.message) {
@@ -44,8 +41,8 @@ pub async fn reconcile(channel: Arc<ReleaseChannel>, context: Arc<Context>) -> R
     let after = ReleaseChannelStatus {
         observed_generation: generation,
         conditions: conditions::merge(&before.conditions, &[finding], generation, &now),
-        release: release.map(|release| release.name_any()),
-        instances: i32::try_from(followers).unwrap_or(i32::MAX),
+        release,
+        instances,
     };
     if channel.status.as_ref() != Some(&after) {
         let api: Api<ReleaseChannel> = Api::all(context.client.clone());
@@ -53,8 +50,15 @@ pub async fn reconcile(channel: Arc<ReleaseChannel>, context: Arc<Context>) -> R
         let mut status = serde_json::json!(after);
         status["release"] = serde_json::json!(after.release);
         let patch = serde_json::json!({ "status": status });
-        api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        api.patch_status(&channel.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
     }
     context.metrics.reconciled("channel", "ok", started.elapsed());
     Ok(Action::requeue(context.options.resync_interval()))
+}
+
+/// Name of the release of the channel's version, and how many instances follow.
+pub(super) fn standing(channel: &ReleaseChannel, context: &Context) -> (Option<String>, i32) {
+    let release = choice::of_version(&channel.spec.version, &context.releases.state());
+    let followers = context.followers(&channel.name_any()).len();
+    (release.map(|release| release.name_any()), i32::try_from(followers).unwrap_or(i32::MAX))
 }

@@ -23,17 +23,6 @@ use crate::runtime::{context::Context, error::Error};
 /// Reports on one release. Its spec can't change and the definition has checked it, so there is nothing to make.
 pub async fn reconcile(release: Arc<Release>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
-    let runs_it = |platform: &SharedPlatform| {
-        platform.spec.release == release.name_any() && platform.metadata.deletion_timestamp.is_none()
-    };
-    let (channels, releases) = (context.channels.state(), context.releases.state());
-    let dedicated = |instance: &DedicatedInstance| {
-        let wanted = choice::choose(&instance.spec.release, &channels, &releases);
-        let runs = instance.status.as_ref().and_then(|status| status.release.as_ref()) == Some(&release.name_any());
-        let wants = wanted.is_ok_and(|one| one.name_any() == release.name_any());
-        (runs || wants) && instance.metadata.deletion_timestamp.is_none()
-    };
-    let users = context.platforms.state_filter(runs_it).len() + context.instances.state_filter(dedicated).len();
     let before = release.status.clone().unwrap_or_default();
     let findings =
         [Finding::new(conditions::READY, Some(true), reason::AS_PLANNED, "can be named by a platform or an instance")];
@@ -45,7 +34,7 @@ pub async fn reconcile(release: Arc<Release>, context: Arc<Context>) -> Result<A
             release.metadata.generation,
             &Time(Timestamp::now()),
         ),
-        platforms: i32::try_from(users).unwrap_or(i32::MAX),
+        platforms: users(&release, &context),
     };
     if release.status.as_ref() != Some(&after) {
         let api: Api<Release> = Api::all(context.client.clone());
@@ -54,4 +43,36 @@ pub async fn reconcile(release: Arc<Release>, context: Arc<Context>) -> Result<A
     }
     context.metrics.reconciled("release", "ok", started.elapsed());
     Ok(Action::requeue(context.options.resync_interval()))
+}
+
+/// How many platforms and instances run the release, or are to run it.
+fn users(release: &Release, context: &Context) -> i32 {
+    let name = release.name_any();
+    let runs_it =
+        |platform: &SharedPlatform| platform.spec.release == name && platform.metadata.deletion_timestamp.is_none();
+    let (channels, releases) = (context.channels.state(), context.releases.state());
+    let dedicated = |instance: &DedicatedInstance| {
+        let runs = instance.status.as_ref().and_then(|status| status.release.as_ref()) == Some(&name);
+        let wanted = choice::choose(&instance.spec.release, &channels, &releases);
+        let wants = wanted.is_ok_and(|one| one.name_any() == name);
+        (runs || wants) && instance.metadata.deletion_timestamp.is_none()
+    };
+    let users = context.platforms.state_filter(runs_it).len() + context.instances.state_filter(dedicated).len();
+    i32::try_from(users).unwrap_or(i32::MAX)
+}
+
+/// Reconciles the releases and channels whose status does not say what is any more: no watch tells of what is deleted.
+pub fn trigger_outdated(context: &Context) {
+    for release in context.releases.state() {
+        let told = release.status.as_ref().map(|status| status.platforms);
+        if told != Some(users(&release, context)) {
+            context.triggers.release(&release.name_any());
+        }
+    }
+    for channel in context.channels.state() {
+        let told = channel.status.as_ref().map(|status| (status.release.clone(), status.instances));
+        if told != Some(channel::standing(&channel, context)) {
+            context.triggers.channel(&channel.name_any());
+        }
+    }
 }

@@ -59,12 +59,7 @@ async fn list(
     State(app): State<App>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Company>>, Problem> {
-    let (limit, after) = page.resolve()?;
-    let query = format!("SELECT {FIELDS} FROM company WHERE id > $1 ORDER BY id LIMIT $2");
-    let mut transaction = caller.begin(&app).await?;
-    let items: Vec<Company> =
-        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
-    Ok(Json(Page::of(items, limit, |one| one.id)))
+    Ok(Json(page.read(&caller, &app, &format!("{FIELDS} FROM company"), "id", |one: &Company| one.id).await?))
 }
 
 /// Makes a company.

@@ -72,12 +72,7 @@ async fn list(
     State(app): State<App>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Contact>>, Problem> {
-    let (limit, after) = page.resolve()?;
-    let query = format!("SELECT {FIELDS} FROM contact WHERE id > $1 ORDER BY id LIMIT $2");
-    let mut transaction = caller.begin(&app).await?;
-    let items: Vec<Contact> =
-        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
-    Ok(Json(Page::of(items, limit, |one| one.id)))
+    Ok(Json(page.read(&caller, &app, &format!("{FIELDS} FROM contact"), "id", |one: &Contact| one.id).await?))
 }
 
 /// Makes a contact.

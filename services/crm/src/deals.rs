@@ -84,12 +84,7 @@ async fn list(
     State(app): State<App>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Deal>>, Problem> {
-    let (limit, after) = page.resolve()?;
-    let query = format!("SELECT {FIELDS} FROM deal WHERE id > $1 ORDER BY id LIMIT $2");
-    let mut transaction = caller.begin(&app).await?;
-    let items: Vec<Deal> =
-        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
-    Ok(Json(Page::of(items, limit, |one| one.id)))
+    Ok(Json(page.read(&caller, &app, &format!("{FIELDS} FROM deal"), "id", |one: &Deal| one.id).await?))
 }
 
 /// Makes a deal.

@@ -160,12 +160,7 @@ async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Invoice>>, Problem> {
     entitled(&caller, &app)?;
-    let (limit, after) = page.resolve()?;
-    let query = format!("SELECT {FIELDS} WHERE i.id > $1 ORDER BY i.id LIMIT $2");
-    let mut transaction = caller.begin(&app).await?;
-    let invoices: Vec<Invoice> =
-        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
-    Ok(Json(Page::of(invoices, limit, |one| one.id)))
+    Ok(Json(page.read(&caller, &app, FIELDS, "i.id", |one: &Invoice| one.id).await?))
 }
 
 /// One invoice.
@@ -333,7 +328,7 @@ async fn pay(
             .bind(before.id)
             .fetch_one(&mut *transaction)
             .await?;
-        RequestKey::same(known.as_deref().unwrap_or_default(), &fingerprint)?;
+        RequestKey::same(known.as_deref(), &fingerprint)?;
         return Ok((StatusCode::OK, Json(before)));
     }
     locked.must_be("Issued", "only an invoice that is issued, and not paid yet, takes payments")?;
@@ -455,9 +450,7 @@ async fn find(transaction: &mut TenantTransaction, id: Uuid) -> Result<Invoice, 
 }
 
 async fn write_lines(transaction: &mut TenantTransaction, id: Uuid, lines: &[InvoiceLine]) -> Result<(), Problem> {
-    if !(1..=200).contains(&lines.len()) {
-        return Err(Problem::invalid("lines: there must be 1 to 200"));
-    }
+    record::bounded(lines.len(), 1)?;
     sqlx::query(
         "INSERT INTO invoice_line (invoice_id, position, description, quantity, unit_price, tax_rate)
          SELECT $1, position, description, quantity, unit_price, tax_rate

@@ -18,8 +18,6 @@ use crate::{MANAGER, POSTER};
 
 /// The module of accounts, journal and reports.
 pub const LEDGER: &str = "ledger";
-/// Most lines of an entry.
-const MOST_LINES: usize = 200;
 
 /// An entry as it was posted.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
@@ -86,9 +84,7 @@ pub fn routes() -> OpenApiRouter<App> {
 impl EntryInput {
     /// Refuses with words what the database would refuse by a constraint.
     fn check(&self) -> Result<(), Problem> {
-        if !(2..=MOST_LINES).contains(&self.lines.len()) {
-            return Err(Problem::invalid(format!("lines: there must be 2 to {MOST_LINES}")));
-        }
+        record::bounded(self.lines.len(), 2)?;
         for (at, line) in self.lines.iter().enumerate() {
             if (line.debit == Amount::ZERO) == (line.credit == Amount::ZERO) {
                 return Err(Problem::invalid(format!("lines.{at}: must have either a debit or a credit")));
@@ -113,12 +109,7 @@ async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Entry>>, Problem> {
     caller.require_module(&app.config.service, LEDGER)?;
-    let (limit, after) = page.resolve()?;
-    let query = format!("SELECT {FIELDS} FROM entry WHERE id > $1 ORDER BY id LIMIT $2");
-    let mut transaction = caller.begin(&app).await?;
-    let entries: Vec<Entry> =
-        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
-    Ok(Json(Page::of(entries, limit, |one| one.id)))
+    Ok(Json(page.read(&caller, &app, &format!("{FIELDS} FROM entry"), "id", |one: &Entry| one.id).await?))
 }
 
 /// One entry.
@@ -208,7 +199,7 @@ async fn again(
     fingerprint: &str,
 ) -> Result<(StatusCode, Json<Entry>), Problem> {
     let before = find(&mut transaction, "request_key", key).await?.ok_or_else(Problem::internal)?;
-    RequestKey::same(before.fingerprint.as_deref().unwrap_or_default(), fingerprint)?;
+    RequestKey::same(before.fingerprint.as_deref(), fingerprint)?;
     Ok((StatusCode::OK, Json(before)))
 }
 

@@ -63,12 +63,7 @@ async fn list(
     State(app): State<App>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Item>>, Problem> {
-    let (limit, after) = page.resolve()?;
-    let query = format!("SELECT {FIELDS} FROM item WHERE id > $1 ORDER BY id LIMIT $2");
-    let mut transaction = caller.begin(&app).await?;
-    let items: Vec<Item> =
-        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
-    Ok(Json(Page::of(items, limit, |one| one.id)))
+    Ok(Json(page.read(&caller, &app, &format!("{FIELDS} FROM item"), "id", |one: &Item| one.id).await?))
 }
 
 /// Makes an item.

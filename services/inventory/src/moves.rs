@@ -18,8 +18,6 @@ use crate::{
 
 /// The warehouse of who names none.
 pub(crate) const MAIN: &str = "MAIN";
-/// Most lines of a document.
-const MOST_LINES: usize = 200;
 
 /// A document.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
@@ -162,7 +160,7 @@ async fn receive(
 ) -> Result<(StatusCode, Json<Movement>), Problem> {
     let warehouse = input.warehouse.as_deref().unwrap_or(MAIN).to_owned();
     may_move(&caller, &app, &[&warehouse], input.lines.iter().any(|line| line.lot.is_some()))?;
-    bounded(input.lines.len())?;
+    record::bounded(input.lines.len(), 1)?;
     input.lines.sort_by(|a, b| a.sku.cmp(&b.sku));
     let fingerprint = record::fingerprint(&("Receipt", &input));
     let mut document = Document::begin(&caller, &app, "Receipt", input.reference, (key, fingerprint)).await?;
@@ -190,7 +188,7 @@ async fn issue(
 ) -> Result<(StatusCode, Json<Movement>), Problem> {
     let warehouse = input.warehouse.as_deref().unwrap_or(MAIN).to_owned();
     may_move(&caller, &app, &[&warehouse], input.lines.iter().any(|line| line.lot.is_some()))?;
-    bounded(input.lines.len())?;
+    record::bounded(input.lines.len(), 1)?;
     input.lines.sort_by(|a, b| a.sku.cmp(&b.sku));
     let fingerprint = record::fingerprint(&("Issue", &input));
     let mut document = Document::begin(&caller, &app, "Issue", input.reference, (key, fingerprint)).await?;
@@ -198,17 +196,17 @@ async fn issue(
         return Ok((StatusCode::OK, Json(before)));
     }
     // What is kept back is free for the line that it was kept back for.
-    let mut kept = match input.reservation {
-        Some(id) => Some(stock::reserved(&mut document.transaction, id, &warehouse).await?),
-        None => None,
-    };
-    if let Some(kept) = &kept
-        && !input.lines.iter().any(|line| line.sku == kept.sku)
-    {
-        return Err(Problem::conflict(format!(
-            "reservation: it keeps {} back, which is not among the lines",
-            kept.sku
-        )));
+    let mut kept = None;
+    if let Some(id) = input.reservation {
+        let reserved = stock::reserved(&mut document.transaction, id).await?;
+        let (sku, of) = (&reserved.sku, &reserved.warehouse);
+        if *of != warehouse {
+            return Err(Problem::conflict(format!("reservation: it keeps goods back in {of}, not in {warehouse}")));
+        }
+        if !input.lines.iter().any(|line| line.sku == *sku) {
+            return Err(Problem::conflict(format!("reservation: it keeps {sku} back, which is not among the lines")));
+        }
+        kept = Some(reserved);
     }
     for line in &input.lines {
         let mut place = document.place(&line.sku, &warehouse).await?;
@@ -233,7 +231,7 @@ async fn transfer(
 ) -> Result<(StatusCode, Json<Movement>), Problem> {
     caller.require_module(&app.config.service, WAREHOUSING)?;
     may_move(&caller, &app, &[&input.from, &input.to], input.lines.iter().any(|line| line.lot.is_some()))?;
-    bounded(input.lines.len())?;
+    record::bounded(input.lines.len(), 1)?;
     if input.from == input.to {
         return Err(Problem::invalid("to: must be another warehouse than from"));
     }
@@ -303,13 +301,6 @@ fn may_move(caller: &Caller, app: &App, warehouses: &[&str], lots: bool) -> Resu
     if lots { caller.require_module(&app.config.service, LOTS) } else { Ok(()) }
 }
 
-fn bounded(lines: usize) -> Result<(), Problem> {
-    if (1..=MOST_LINES).contains(&lines) {
-        return Ok(());
-    }
-    Err(Problem::invalid(format!("lines: there must be 1 to {MOST_LINES}")))
-}
-
 /// A document that is being made.
 struct Document {
     transaction: TenantTransaction,
@@ -347,7 +338,7 @@ impl Document {
             _ => None,
         };
         if let Some(before) = &before {
-            RequestKey::same(before.fingerprint.as_deref().unwrap_or_default(), &fingerprint)?;
+            RequestKey::same(before.fingerprint.as_deref(), &fingerprint)?;
         }
         Ok(Self { transaction, id, lines: 0, before })
     }

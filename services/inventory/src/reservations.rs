@@ -62,12 +62,7 @@ async fn list(
     State(app): State<App>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Reservation>>, Problem> {
-    let (limit, after) = page.resolve()?;
-    let query = format!("SELECT {FIELDS} WHERE r.id > $1 AND NOT ended ORDER BY r.id LIMIT $2");
-    let mut transaction = caller.begin(&app).await?;
-    let all: Vec<Reservation> =
-        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
-    Ok(Json(Page::of(all, limit, |one| one.id)))
+    Ok(Json(page.read(&caller, &app, &format!("{FIELDS} AND NOT ended"), "r.id", |one: &Reservation| one.id).await?))
 }
 
 /// Keeps goods back, of those that are there and free. Sent again with the same `Idempotency-Key`, they are kept back once.
@@ -91,12 +86,13 @@ async fn create(
     let before = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&key.0).fetch_optional(&mut *transaction).await?;
     if let Some(before) = before {
         let known: Option<String> = before.try_get("fingerprint")?;
-        RequestKey::same(known.as_deref().unwrap_or_default(), &fingerprint)?;
+        RequestKey::same(known.as_deref(), &fingerprint)?;
         return Ok((StatusCode::OK, Json(Reservation::from_row(&before)?)));
     }
-    let free = "quantity - reserved >= $3";
-    let query = format!("UPDATE stock SET reserved = reserved + $3 WHERE item_id = $1 AND warehouse = $2 AND {free}");
-    let kept = sqlx::query(sqlx::AssertSqlSafe(query)).bind(place.item).bind(warehouse).bind(input.quantity);
+    let kept = sqlx::query(
+        "UPDATE stock SET reserved = reserved + $3 WHERE item_id = $1 AND warehouse = $2 AND quantity - reserved >= $3",
+    );
+    let kept = kept.bind(place.item).bind(warehouse).bind(input.quantity);
     if kept.execute(&mut *transaction).await?.rows_affected() == 0 {
         return Err(Problem::conflict(format!("quantity: less than {} are there and free", input.quantity)));
     }
@@ -122,12 +118,8 @@ async fn create(
 async fn end(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<StatusCode, Problem> {
     caller.require_any_role(&[MOVER, MANAGER])?;
     let mut transaction = caller.begin(&app).await?;
-    let of: Option<String> = sqlx::query_scalar("SELECT warehouse FROM reservation WHERE id = $1")
-        .bind(id)
-        .fetch_optional(&mut *transaction)
-        .await?;
-    let kept = stock::reserved(&mut transaction, id, &of.unwrap_or_default()).await?;
-    Place::lock(&mut transaction, &kept.sku, kept.warehouse()).await?;
+    let kept = stock::reserved(&mut transaction, id).await?;
+    Place::lock(&mut transaction, &kept.sku, &kept.warehouse).await?;
     kept.end(&mut transaction).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)

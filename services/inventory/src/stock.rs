@@ -186,14 +186,14 @@ impl Place {
 /// Goods that are kept back, and stay so until the transaction ends.
 pub(crate) struct Kept {
     pub(crate) sku: String,
+    pub(crate) warehouse: String,
     id: Uuid,
     item: Uuid,
-    warehouse: String,
     quantity: Decimal,
 }
 
-/// The reservation of the id in the warehouse, if it was not ended.
-pub(crate) async fn reserved(transaction: &mut TenantTransaction, id: Uuid, warehouse: &str) -> Result<Kept, Problem> {
+/// The reservation of the id, if it was not ended.
+pub(crate) async fn reserved(transaction: &mut TenantTransaction, id: Uuid) -> Result<Kept, Problem> {
     let found: Option<(String, Uuid, String, Decimal)> = sqlx::query_as(
         "SELECT i.sku, r.item_id, r.warehouse, r.quantity FROM reservation r JOIN item i ON i.id = r.item_id
          WHERE r.id = $1 AND NOT ended FOR UPDATE OF r",
@@ -201,18 +201,11 @@ pub(crate) async fn reserved(transaction: &mut TenantTransaction, id: Uuid, ware
     .bind(id)
     .fetch_optional(&mut **transaction)
     .await?;
-    let (sku, item, of, quantity) = found.ok_or_else(|| untouched(false, "reservation"))?;
-    if of != warehouse {
-        return Err(Problem::conflict(format!("reservation: it keeps goods back in {of}, not in {warehouse}")));
-    }
-    Ok(Kept { sku, id, item, warehouse: of, quantity })
+    let (sku, item, warehouse, quantity) = found.ok_or_else(|| untouched(false, "reservation"))?;
+    Ok(Kept { sku, warehouse, id, item, quantity })
 }
 
 impl Kept {
-    pub(crate) fn warehouse(&self) -> &str {
-        &self.warehouse
-    }
-
     /// Ends the reservation: what it kept back is free.
     pub(crate) async fn end(self, transaction: &mut TenantTransaction) -> Result<(), Problem> {
         sqlx::query("UPDATE reservation SET ended = true WHERE id = $1")

@@ -14,8 +14,8 @@ pub struct RequestKey(pub Option<String>);
 
 impl RequestKey {
     /// Refuses a key that came with another request before. Both are fingerprints of what was asked for.
-    pub fn same(before: &str, now: &str) -> Result<(), Problem> {
-        if before == now {
+    pub fn same(before: Option<&str>, now: &str) -> Result<(), Problem> {
+        if before == Some(now) {
             return Ok(());
         }
         Err(Problem::conflict("Idempotency-Key: was used for another request before; give each its own"))

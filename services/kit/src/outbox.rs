@@ -105,14 +105,14 @@ pub async fn add(
     subject: Uuid,
     service: &str,
     path: &str,
-    body: &impl Serialize,
+    body: &Value,
 ) -> Result<(), Problem> {
     sqlx::query("INSERT INTO delivery (id, subject, service, path, body) VALUES ($1, $2, $3, $4, $5)")
         .bind(Uuid::now_v7())
         .bind(subject)
         .bind(service)
         .bind(path)
-        .bind(serde_json::to_value(body).map_err(|_| Problem::internal())?)
+        .bind(body)
         .execute(&mut **transaction)
         .await?;
     Ok(())
@@ -165,7 +165,7 @@ async fn deliver_some(
         transaction.commit().await?;
         let Some(delivery) = claimed else { return Ok(()) };
         let key = delivery.id.to_string();
-        let outcome = peer::post::<Value>(app, caller, &delivery.service, &delivery.path, &key, &delivery.body).await;
+        let outcome = peer::post(app, caller, &delivery.service, &delivery.path, &key, &delivery.body).await;
         let (state, detail, answer) = match outcome {
             Ok(answer) => ("Done", String::new(), Some(answer)),
             Err(Unserved::Refused { status: 401 | 403, detail }) => ("Pending", detail, None),

@@ -1,11 +1,13 @@
 //! Paging by key: a page goes on after the last record of the one before, so nothing is skipped or seen twice when records
 //! come and go meanwhile. Ids are UUIDs of version 7, so their order is that of creation.
 
-use crate::Problem;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use sqlx::{AssertSqlSafe, FromRow, postgres::PgRow};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
+
+use crate::{App, Caller, Problem};
 
 const MOST: i64 = 100;
 
@@ -28,8 +30,28 @@ pub struct Page<T> {
 }
 
 impl PageQuery {
+    /// Reads the page of what is selected, such as `id, name FROM item`; `key` is the column with the id, in whose order it is.
+    pub async fn read<T>(
+        &self,
+        caller: &Caller,
+        app: &App,
+        select: &str,
+        key: &str,
+        id: impl Fn(&T) -> Uuid,
+    ) -> Result<Page<T>, Problem>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let (limit, after) = self.resolve()?;
+        let query = format!("SELECT {select} WHERE {key} > $1 ORDER BY {key} LIMIT $2");
+        let mut transaction = caller.begin(app).await?;
+        let records =
+            sqlx::query_as(AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
+        Ok(Page::of(records, limit, id))
+    }
+
     /// Number of records, and the id they come after.
-    pub fn resolve(&self) -> Result<(i64, Uuid), Problem> {
+    fn resolve(&self) -> Result<(i64, Uuid), Problem> {
         let limit = self.limit.unwrap_or(25);
         if !(1..=MOST).contains(&limit) {
             return Err(Problem::invalid(format!("limit: must be from 1 to {MOST}")));
@@ -48,7 +70,7 @@ impl PageQuery {
 
 impl<T> Page<T> {
     /// From one record more than the page has, if there are so many.
-    pub fn of(mut items: Vec<T>, limit: i64, id: impl Fn(&T) -> Uuid) -> Self {
+    fn of(mut items: Vec<T>, limit: i64, id: impl Fn(&T) -> Uuid) -> Self {
         let limit = usize::try_from(limit).unwrap_or_default();
         let more = items.len() > limit;
         items.truncate(limit);

@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use easycode_contract::runtime::API_PORT;
-use reqwest::{Method, StatusCode};
-use serde::{Serialize, de::DeserializeOwned};
+use reqwest::StatusCode;
 use serde_json::Value;
 use tracing::warn;
 
@@ -30,48 +29,31 @@ pub enum Unserved {
     },
 }
 
-impl Unserved {
-    /// What a caller is told who can't be served without the other service.
-    #[must_use]
-    pub fn into_problem(self, service: &str) -> Problem {
-        match self {
-            Self::NotEntitled => Problem::forbidden(
-                "needs-service",
-                format!("this needs {service}, to which the tenant is not entitled"),
-            ),
-            Self::Away(_) => {
-                Problem::unavailable(format!("{service} does not answer, and nothing was done; try again"))
-            }
-            Self::Refused { status: 409, detail } => Problem::conflict(format!("{service}: {detail}")),
-            Self::Refused { status: 403, detail } => {
-                Problem::forbidden("refused-by-service", format!("{service}: {detail}"))
-            }
-            Self::Refused { detail, .. } => Problem::invalid(format!("{service}: {detail}")),
-        }
+/// Refuses unless the tenant may use the other service, and the caller has the role that it takes there.
+pub fn require(caller: &Caller, service: &str, role: &str) -> Result<(), Problem> {
+    if caller.context.allows(service) {
+        return caller.require_role(role);
     }
+    let detail = format!("this needs {service}, to which the tenant is not entitled");
+    Err(Problem::forbidden("needs-service", detail))
 }
 
 /// Sends a body to another service's API, below `/{service}/v1`. `key` makes that the same request sent twice is done once.
-pub async fn post<T: DeserializeOwned>(
+pub async fn post(
     app: &App,
     caller: &Caller,
     service: &str,
     path: &str,
     key: &str,
-    body: &impl Serialize,
-) -> Result<T, Unserved> {
+    body: &Value,
+) -> Result<Value, Unserved> {
     // Known here already, so nobody waits for a service that may not even run.
     if !caller.context.allows(service) {
         return Err(Unserved::NotEntitled);
     }
     let url = format!("http://{service}.{}.svc:{API_PORT}/{service}/v1{path}", app.config.namespace);
-    let request = app
-        .http
-        .request(Method::POST, url)
-        .bearer_auth(caller.token())
-        .header("idempotency-key", key)
-        .json(body)
-        .timeout(PATIENCE);
+    let request =
+        app.http.post(url).bearer_auth(caller.token()).header("idempotency-key", key).json(body).timeout(PATIENCE);
     let away = |error: &dyn std::fmt::Display| {
         warn!(service, path, %error, "another service was not reached");
         Unserved::Away(error.to_string())

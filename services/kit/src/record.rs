@@ -1,9 +1,13 @@
-//! What all records have in common: how a change names the version it was made for.
+//! What all records have in common: how a change names the version it was made for, how many lines one has.
 
-use crate::Problem;
 use axum::http::{HeaderMap, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+
+use crate::Problem;
+
+/// Most lines of a record.
+const MOST_LINES: usize = 200;
 
 /// The version in `If-Match`, if there is one.
 pub fn expected_version(headers: &HeaderMap) -> Result<Option<i32>, Problem> {
@@ -20,6 +24,14 @@ pub fn untouched(exists: bool, kind: &str) -> Problem {
     } else {
         Problem::not_found(format!("there is no such {kind}"))
     }
+}
+
+/// Refuses a record that has fewer lines than the least, or too many.
+pub fn bounded(lines: usize, least: usize) -> Result<(), Problem> {
+    if (least..=MOST_LINES).contains(&lines) {
+        return Ok(());
+    }
+    Err(Problem::invalid(format!("lines: there must be {least} to {MOST_LINES}")))
 }
 
 /// A short text that differs for what was sent differently, by which the same request is known again.

@@ -16,6 +16,10 @@ pub(crate) const CASHIER: &str = "pos-cashier";
 /// Keeps registers, and gives money back.
 pub(crate) const MANAGER: &str = "pos-manager";
 
+/// What selling takes in Inventory, and in Finance.
+pub(crate) const MOVER: &str = "stock-mover";
+pub(crate) const POSTER: &str = "ledger-poster";
+
 /// The service.
 pub const SERVICE: Service = Service {
     name: "pos",
@@ -30,12 +34,8 @@ pub const SERVICE: Service = Service {
     ],
     routes,
     roles: &[
-        Role { name: CASHIER, description: "Opens shifts and sells.", implies: &["stock-mover", "ledger-poster"] },
-        Role {
-            name: MANAGER,
-            description: "Keeps registers, and gives money back.",
-            implies: &["stock-mover", "ledger-poster"],
-        },
+        Role { name: CASHIER, description: "Opens shifts and sells.", implies: &[MOVER, POSTER] },
+        Role { name: MANAGER, description: "Keeps registers, and gives money back.", implies: &[MOVER, POSTER] },
     ],
 };
 

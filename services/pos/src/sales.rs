@@ -104,12 +104,7 @@ async fn list(
     State(app): State<App>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Sale>>, Problem> {
-    let (limit, after) = page.resolve()?;
-    let query = format!("SELECT {FIELDS} WHERE id > $1 ORDER BY id LIMIT $2");
-    let mut transaction = caller.begin(&app).await?;
-    let all: Vec<Sale> =
-        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
-    Ok(Json(Page::of(all, limit, |one| one.id)))
+    Ok(Json(page.read(&caller, &app, FIELDS, "id", |one: &Sale| one.id).await?))
 }
 
 /// One sale.
@@ -139,9 +134,7 @@ async fn put(
 }
 
 fn check(caller: &Caller, app: &App, input: &SaleInput) -> Result<(), Problem> {
-    if !(1..=200).contains(&input.lines.len()) {
-        return Err(Problem::invalid("lines: there must be 1 to 200"));
-    }
+    record::bounded(input.lines.len(), 1)?;
     let most = Decimal::from(MOST_OF_A_LINE);
     if let Some(at) = input.lines.iter().position(|line| line.quantity.exact() * line.unit_price.exact() >= most) {
         return Err(Problem::invalid(format!("lines.{at}: comes to more than can be sold in one line")));

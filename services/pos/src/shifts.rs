@@ -66,12 +66,7 @@ async fn list(
     State(app): State<App>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Shift>>, Problem> {
-    let (limit, after) = page.resolve()?;
-    let query = format!("SELECT {FIELDS} WHERE id > $1 ORDER BY id LIMIT $2");
-    let mut transaction = caller.begin(&app).await?;
-    let all: Vec<Shift> =
-        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
-    Ok(Json(Page::of(all, limit, |one| one.id)))
+    Ok(Json(page.read(&caller, &app, FIELDS, "id", |one: &Shift| one.id).await?))
 }
 
 /// Opens a shift at a register that has none open.

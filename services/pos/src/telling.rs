@@ -1,23 +1,20 @@
 //! What Inventory and Finance have to be told of sales and refunds. Finance is told what the goods cost once Inventory has said so.
 
 use axum::{extract::State, http::StatusCode};
-use easycode_kit::{Amount, App, Caller, Problem, TenantTransaction, outbox, peer::Unserved};
+use easycode_kit::{Amount, App, Caller, Problem, TenantTransaction, outbox, peer};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    CASHIER, MANAGER,
+    CASHIER, MANAGER, MOVER, POSTER,
     sales::{Sale, SaleLine},
 };
 
 /// The service that keeps the stock.
 pub(crate) const INVENTORY: &str = "inventory";
 const FINANCE: &str = "finance";
-/// What it takes there.
-const MOVER: &str = "stock-mover";
-const POSTER: &str = "ledger-poster";
 /// The accounts that Finance has from the beginning.
 const CASH: &str = "1000";
 const STOCK: &str = "1200";
@@ -49,8 +46,7 @@ pub(crate) async fn of_sale(transaction: &mut TenantTransaction, caller: &Caller
         let body = json!({ "reference": format!("sale {}", sale.id), "lines": goods });
         outbox::add(transaction, sale.id, INVENTORY, "/issues", &body).await?;
     }
-    let worth = sale.lines.iter().map(|line| line.worth(line.quantity.exact()));
-    let (gross, tax) = worth.fold((Amount::ZERO, Amount::ZERO), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let (gross, tax) = total(sale.lines.iter().map(|line| line.worth(line.quantity.exact())));
     if caller.context.allows(FINANCE) && gross != Amount::ZERO {
         let lines = [(CASH, "debit", gross), (SALES, "credit", gross - tax), (TAX, "credit", tax)];
         let body = entry(&format!("Sale {}", sale.id), sale, &lines);
@@ -90,8 +86,7 @@ pub(crate) async fn of_refund(
             outbox::add(transaction, refund, INVENTORY, "/receipts", &body).await?;
         }
     }
-    let worth = returned.iter().map(|one| one.worth);
-    let (gross, tax) = worth.fold((Amount::ZERO, Amount::ZERO), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let (gross, tax) = total(returned.iter().map(|one| one.worth));
     if caller.context.allows(FINANCE) && gross != Amount::ZERO {
         let lines = [(SALES, "debit", gross - tax), (TAX, "debit", tax), (CASH, "credit", gross)];
         let body = entry(&format!("Refund of sale {}", sale.id), sale, &lines);
@@ -113,10 +108,7 @@ fn unit_cost(movement: &Value, sku: &str) -> Amount {
 /// Whether the caller may have others told of what is sold: goods need Inventory, and each of the others a role there.
 pub(crate) fn may_tell(caller: &Caller, goods: bool) -> Result<(), Problem> {
     if goods {
-        if !caller.context.allows(INVENTORY) {
-            return Err(Unserved::NotEntitled.into_problem(INVENTORY));
-        }
-        caller.require_role(MOVER)?;
+        peer::require(caller, INVENTORY, MOVER)?;
     }
     if caller.context.allows(FINANCE) { caller.require_role(POSTER) } else { Ok(()) }
 }
@@ -164,6 +156,11 @@ async fn book_costs(app: &App, caller: &Caller, subject: Option<Uuid>) -> Result
     }
     transaction.commit().await?;
     Ok(!movements.is_empty())
+}
+
+/// What all of it costs, and the tax in that.
+fn total(worths: impl Iterator<Item = (Amount, Amount)>) -> (Amount, Amount) {
+    worths.fold((Amount::ZERO, Amount::ZERO), |sum, one| (sum.0 + one.0, sum.1 + one.1))
 }
 
 fn entry(description: &str, sale: &Sale, lines: &[(&str, &str, Amount)]) -> Value {

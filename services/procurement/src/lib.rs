@@ -16,6 +16,10 @@ pub(crate) const REQUESTER: &str = "procurement-requester";
 /// Approves, where the workflow names no other role.
 pub(crate) const APPROVER: &str = "procurement-approver";
 
+/// What receiving takes in Inventory, and in Finance.
+pub(crate) const MOVER: &str = "stock-mover";
+pub(crate) const POSTER: &str = "ledger-poster";
+
 /// The service.
 pub const SERVICE: Service = Service {
     name: "procurement",
@@ -29,7 +33,7 @@ pub const SERVICE: Service = Service {
         Role {
             name: BUYER,
             description: "Keeps suppliers, orders what is approved, and receives it.",
-            implies: &["stock-mover", "ledger-poster"],
+            implies: &[MOVER, POSTER],
         },
         Role { name: REQUESTER, description: "Asks for what is to be bought.", implies: &[] },
         Role { name: APPROVER, description: "Approves what others ask for.", implies: &[] },

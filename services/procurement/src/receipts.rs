@@ -4,7 +4,7 @@ use axum::{extract::State, http::StatusCode};
 use easycode_kit::{
     Amount, App, Caller, Json, Path, Problem, Quantity, RequestKey, TenantTransaction,
     outbox::{self, Delivery},
-    peer::Unserved,
+    peer,
     record::{self, untouched},
 };
 use serde::{Deserialize, Serialize};
@@ -14,15 +14,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    BUYER,
+    BUYER, MOVER, POSTER,
     orders::{self, Order},
 };
 
 const INVENTORY: &str = "inventory";
 const FINANCE: &str = "finance";
-/// What it takes there.
-const MOVER: &str = "stock-mover";
-const POSTER: &str = "ledger-poster";
 /// The accounts that Finance has from the beginning.
 const STOCK: &str = "1200";
 const EXPENSES: &str = "6000";
@@ -86,7 +83,7 @@ async fn receive(
         .await?;
     if let Some((before, known)) = before {
         drop(transaction);
-        RequestKey::same(&known, &fingerprint)?;
+        RequestKey::same(Some(&known), &fingerprint)?;
         outbox::deliver(&app, &caller, Some(before)).await?;
         return Ok((StatusCode::OK, Json(find(&mut caller.begin(&app).await?, before).await?)));
     }
@@ -154,10 +151,7 @@ async fn write(
         }
     }
     if !goods.is_empty() {
-        if !caller.context.allows(INVENTORY) {
-            return Err(Unserved::NotEntitled.into_problem(INVENTORY));
-        }
-        caller.require_role(MOVER)?;
+        peer::require(caller, INVENTORY, MOVER)?;
         let body = json!({ "reference": format!("purchase order {}", order.id), "lines": goods });
         outbox::add(transaction, id, INVENTORY, "/receipts", &body).await?;
     }

@@ -7,7 +7,7 @@ use axum::{
 use easycode_kit::{
     Amount, App, Caller, Currency, Json, Path, Problem, Quantity, Query, TenantTransaction,
     page::{Page, PageQuery},
-    record::{expected_version, untouched},
+    record::{self, expected_version, untouched},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -111,12 +111,7 @@ async fn list(
     State(app): State<App>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Requisition>>, Problem> {
-    let (limit, after) = page.resolve()?;
-    let query = format!("SELECT {FIELDS} WHERE id > $1 ORDER BY id LIMIT $2");
-    let mut transaction = caller.begin(&app).await?;
-    let all: Vec<Requisition> =
-        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
-    Ok(Json(Page::of(all, limit, |one| one.id)))
+    Ok(Json(page.read(&caller, &app, FIELDS, "id", |one: &Requisition| one.id).await?))
 }
 
 /// One requisition.
@@ -301,9 +296,7 @@ async fn find(transaction: &mut TenantTransaction, id: Uuid) -> Result<Requisiti
 }
 
 async fn write_lines(transaction: &mut TenantTransaction, id: Uuid, lines: &[RequisitionLine]) -> Result<(), Problem> {
-    if !(1..=200).contains(&lines.len()) {
-        return Err(Problem::invalid("lines: there must be 1 to 200"));
-    }
+    record::bounded(lines.len(), 1)?;
     sqlx::query(
         "INSERT INTO requisition_line (requisition_id, position, sku, description, quantity, unit_price)
          SELECT $1, position, sku, description, quantity, unit_price

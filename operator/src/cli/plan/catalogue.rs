@@ -171,7 +171,8 @@ fn inherit<K: Resource>(object: &mut K, known: Option<&K>, spec_changed: bool) {
     }
 }
 
-async fn list<K>(client: &Client) -> anyhow::Result<Vec<K>>
+/// All of a kind in the cluster.
+pub async fn list<K>(client: &Client) -> anyhow::Result<Vec<K>>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {

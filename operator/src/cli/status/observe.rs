@@ -9,6 +9,7 @@ use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
 
 use crate::{
+    cli::plan::catalogue::list,
     kubernetes::labels,
     release::choice,
     stack::home::Home,
@@ -59,8 +60,8 @@ pub async fn observe(client: &Client, name: Option<&str>) -> anyhow::Result<Vec<
     let (mut channels, mut releases) = (Vec::new(), Vec::new());
     if !instances.is_empty() {
         // Who may not see them sees all else.
-        channels = list::<ReleaseChannel>(client).await.unwrap_or_default();
-        releases = list::<Release>(client).await.unwrap_or_default();
+        channels = list::<ReleaseChannel>(client).await.unwrap_or_default().into_iter().map(Arc::new).collect();
+        releases = list::<Release>(client).await.unwrap_or_default().into_iter().map(Arc::new).collect();
     }
     let events = events(client, name).await?;
     Ok(tenants
@@ -92,14 +93,6 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     Api::<K>::all(client.clone()).get_opt(name).await
-}
-
-async fn list<K>(client: &Client) -> kube::Result<Vec<Arc<K>>>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let all = Api::<K>::all(client.clone()).list(&ListParams::default()).await?;
-    Ok(all.into_iter().map(Arc::new).collect())
 }
 
 /// Events of objects without a namespace are in `default`.
