@@ -131,7 +131,7 @@ impl TestTenant {
 
     /// A token of one of its users.
     pub fn token(&self) -> anyhow::Result<String> {
-        tokens::token(&self.name, &[])
+        tokens::token(&self.name, &["crm-user"])
     }
 
     /// Asks a service as one of its users.

@@ -161,6 +161,8 @@ async fn app(ground: &Ground, folder: &Path, subject: &Subject) -> anyhow::Resul
     fs::write(folder.join("token"), token.status.context("no token was issued")?.token)?;
     fs::write(folder.join("jwks.json"), &ground.jwks)?;
     let app = App::connect(Config {
+        roles: easycode_crm::SERVICE.roles,
+        user_service: None,
         service: CRM.to_owned(),
         prefix: CRM.to_owned(),
         namespace,

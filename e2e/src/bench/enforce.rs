@@ -73,7 +73,7 @@ async fn time(
     url: &str,
     code: &str,
 ) -> anyhow::Result<(Duration, u32)> {
-    let token = tokens::token(tenant, &[])?;
+    let token = tokens::token(tenant, &["crm-user"])?;
     let http = easycode_kit::http::client();
     // It must be served before; this also opens the connection.
     get(&http, url, &token).await.with_context(|| format!("{tenant} before the change"))?;

@@ -58,7 +58,7 @@ pub async fn measure(ground: &Ground, tenants: &[String]) -> anyhow::Result<Read
 }
 
 async fn subject(http: &reqwest::Client, crm: &str, tenant: &str) -> anyhow::Result<Subject> {
-    let token = tokens::token(tenant, &[])?;
+    let token = tokens::token(tenant, &["crm-user"])?;
     let contact = json!({ "givenName": "Ada", "familyName": "Lovelace", "email": format!("ada@{tenant}.example") });
     let request = http.post(format!("{crm}/contacts")).bearer_auth(&token).json(&contact);
     let made: Value = request.send().await?.error_for_status()?.json().await?;

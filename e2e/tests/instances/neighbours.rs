@@ -55,7 +55,7 @@ async fn two_instances_and_a_platform_share_no_password_no_tenant_and_no_way() -
     let tenants = [&one.tenant, &other.tenant, &shared];
     for (at, home) in homes.iter().enumerate() {
         for (of, tenant) in tenants.iter().enumerate().filter(|(of, _)| *of != at) {
-            let token = tokens::token(&tenant.name, &[])?;
+            let token = tokens::token(&tenant.name, &["crm-user"])?;
             let answer = home.ask("crm", Method::GET, "/contacts", &token, None).await?;
             ensure!(answer.status == 403, "tenant {of} was answered at {at}: {answer:?}");
         }
@@ -161,7 +161,7 @@ async fn what_is_asked_of_one_instance_reaches_no_other() -> anyhow::Result<()> 
     super::goes(&one, Kind::Deployment, "crm").await;
     one.ready().await;
     ensure!(versions(&other).await? == before, "the other was touched");
-    let token = tokens::token(&other.tenant.name, &[])?;
+    let token = tokens::token(&other.tenant.name, &["crm-user"])?;
     let request = other.platform.request("crm", Method::GET, "/contacts").await?.bearer_auth(token);
     ensure!(Answer::of(request).await?.status == 200, "the other is not served");
     tokio::try_join!(one.remove(), other.remove())?;

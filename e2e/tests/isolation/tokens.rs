@@ -201,7 +201,7 @@ async fn a_token_for_a_tenant_that_is_not_there_is_refused() -> anyhow::Result<(
         }
     }
     for name in ["aurora", "borealis"] {
-        let answer = platform.ask("crm", Method::GET, "/contacts", &token(name, &[])?, None).await?;
+        let answer = platform.ask("crm", Method::GET, "/contacts", &token(name, &["crm-user"])?, None).await?;
         ensure!(answer.status == 200, "{name} afterwards: {answer:?}");
     }
     Ok(())

@@ -50,7 +50,7 @@ impl Work {
         let stop = CancellationToken::new();
         let seen = Arc::new(Mutex::new(Seen::default()));
         let homes = [mover.shared.platform.clone(), mover.own.platform.clone()];
-        let token = token(&mover.shared.name, &[])?;
+        let token = token(&mover.shared.name, &["crm-user"])?;
         let writers = (0..3)
             .map(|_| tokio::spawn(write(homes.clone(), token.clone(), stop.clone(), Arc::clone(&seen))))
             .collect();

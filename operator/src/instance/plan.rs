@@ -71,7 +71,7 @@ pub fn nodes(instance: &DedicatedInstance) -> Nodes {
 /// The services to run: those that the tenant is entitled to. While there is no tenant, what runs stays: its object may be
 /// on its way back from a backup.
 fn wanted(instance: &DedicatedInstance, tenant: Option<&Tenant>) -> BTreeSet<String> {
-    let mut wanted = BTreeSet::from([runtime::TENANT_SERVICE.to_owned()]);
+    let mut wanted = BTreeSet::from(runtime::COMMON_SERVICES.map(str::to_owned));
     if let Some(tenant) = tenant {
         wanted.extend(tenant.spec.entitlements.iter().map(|one| one.service.clone()));
     } else {

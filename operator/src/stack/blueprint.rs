@@ -240,6 +240,12 @@ impl<'a> Blueprint<'a> {
         self.release.spec.services.iter().filter(is_wanted).collect()
     }
 
+    /// Whether a service is to run.
+    #[must_use]
+    pub fn runs(&self, service: &str) -> bool {
+        self.services().iter().any(|one| one.name == service)
+    }
+
     /// How a service is run.
     #[must_use]
     pub fn settings_of(&self, service: &str) -> ServiceSettings {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use easycode_contract::{
-    context::{ContextLimits, DataUse, TenantContext, TenantState},
+    context::{ContextLimits, DataUse, FirstAdministrator, TenantContext, TenantState},
     database::Identifier,
     runtime,
 };
@@ -48,7 +48,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What the database holds now.
     pub database: TenantData,
-    /// Services that the tenant may use, `tenant-service` included, with the schema version each must have.
+    /// Services that the tenant may use, those that all have included, with the schema version each must have.
     pub entitled: BTreeMap<String, i32>,
     /// The published context.
     pub config_map: Option<Planned>,
@@ -312,12 +312,13 @@ fn entitled(tenant: &Tenant, release: &Release) -> (BTreeMap<String, i32>, Optio
     let mut complain = |reason, message| {
         complaint.get_or_insert_with(|| Finding::new(conditions::ENTITLEMENTS_VALID, Some(false), reason, message));
     };
-    if let Some(service) = released.get(runtime::TENANT_SERVICE) {
+    for service in runtime::COMMON_SERVICES.iter().filter_map(|name| released.get(name)) {
         entitled.insert(service.name.clone(), service.schema_version);
     }
     for entitlement in &tenant.spec.entitlements {
         let Some(service) = released.get(entitlement.service.as_str()) else {
-            let offered: Vec<_> = released.keys().filter(|name| **name != runtime::TENANT_SERVICE).copied().collect();
+            let offered: Vec<_> =
+                released.keys().filter(|name| !runtime::COMMON_SERVICES.contains(name)).copied().collect();
             let message = format!(
                 "release {} has no service {}; it has {}",
                 release.spec.version,
@@ -394,6 +395,11 @@ fn config_map(
         },
         read_only: relocation::is_frozen(tenant),
         entitlements: entitled.keys().map(|service| (service.clone(), modules(service))).collect(),
+        administrators: spec
+            .administrators
+            .iter()
+            .map(|one| FirstAdministrator { email: one.email.clone(), name: one.name.clone() })
+            .collect(),
         limits: ContextLimits {
             users: spec.limits.users,
             connections: spec.limits.connections,

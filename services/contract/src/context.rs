@@ -28,6 +28,9 @@ pub struct TenantContext {
     pub read_only: bool,
     /// Entitled services with the entitled modules of each.
     pub entitlements: BTreeMap<String, BTreeSet<String>>,
+    /// The company's first administrators, for user-service alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub administrators: Vec<FirstAdministrator>,
     /// Bounds that services enforce.
     pub limits: ContextLimits,
     /// What EasyCode may do with the tenant's data.
@@ -67,6 +70,16 @@ impl TenantContext {
         let prefix = u128::from_be_bytes(digest[..16].try_into().expect("a SHA-256 digest has 32 bytes"));
         format!("\"{prefix:032x}\"")
     }
+}
+
+/// A person whom EasyCode's staff name as one who may administer the company.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FirstAdministrator {
+    /// Address the invitation goes to.
+    pub email: String,
+    /// The person's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// Whether a tenant is served.

@@ -8,6 +8,9 @@ pub const NAMESPACE: &str = "EASYCODE_NAMESPACE";
 pub const ISSUER: &str = "EASYCODE_ISSUER";
 /// Where the keys for users' tokens are: a file path, or an `http(s)` URL of a JWKS.
 pub const JWKS: &str = "EASYCODE_JWKS";
+/// Base URL of user-service, which is also the issuer of the tokens that it signs. Set where the release has it; its keys are
+/// at [`JWKS_PATH`] below.
+pub const USER_SERVICE_URL: &str = "EASYCODE_USER_SERVICE_URL";
 /// Base URL of tenant-service.
 pub const TENANT_SERVICE_URL: &str = "EASYCODE_TENANT_SERVICE_URL";
 /// Folder with the database credentials; defaults to [`DATABASE_DIR`].
@@ -24,10 +27,24 @@ pub const IDENTITY_TOKEN_FILE: &str = "/var/run/secrets/easycode/token";
 /// Mounted JWKS for users' tokens.
 pub const JWKS_FILE: &str = "/etc/easycode/identity/jwks.json";
 
+/// Folder of the keys that user-service signs with: [`SIGNING_KEYS`], PEM each. All three are published, [`SIGNING_KEY`] signs: one
+/// that takes its turn is known to everyone by then, and one whose turn is over counts until its tokens are over.
+pub const SIGNING_KEYS_DIR: &str = "/etc/easycode/signing-keys";
+/// The key that signs.
+pub const SIGNING_KEY: &str = "current.pem";
+/// The files in [`SIGNING_KEYS_DIR`], in the order of their turns.
+pub const SIGNING_KEYS: [&str; 3] = ["previous.pem", SIGNING_KEY, "next.pem"];
+/// Path of user-service's public keys.
+pub const JWKS_PATH: &str = "/user/v1/jwks.json";
+/// Who may call user-service's API for EasyCode's staff: `namespace/service account`.
+pub const STAFF_ACCOUNT: &str = "EASYCODE_STAFF_ACCOUNT";
+
 /// Audience of users' tokens.
 pub const USER_AUDIENCE: &str = "easycode";
 /// Audience of services' tokens towards tenant-service.
 pub const TENANT_SERVICE_AUDIENCE: &str = "easycode-tenant-service";
+/// Audience of client-admin-service's token towards user-service.
+pub const USER_SERVICE_AUDIENCE: &str = "easycode-user-service";
 
 /// Port of the API.
 pub const API_PORT: u16 = 8080;
@@ -36,6 +53,10 @@ pub const ADMIN_PORT: u16 = 9090;
 
 /// Name of the service that serves contexts and keeps tenants' settings. Every tenant is entitled to it.
 pub const TENANT_SERVICE: &str = "tenant-service";
+/// Name of the service that knows the tenants' users and signs their tokens. Every tenant is entitled to it.
+pub const USER_SERVICE: &str = "user-service";
+/// Services that no entitlement names, since every tenant has them where the release does.
+pub const COMMON_SERVICES: [&str; 2] = [TENANT_SERVICE, USER_SERVICE];
 /// The subcommand of every service image that publishes and runs its migrations.
 pub const MIGRATE_COMMAND: &str = "migrate";
 

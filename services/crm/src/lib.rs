@@ -7,7 +7,7 @@ pub mod custom;
 pub mod deals;
 pub mod search;
 
-use easycode_kit::{App, Migration, Service};
+use easycode_kit::{App, Migration, Role, Service};
 use utoipa_axum::router::OpenApiRouter;
 
 /// The service.
@@ -20,7 +20,11 @@ pub const SERVICE: Service = Service {
         script: include_str!("../migrations/0001_customers_and_deals.sql"),
     }],
     routes,
-    roles: &[],
+    roles: &[Role {
+        name: "crm-user",
+        description: "Works with companies, contacts, deals and campaigns.",
+        implies: &[],
+    }],
 };
 
 fn routes() -> OpenApiRouter<App> {

@@ -5,7 +5,7 @@ use std::{env, path::PathBuf};
 use anyhow::Context;
 use easycode_contract::runtime;
 
-use crate::Service;
+use crate::{Role, Service};
 
 /// What a service is configured with.
 #[derive(Clone, Debug)]
@@ -14,12 +14,16 @@ pub struct Config {
     pub service: String,
     /// First segment of its paths.
     pub prefix: String,
+    /// The roles of its users.
+    pub roles: &'static [Role],
     /// Namespace it runs in.
     pub namespace: String,
     /// Issuer of users' tokens.
     pub issuer: String,
     /// File or URL of the issuer's keys.
     pub jwks: String,
+    /// Base URL of user-service, whose tokens count, too, where there is one.
+    pub user_service: Option<String>,
     /// Base URL of tenant-service.
     pub tenant_service: String,
     /// Folder with the database credentials.
@@ -39,9 +43,11 @@ impl Config {
         Ok(Self {
             prefix: service.prefix.map_or_else(|| name.clone(), str::to_owned),
             service: name,
+            roles: service.roles,
             namespace: required(runtime::NAMESPACE)?,
             issuer: required(runtime::ISSUER)?,
             jwks: or(runtime::JWKS, runtime::JWKS_FILE),
+            user_service: env::var(runtime::USER_SERVICE_URL).ok(),
             tenant_service: required(runtime::TENANT_SERVICE_URL)?,
             database: or(runtime::DATABASE_DIR_VAR, runtime::DATABASE_DIR).into(),
             identity_token: or(runtime::IDENTITY_TOKEN_VAR, runtime::IDENTITY_TOKEN_FILE).into(),
@@ -57,9 +63,11 @@ impl Config {
         Self {
             service: "crm".to_owned(),
             prefix: "crm".to_owned(),
+            roles: &[],
             namespace: String::new(),
             issuer: String::new(),
             jwks: String::new(),
+            user_service: None,
             tenant_service: String::new(),
             database: "nowhere".into(),
             identity_token: "nowhere/token".into(),

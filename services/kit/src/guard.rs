@@ -14,11 +14,11 @@ use axum::{
 use easycode_contract::{
     context::{TenantContext, TenantState},
     database::Identifier,
-    runtime::TENANT_SERVICE,
+    runtime::COMMON_SERVICES,
 };
 
 use crate::{
-    App, Problem, TenantTransaction,
+    App, Config, Problem, TenantTransaction,
     token::{Claims, Rejected},
 };
 
@@ -109,10 +109,20 @@ pub fn admit(context: Option<&TenantContext>, service: &str) -> Result<(), Probl
     if context.state == TenantState::Suspended {
         return Err(Problem::forbidden("tenant-suspended", "the tenant is suspended; its data is kept"));
     }
-    if service != TENANT_SERVICE && !context.allows(service) {
+    if !COMMON_SERVICES.contains(&service) && !context.allows(service) {
         return Err(Problem::forbidden(NOT_ENTITLED, format!("the tenant is not entitled to {service}")));
     }
     Ok(())
+}
+
+/// Whoever works in a service has a role there, be it that of another service's that implies one.
+fn has_a_role(roles: &BTreeSet<String>, app: &App) -> Result<(), Problem> {
+    let Config { service, roles: known, .. } = &*app.config;
+    if COMMON_SERVICES.contains(&service.as_str()) || known.iter().any(|role| roles.contains(role.name)) {
+        return Ok(());
+    }
+    let names: Vec<_> = known.iter().map(|role| role.name).collect();
+    Err(Problem::forbidden("role-required", format!("this needs a role of {service}: {}", names.join(", "))))
 }
 
 impl FromRequestParts<App> for Caller {
@@ -124,7 +134,7 @@ impl FromRequestParts<App> for Caller {
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
             .ok_or_else(|| Problem::unauthorized("send a token as Authorization: Bearer …"))?;
-        let claims: Claims = app.verifier.verify(token).await.map_err(|rejected| match rejected {
+        let claims: Claims = app.issuers.verify(token).await.map_err(|rejected| match rejected {
             Rejected::Invalid(_) => Problem::unauthorized(rejected.to_string()),
             Rejected::NoKeys => Problem::unavailable(rejected.to_string()),
         })?;
@@ -140,6 +150,7 @@ impl FromRequestParts<App> for Caller {
             return Err(Problem::moving());
         }
         tracing::Span::current().record("tenant", claims.tenant.as_str());
+        has_a_role(&claims.roles, app)?;
         let token = Token(Arc::from(token));
         Ok(Self { tenant: claims.tenant, subject: claims.sub, roles: claims.roles, context, token })
     }

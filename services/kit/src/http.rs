@@ -18,7 +18,11 @@ pub fn client() -> reqwest::Client {
 /// # Panics
 /// Never: the provider of cryptography has the default versions of TLS.
 pub fn builder() -> reqwest::ClientBuilder {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    trusting(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+}
+
+/// The beginning of a client that trusts the certificate authorities given.
+pub(crate) fn trusting(roots: RootCertStore) -> reqwest::ClientBuilder {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring has the default versions")

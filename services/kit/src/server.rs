@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use easycode_contract::runtime::{ADMIN_PORT, API_PORT, USER_AUDIENCE};
+use easycode_contract::runtime::{ADMIN_PORT, API_PORT};
 use sqlx::PgPool;
 use tokio::{
     net::TcpListener,
@@ -39,10 +39,9 @@ use crate::{
     Config, Problem, Service,
     contexts::Contexts,
     credentials,
-    keys::KeyLocation,
     limits::Limits,
     metrics::{self, Metrics},
-    token::Verifier,
+    token::Issuers,
 };
 
 /// Longest request body.
@@ -62,7 +61,7 @@ pub struct App {
     /// Contexts of the tenants.
     pub contexts: Contexts,
     /// Checks users' tokens.
-    pub verifier: Arc<Verifier<KeyLocation>>,
+    pub issuers: Arc<Issuers>,
     /// Limits of the tenants.
     pub limits: Arc<Limits>,
     /// Metrics.
@@ -84,7 +83,7 @@ impl App {
     pub fn with_contexts(config: Config, contexts: Contexts) -> anyhow::Result<Self> {
         let pool = credentials::following_pool(config.database.clone(), config.connections)?;
         Ok(Self {
-            verifier: Arc::new(Verifier::new(KeyLocation::new(&config.jwks), &config.issuer, USER_AUDIENCE)),
+            issuers: Arc::new(Issuers::of(&config)),
             config: Arc::new(config),
             pool,
             contexts,
@@ -206,7 +205,7 @@ mod tests {
     fn app() -> App {
         let config = Config::of_nowhere();
         App {
-            verifier: Arc::new(Verifier::new(KeyLocation::new(&config.jwks), &config.issuer, USER_AUDIENCE)),
+            issuers: Arc::new(Issuers::of(&config)),
             config: Arc::new(config),
             pool: credentials::pool(PgConnectOptions::new_without_pgpass(), 1),
             contexts: Contexts::local(),

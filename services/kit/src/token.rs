@@ -2,10 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use easycode_contract::runtime::{JWKS_PATH, USER_AUDIENCE};
+use jsonwebtoken::{Algorithm, Validation, dangerous::insecure_decode_claims, decode, decode_header};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::keys::{KeySource, Keys};
+use crate::{
+    Config,
+    keys::{KeyLocation, KeySource, Keys},
+};
 
 /// What a user's token says.
 #[derive(Clone, Debug, Deserialize)]
@@ -63,5 +67,31 @@ impl<S: KeySource> Verifier<S> {
         validation.validate_nbf = true;
         validation.leeway = 5;
         Ok(decode::<C>(token, &key, &validation).map_err(invalid)?.claims)
+    }
+}
+
+/// Those whose tokens for users count: whom the platform or instance names, and its own user-service.
+pub struct Issuers(Vec<Verifier<KeyLocation>>);
+
+#[derive(Clone, Deserialize)]
+struct Issued {
+    iss: String,
+}
+
+impl Issuers {
+    /// As configured.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let named = Verifier::new(KeyLocation::new(&config.jwks), &config.issuer, USER_AUDIENCE);
+        let own = config.user_service.as_deref();
+        let own = own.map(|url| Verifier::new(KeyLocation::new(&format!("{url}{JWKS_PATH}")), url, USER_AUDIENCE));
+        Self(std::iter::once(named).chain(own).collect())
+    }
+
+    /// Checks the token by the issuer that it claims to be of, if that is one of these.
+    pub async fn verify(&self, token: &str) -> Result<Claims, Rejected> {
+        let issued: Issued = insecure_decode_claims(token).map_err(|error| Rejected::Invalid(error.to_string()))?;
+        let issuer = self.0.iter().find(|one| one.issuer == issued.iss);
+        issuer.ok_or_else(|| Rejected::Invalid("InvalidIssuer".to_owned()))?.verify(token).await
     }
 }

@@ -1,5 +1,6 @@
 //! The API for services: contexts, and the stream of their changes. A service gets every tenant, so that it can tell an
-//! unknown tenant from one that is not entitled, but of the settings only its own and those of the user interface.
+//! unknown tenant from one that is not entitled, but of the settings only its own and those of the user interface,
+//! and the first administrators only if it is user-service.
 
 use std::time::Duration;
 
@@ -13,12 +14,13 @@ use axum::{
 };
 use easycode_contract::{
     context::TenantContext,
+    runtime::USER_SERVICE,
     stream::{CONTEXTS_PATH, ContextEvent, HEARTBEAT_MILLIS, STREAM_PATH},
 };
-use easycode_kit::{App, Problem};
+use easycode_kit::{App, Problem, workload::Workloads};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use crate::{publisher::Publisher, services::ServiceVerifier};
+use crate::publisher::Publisher;
 
 /// The service that asks.
 struct Asking(String);
@@ -26,19 +28,18 @@ struct Asking(String);
 impl FromRequestParts<App> for Asking {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        let verifier = parts.extensions.get::<ServiceVerifier>().cloned().ok_or_else(Problem::internal)?;
-        let token = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
-            .ok_or_else(|| Problem::unauthorized("send the service account's token as Authorization: Bearer …"))?;
-        Ok(Self(verifier.service(token).await?))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let workloads = parts.extensions.get::<Workloads>().cloned().ok_or_else(Problem::internal)?;
+        let workload = workloads.asking(&parts.headers).await?;
+        if workload.namespace != app.config.namespace {
+            return Err(Problem::forbidden("foreign-service", "only services of this platform are served"));
+        }
+        Ok(Self(workload.account().to_owned()))
     }
 }
 
 /// The routes.
-pub fn router(publisher: Publisher, verifier: ServiceVerifier) -> Router<App> {
+pub fn router(publisher: Publisher, workloads: Workloads) -> Router<App> {
     let (list, one, stream) = (publisher.clone(), publisher.clone(), publisher);
     Router::new()
         .route(
@@ -66,7 +67,7 @@ pub fn router(publisher: Publisher, verifier: ServiceVerifier) -> Router<App> {
                 (headers, Body::from_stream(lines(service, all, events, app.stopping.cancelled_owned())))
             }),
         )
-        .layer(axum::Extension(verifier))
+        .layer(axum::Extension(workloads))
 }
 
 /// The document, or 304 if the asker has it already.
@@ -82,6 +83,9 @@ pub(crate) fn tagged(headers: &HeaderMap, context: &TenantContext) -> Response {
 
 fn visible(mut context: TenantContext, service: &str) -> TenantContext {
     context.settings.retain(|name, _| name == service || name == "ui");
+    if service != USER_SERVICE {
+        context.administrators.clear();
+    }
     context
 }
 

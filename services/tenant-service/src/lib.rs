@@ -3,7 +3,6 @@
 
 pub mod internal;
 pub mod publisher;
-pub mod services;
 pub mod settings;
 pub mod watch;
 

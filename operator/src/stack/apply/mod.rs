@@ -18,7 +18,7 @@ use kube::ResourceExt;
 use super::{
     blueprint::Blueprint,
     home::Home,
-    plan::{base, ingress, network, secrets},
+    plan::{base, ingress, network, secrets, signing_keys},
 };
 use crate::{
     kubernetes::object::{Kind, Planned},
@@ -117,6 +117,7 @@ async fn ground(
     let server = database::server(blueprint, &present, context, applied).await?;
     let (logins, credentials) = secrets::logins(blueprint, &server, &present).map_err(crate::postgres::Error::from)?;
     write(&credentials, context, applied).await?;
+    write(signing_keys::made(blueprint, &present).as_slice(), context, applied).await?;
     write(&base::identities(blueprint), context, applied).await?;
     let policies = network::policies(blueprint, server.port);
     write(&policies, context, applied).await?;

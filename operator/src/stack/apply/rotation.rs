@@ -11,6 +11,7 @@ use super::{
             postgres,
             rotation::{self, Step},
             secrets::{self, Secrets},
+            signing_keys,
         },
     },
     Applied, write,
@@ -70,6 +71,10 @@ pub(super) async fn rotate(
                 }
             }
         }
+    }
+    if let Some(turned) = signing_keys::turned(blueprint, present, now) {
+        record("let user-service sign with its next key").await?;
+        write(&[turned], context, applied).await?;
     }
     let waits = renew_others(blueprint, present, database, now, context, applied).await?;
     if moving.is_empty() {

@@ -1,7 +1,7 @@
 //! The way in from outside, an Ingress or an `HTTPRoute`: one path a service on the stack's host. Nothing of a service's admin
 //! port or internal API is behind it.
 
-use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
+use easycode_contract::runtime::{API_PORT, TENANT_SERVICE, USER_SERVICE};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,7 +16,11 @@ pub(crate) const NAME: &str = "services";
 /// First segment of the paths that a service serves.
 #[must_use]
 pub fn prefix(service: &str) -> &str {
-    if service == TENANT_SERVICE { "tenant" } else { service }
+    match service {
+        TENANT_SERVICE => "tenant",
+        USER_SERVICE => "user",
+        other => other,
+    }
 }
 
 /// The Ingress or the `HTTPRoute`, if the spec asks for one.

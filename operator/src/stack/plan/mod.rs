@@ -11,6 +11,7 @@ pub mod postgres;
 pub mod rotation;
 pub mod secrets;
 pub mod service;
+pub mod signing_keys;
 pub mod workload;
 
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Network policies: nothing may talk to anything, except what is listed here.
 
-use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
+use easycode_contract::runtime::{API_PORT, COMMON_SERVICES, USER_SERVICE};
 use serde_json::{Value, json};
 
 use super::{Blueprint, DATABASE_CLIENT, Server, cloudnative_pg, postgres};
@@ -11,6 +11,8 @@ use crate::{
 
 /// Component that all policies of a stack are.
 pub(crate) const COMPONENT: &str = "network";
+/// Name, and service account, of client-admin-service, in the operator's namespace.
+pub(crate) const STAFF: &str = "easycode-client-admin";
 /// Label with the name of what a pod runs.
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
@@ -66,9 +68,10 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
         ),
         (
             // The API server's address is known to no selector, its port is 443 or, behind the Service, 6443.
-            "tenant-service-to-api-server",
+            "common-services-to-api-server",
             json!({
-                "podSelector": { "matchLabels": { NAME_LABEL: TENANT_SERVICE } }, "policyTypes": ["Egress"],
+                "podSelector": { "matchExpressions": [{ "key": NAME_LABEL, "operator": "In", "values": COMMON_SERVICES }] },
+                "policyTypes": ["Egress"],
                 "egress": [{ "to": any_address(), "ports": [tcp(443), tcp(6443)] }],
             }),
         ),
@@ -89,6 +92,19 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
         }),
     ));
     policies.extend(to_database(blueprint, database_port));
+    if blueprint.runs(USER_SERVICE) {
+        let staff = json!({
+            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": blueprint.operator.namespace } },
+            "podSelector": { "matchLabels": { NAME_LABEL: STAFF } },
+        });
+        policies.push((
+            "user-service-from-staff",
+            json!({
+                "podSelector": { "matchLabels": { NAME_LABEL: USER_SERVICE } }, "policyTypes": ["Ingress"],
+                "ingress": [{ "from": [staff], "ports": [tcp(API_PORT)] }],
+            }),
+        ));
+    }
     if let Some(ingress) = &blueprint.entrance {
         policies.push((
             "services-from-ingress-controller",

@@ -8,7 +8,7 @@ use super::{
     super::blueprint::{Autoscaling, ServiceSettings},
     Blueprint, DATABASE_CLIENT, USER,
     base::IDENTITY,
-    container_security, pod_security, secrets, workload,
+    container_security, network, pod_security, secrets, signing_keys, workload,
 };
 use crate::kubernetes::object::{Kind, Planned, short_hash};
 
@@ -106,20 +106,22 @@ pub(crate) fn environment(blueprint: &Blueprint, service: &str, connections: u32
     let identity = blueprint.identity;
     let namespace = blueprint.namespace();
     let jwks = identity.jwks_uri.clone().unwrap_or_else(|| runtime::JWKS_FILE.to_owned());
-    [
+    let base_url = |service: &str| format!("http://{service}.{namespace}.svc:{}", runtime::API_PORT);
+    let mut variables = vec![
         (runtime::SERVICE, service.to_owned()),
         (runtime::ISSUER, identity.issuer.clone()),
         (runtime::JWKS, jwks),
-        (
-            runtime::TENANT_SERVICE_URL,
-            format!("http://{}.{namespace}.svc:{}", runtime::TENANT_SERVICE, runtime::API_PORT),
-        ),
+        (runtime::TENANT_SERVICE_URL, base_url(runtime::TENANT_SERVICE)),
         (runtime::DATABASE_CONNECTIONS, connections.to_string()),
-        (runtime::NAMESPACE, namespace),
-    ]
-    .into_iter()
-    .map(|(name, value)| json!({ "name": name, "value": value }))
-    .collect()
+        (runtime::NAMESPACE, namespace.clone()),
+    ];
+    if blueprint.runs(runtime::USER_SERVICE) {
+        variables.push((runtime::USER_SERVICE_URL, base_url(runtime::USER_SERVICE)));
+    }
+    if service == runtime::USER_SERVICE {
+        variables.push((runtime::STAFF_ACCOUNT, format!("{}/{}", blueprint.operator.namespace, network::STAFF)));
+    }
+    variables.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
 }
 
 fn deployment(
@@ -150,6 +152,12 @@ fn deployment(
         volumes.push(json!({ "name": "identity", "configMap": { "name": IDENTITY } }));
         mounts.push(json!({ "name": "identity", "mountPath": "/etc/easycode/identity", "readOnly": true }));
     }
+    if service.name == runtime::USER_SERVICE {
+        volumes.push(
+            json!({ "name": "signing-keys", "secret": { "secretName": signing_keys::SECRET, "defaultMode": 0o440 } }),
+        );
+        mounts.push(json!({ "name": "signing-keys", "mountPath": runtime::SIGNING_KEYS_DIR, "readOnly": true }));
+    }
     if !settings.files.is_empty() {
         volumes.push(json!({ "name": "extra", "configMap": { "name": files_name(&service.name) } }));
         mounts.push(json!({ "name": "extra", "mountPath": "/etc/easycode/extra", "readOnly": true }));
@@ -168,8 +176,8 @@ fn deployment(
                 "metadata": { "labels": pod_labels },
                 "spec": {
                     "serviceAccountName": service.name,
-                    // Only tenant-service talks to the API server.
-                    "automountServiceAccountToken": service.name == runtime::TENANT_SERVICE,
+                    // Only these talk to the API server: for ConfigMaps, and for the keys of other workloads' tokens.
+                    "automountServiceAccountToken": runtime::COMMON_SERVICES.contains(&service.name.as_str()),
                     "enableServiceLinks": false,
                     "terminationGracePeriodSeconds": 45,
                     "securityContext": pod_security(USER),

@@ -1,0 +1,116 @@
+//! Which workload of the cluster asks: tokens of service accounts, issued by the cluster for one audience, checked against its
+//! keys. For APIs that are not for people.
+
+use std::{env, fs, sync::Arc};
+
+use anyhow::Context;
+use axum::http::{HeaderMap, header};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::JwkSet;
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use serde::Deserialize;
+
+use crate::{
+    Config, Problem,
+    http::trusting,
+    keys::KeySource,
+    token::{Rejected, Verifier},
+};
+
+/// Where a pod finds the API server's certificate and its own token for it.
+const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// The cluster's own keys, as its API server publishes them.
+struct ClusterKeys {
+    url: String,
+    http: reqwest::Client,
+}
+
+impl ClusterKeys {
+    fn connect() -> anyhow::Result<Self> {
+        let variable = |name: &str| env::var(name).with_context(|| format!("{name} is not set"));
+        let host = variable("KUBERNETES_SERVICE_HOST")?;
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let mut roots = RootCertStore::empty();
+        for certificate in
+            CertificateDer::pem_file_iter(format!("{MOUNT}/ca.crt")).context("the cluster's authority")?
+        {
+            roots.add(certificate?)?;
+        }
+        let url = format!("https://{host}:{}/openid/v1/jwks", variable("KUBERNETES_SERVICE_PORT")?);
+        Ok(Self { url, http: trusting(roots).build()? })
+    }
+}
+
+impl KeySource for ClusterKeys {
+    async fn read(&self) -> anyhow::Result<JwkSet> {
+        // Read each time, since the kubelet renews it.
+        let token = tokio::fs::read_to_string(format!("{MOUNT}/token")).await?;
+        let response = self.http.get(&self.url).bearer_auth(token.trim()).send().await?;
+        Ok(response.error_for_status()?.json().await?)
+    }
+}
+
+#[derive(Clone, Deserialize)]
+struct Claims {
+    #[serde(rename = "kubernetes.io")]
+    kubernetes: Workload,
+}
+
+/// A workload, by its service account.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Workload {
+    /// Its namespace.
+    pub namespace: String,
+    serviceaccount: Account,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Account {
+    name: String,
+}
+
+impl Workload {
+    /// Name of its service account.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.serviceaccount.name
+    }
+}
+
+#[derive(Deserialize)]
+struct Issued {
+    iss: String,
+}
+
+/// Checks the tokens of workloads; cheap to clone.
+#[derive(Clone)]
+pub struct Workloads(Arc<Verifier<ClusterKeys>>);
+
+impl Workloads {
+    /// For tokens of the audience.
+    pub fn new(config: &Config, audience: &str) -> anyhow::Result<Self> {
+        // Its own token comes from the same issuer, and from the kubelet, so it need not be checked.
+        let own = fs::read_to_string(&config.identity_token).context("reading the service's own token")?;
+        let payload = own.split('.').nth(1).context("the service's own token is no JWT")?;
+        let issued: Issued = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload)?)?;
+        Ok(Self(Arc::new(Verifier::new(ClusterKeys::connect()?, &issued.iss, audience))))
+    }
+
+    /// The workload whose token the request bears.
+    pub async fn asking(&self, headers: &HeaderMap) -> Result<Workload, Problem> {
+        let token =
+            headers
+                .get(header::AUTHORIZATION)
+                .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+                .ok_or_else(|| Problem::unauthorized("send the service account's token as Authorization: Bearer …"))?;
+        let claims: Claims = self.0.verify(token).await.map_err(|rejected| match rejected {
+            Rejected::Invalid(_) => Problem::unauthorized(rejected.to_string()),
+            Rejected::NoKeys => Problem::unavailable(rejected.to_string()),
+        })?;
+        Ok(claims.kubernetes)
+    }
+}
