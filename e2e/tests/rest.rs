@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::ensure;
+use easycode_crds::SharedPlatform;
 use easycode_e2e::{
     cluster::Cluster,
     operator::{Metrics, NAMESPACE, Operator},
@@ -10,6 +11,7 @@ use easycode_e2e::{
     tenant::tenants,
     wait::until,
 };
+use easycode_operator::{stack::home::Home, tenant::placement::placed_on};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt,
@@ -30,11 +32,25 @@ fn writes(metrics: &Metrics) -> BTreeSet<String> {
     metrics.0.lines().filter(is_write).map(str::to_owned).collect()
 }
 
+/// A tenant that has gone is only missed at the next look at its platform.
+async fn counts_are_right(cluster: &Cluster) -> anyhow::Result<()> {
+    let all = tenants(cluster).list(&ListParams::default()).await?;
+    let platforms: Api<SharedPlatform> = Api::all(cluster.client.clone());
+    for platform in platforms.list(&ListParams::default()).await? {
+        let home = Home::Platform(platform.name_any());
+        let there = all.iter().filter(|tenant| placed_on(tenant).as_ref() == Some(&home)).count();
+        let told = platform.status.map(|status| status.tenants);
+        ensure!(told == i32::try_from(there).ok(), "{home} tells of {told:?} tenants, and has {there}");
+    }
+    Ok(())
+}
+
 /// Waits until the work of what went before is done.
-async fn quiet(operator: &Operator) -> anyhow::Result<Pod> {
+async fn quiet(operator: &Operator, cluster: &Cluster) -> anyhow::Result<Pod> {
     operator.settled().await;
     let leader = leader(operator).await?;
     until("the operator has nothing to do", Duration::from_mins(1), || async {
+        counts_are_right(cluster).await?;
         let before = writes(&operator.metrics(&leader).await?);
         tokio::time::sleep(Duration::from_secs(5)).await;
         ensure!(before == writes(&operator.metrics(&leader).await?), "it still writes");
@@ -58,7 +74,7 @@ async fn leader(operator: &Operator) -> anyhow::Result<Pod> {
 async fn at_rest_nothing_is_written() -> anyhow::Result<()> {
     let platform = Platform::example().await?;
     let operator = Operator::of(&platform.cluster);
-    let leader = quiet(&operator).await?;
+    let leader = quiet(&operator, &platform.cluster).await?;
     let before = operator.metrics(&leader).await?;
     tokio::time::sleep(REST).await;
     let after = operator.metrics(&leader).await?;
@@ -74,7 +90,7 @@ async fn at_rest_nothing_is_written() -> anyhow::Result<()> {
 async fn a_restarted_operator_looks_at_everything_and_writes_nothing() -> anyhow::Result<()> {
     let platform = Platform::example().await?;
     let operator = Operator::of(&platform.cluster);
-    quiet(&operator).await?;
+    quiet(&operator, &platform.cluster).await?;
     let all = u32::try_from(tenants(&platform.cluster).list_metadata(&ListParams::default()).await?.items.len())?;
     let pods: Api<Pod> = Api::namespaced(platform.cluster.client.clone(), NAMESPACE);
     for pod in operator.pods().await? {

@@ -53,12 +53,12 @@ pub fn cluster(blueprint: &Blueprint, settings: &CloudNativePg, login: &str) -> 
         }] },
         // A batch of new schemas creates many relations in one transaction.
         "postgresql": { "parameters": { "max_locks_per_transaction": "512" } },
-        "affinity": {
-            "enablePodAntiAffinity": true,
-            "nodeSelector": blueprint.nodes.selector,
-            "tolerations": blueprint.nodes.tolerations,
-        },
+        "affinity": { "enablePodAntiAffinity": true, "nodeSelector": blueprint.nodes.selector },
     });
+    // An empty list is not the same as none to CloudNativePG: it would take the pod for an outdated one and restart it for ever.
+    if !blueprint.nodes.tolerations.is_empty() {
+        spec["affinity"]["tolerations"] = json!(blueprint.nodes.tolerations);
+    }
     if let Some(class) = &settings.storage_class {
         spec["storage"]["storageClass"] = class.as_str().into();
     }

@@ -92,6 +92,20 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
         }),
     ));
     policies.extend(to_database(blueprint, database_port));
+    policies.extend(with_others(blueprint, &service_pods));
+    policies
+        .into_iter()
+        .map(|(name, spec)| {
+            let body = json!({ "metadata": { "labels": blueprint.home.labels(COMPONENT) }, "spec": spec });
+            Planned::new(Kind::NetworkPolicy, &blueprint.namespace(), name, body)
+        })
+        .collect()
+}
+
+/// What services and others outside of the namespace may say to each other: the ingress controller, EasyCode's staff, the issuer
+/// of tokens, and addresses that an instance names.
+fn with_others(blueprint: &Blueprint, service_pods: &Value) -> Vec<(&'static str, Value)> {
+    let mut policies = Vec::new();
     if blueprint.runs(USER_SERVICE) {
         let staff = json!({
             "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": blueprint.operator.namespace } },
@@ -138,12 +152,6 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
         ));
     }
     policies
-        .into_iter()
-        .map(|(name, spec)| {
-            let body = json!({ "metadata": { "labels": blueprint.home.labels(COMPONENT) }, "spec": spec });
-            Planned::new(Kind::NetworkPolicy, &blueprint.namespace(), name, body)
-        })
-        .collect()
 }
 
 /// Who may connect to the database: its clients, and the operator.
