@@ -13,6 +13,7 @@ pub mod own_instance;
 pub mod own_platform;
 pub mod platform;
 pub mod reach;
+pub mod releases;
 pub mod signals;
 pub mod tenant;
 pub mod tokens;

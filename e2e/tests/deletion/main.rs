@@ -8,10 +8,11 @@ mod unregistered;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use easycode_crds::SharedPlatform;
+use easycode_crds::{Release, SharedPlatform};
 use easycode_e2e::{
     platform::{EXAMPLE, Platform},
-    tenant::TestTenant,
+    releases,
+    tenant::{TestTenant, fresh_name},
     wait::until,
 };
 use k8s_openapi::{
@@ -43,6 +44,20 @@ fn refused<T>(outcome: kube::Result<T>, name: &str) -> anyhow::Result<()> {
 /// A deletion that is judged and not carried out: what is not refused must not go.
 fn dry_run() -> DeleteParams {
     DeleteParams { dry_run: true, ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_release_in_use_is_not_deleted_by_mistake() -> anyhow::Result<()> {
+    let cluster = Platform::example().await?.cluster;
+    let platforms: Api<SharedPlatform> = Api::all(cluster.client.clone());
+    let releases: Api<Release> = Api::all(cluster.client.clone());
+    let used = platforms.get(EXAMPLE).await?.spec.release;
+    refused(releases.delete(&used, &dry_run()).await, &used)?;
+    // One that nobody uses goes without more.
+    let unused = fresh_name("release");
+    releases::like(&cluster, &used, &unused, |_| ()).await?;
+    releases.delete(&unused, &DeleteParams::default()).await?;
+    Ok(())
 }
 
 /// The uid of a tenant.

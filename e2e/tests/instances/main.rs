@@ -20,6 +20,7 @@ use easycode_e2e::{
     cluster::Cluster,
     own_instance::OwnInstance,
     platform::{EXAMPLE, Platform},
+    releases,
     tenant::fresh_name,
     wait::until,
 };
@@ -98,18 +99,12 @@ async fn first_contact(own: &OwnInstance) -> anyhow::Result<String> {
 /// A release of a version of its own, made from that of the example. Remove it at the end.
 async fn release_like(cluster: &Cluster, change: impl Fn(&mut Release)) -> anyhow::Result<Release> {
     let platforms: Api<easycode_crds::SharedPlatform> = Api::all(cluster.client.clone());
-    let releases: Api<Release> = Api::all(cluster.client.clone());
     let example = platforms.get(EXAMPLE).await?.spec.release;
-    let mut release = Release::new(&fresh_name("release"), releases.get(&example).await?.spec);
-    release.spec.version = format!("{}-{}", release.spec.version, release.name_any());
-    change(&mut release);
-    Ok(releases.create(&PostParams::default(), &release).await?)
-}
-
-async fn remove_release(cluster: &Cluster, release: &Release) -> anyhow::Result<()> {
-    let releases: Api<Release> = Api::all(cluster.client.clone());
-    releases.delete(&release.name_any(), &DeleteParams::default()).await?;
-    Ok(())
+    releases::like(cluster, &example, &fresh_name("release"), |release| {
+        release.spec.version = format!("{}-{}", release.spec.version, release.name_any());
+        change(release);
+    })
+    .await
 }
 
 /// A definition of another project, of which a test installs what it needs.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use easycode_crds::ReleaseChannel;
-use easycode_e2e::{own_instance::OwnInstance, tenant::fresh_name, wait::until};
+use easycode_e2e::{own_instance::OwnInstance, releases, tenant::fresh_name, wait::until};
 use easycode_operator::kubernetes::object::{Kind, short_hash};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -14,7 +14,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{MENDED, api, cluster, deployment, release_like, remove_release};
+use super::{MENDED, api, cluster, deployment, release_like};
 
 const ASKED: &str = "easycode.io/apply-pending";
 /// Sooner than the operator looks at everything anew by itself.
@@ -92,8 +92,8 @@ async fn another_release_waits_for_a_window_unless_it_is_asked_for_each_time() -
     own.change(json!({ "maintenance": open() })).await?;
     runs(&own, &third.name_any()).await;
     own.remove().await?;
-    remove_release(&cluster, &second).await?;
-    remove_release(&cluster, &third).await
+    releases::remove(&cluster, &second.name_any()).await?;
+    releases::remove(&cluster, &third.name_any()).await
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn a_bad_release_is_told_of_and_nothing_of_it_is_left_when_it_is_taken_bac
     .await;
     own.tenant.serves(200).await;
     own.remove().await?;
-    remove_release(&cluster, &bad).await
+    releases::remove(&cluster, &bad.name_any()).await
 }
 
 #[tokio::test]
@@ -204,15 +204,18 @@ async fn an_instance_follows_its_channel_when_a_window_opens() -> anyhow::Result
     runs(&own, &second.name_any()).await;
     says("True", "AsPlanned", Some(&second.name_any()), 1).await;
 
-    channels.delete(&name, &DeleteParams::default()).await?;
+    let refused = channels.delete(&name, &DeleteParams { dry_run: true, ..DeleteParams::default() }).await;
+    let refused = refused.err().context("a channel that is followed could be deleted")?.to_string();
+    ensure!(refused.contains(&format!("easycode.io/confirm-delete={name}")), "{refused}");
+    releases::remove_confirmed(&channels, &name).await?;
     let told = own.condition("Ready", "False", "ReleaseNotFound").await;
     ensure!(told.contains("spec.release.channel"), "{told}");
     stays_on(&own, &second.name_any(), &version).await?;
     own.change(json!({ "release": { "channel": null, "version": version } })).await?;
     own.ready().await;
     own.remove().await?;
-    remove_release(&cluster, &first).await?;
-    remove_release(&cluster, &second).await
+    releases::remove(&cluster, &first.name_any()).await?;
+    releases::remove(&cluster, &second.name_any()).await
 }
 
 /// A deadline that no version of the operator renders.

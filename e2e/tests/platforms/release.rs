@@ -8,31 +8,18 @@ use easycode_e2e::{
     cluster::Cluster,
     own_platform::OwnPlatform,
     platform::{Platform, core_release},
+    releases,
     tenant::{TestTenant, fresh_name},
     wait::until,
 };
-use kube::{
-    Api,
-    api::{DeleteParams, PostParams},
-};
+use kube::Api;
 use serde_json::json;
 
 use super::{crm_is_mended, crm_of, says};
 
-/// A release made from that of the tests' own platforms. Remove it at the end.
-async fn release_like(cluster: &Cluster, name: &str, change: impl Fn(&mut Release)) -> anyhow::Result<()> {
-    let releases: Api<Release> = Api::all(cluster.client.clone());
-    let example = core_release(cluster).await?;
-    let mut release = Release::new(name, releases.get(&example).await?.spec);
-    change(&mut release);
-    releases.create(&PostParams::default(), &release).await?;
-    Ok(())
-}
-
-async fn remove_release(cluster: &Cluster, name: &str) -> anyhow::Result<()> {
-    let releases: Api<Release> = Api::all(cluster.client.clone());
-    releases.delete(name, &DeleteParams::default()).await?;
-    Ok(())
+/// A release made from that of the tests' own platforms.
+async fn release_like(cluster: &Cluster, name: &str, change: impl Fn(&mut Release)) -> anyhow::Result<Release> {
+    releases::like(cluster, &core_release(cluster).await?, name, change).await
 }
 
 #[tokio::test]
@@ -48,7 +35,7 @@ async fn a_platform_whose_release_is_missing_says_so_and_comes_up_when_it_appear
     used_by(&cluster, &name, 1).await;
     own.remove().await?;
     used_by(&cluster, &name, 0).await;
-    remove_release(&cluster, &name).await
+    releases::remove(&cluster, &name).await
 }
 
 /// Waits until the release says that so many platforms use it.
@@ -105,7 +92,7 @@ async fn a_bad_release_is_told_of_while_the_good_one_serves_on_and_taking_it_bac
         tenant.ready().await;
         own.apply(json!({})).await?;
         own.ready().await;
-        remove_release(&cluster, &name).await?;
+        releases::remove(&cluster, &name).await?;
     }
     tenant.serves(200).await;
     tenant.erase().await?;
