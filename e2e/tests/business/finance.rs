@@ -115,15 +115,16 @@ async fn invoices_are_numbered_without_a_gap_posted_and_paid_as_much_as_is_open(
     }
     manager.refused(Method::POST, &format!("{invoice}/void"), json!({}), 409, "300.00 was paid").await?;
     let ages = manager.get("finance/ageing").await?;
-    ensure!(ages[0]["customer"] == "Borealis GmbH" && ages[0]["current"] != "0.00", "{ages}");
+    let age = &ages["items"][0];
+    ensure!(age["customer"] == "Borealis GmbH" && age["current"] != "0.00", "{ages}");
     clerk.post(&payments, json!({ "amount": "8.21" })).await?;
     ensure!(clerk.get(&invoice).await?["status"] == "Paid");
     clerk.refused(Method::POST, &payments, json!({ "amount": "0.01" }), 409, "not paid yet").await?;
 
     // A payment that was none is taken back, once; the entries of invoices are no one else's to reverse.
     let paid = clerk.get(&payments).await?;
-    let wrong = format!("{payments}/{}/reversal", paid[1]["id"].as_str().unwrap_or_default());
-    let posted = format!("finance/entries/{}/reversal", paid[1]["entryId"].as_str().unwrap_or_default());
+    let wrong = format!("{payments}/{}/reversal", paid["items"][1]["id"].as_str().unwrap_or_default());
+    let posted = format!("finance/entries/{}/reversal", paid["items"][1]["entryId"].as_str().unwrap_or_default());
     manager.refused(Method::POST, &posted, json!({}), 409, "belongs to an invoice").await?;
     manager.post(&wrong, json!({})).await?;
     manager.refused(Method::POST, &wrong, json!({}), 409, "taken back already").await?;

@@ -1,6 +1,6 @@
 //! Inventory: never less than nothing, first in first out, and what is kept back stays.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use futures::future::try_join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -58,7 +58,14 @@ async fn what_goes_out_is_worth_what_came_in_first() -> anyhow::Result<()> {
     let transfer = json!({ "from": "MAIN", "to": "NORTH", "lines": [{ "sku": "BOLT", "quantity": "7" }] });
     manager.post("inventory/transfers", transfer).await?;
     let stock = manager.get("inventory/stock").await?;
-    let values: Vec<_> = stock.as_array().into_iter().flatten().map(|one| one["value"].clone()).collect();
+    let values: Vec<_> = stock["items"].as_array().into_iter().flatten().map(|one| one["value"].clone()).collect();
+    // The same, a record a page.
+    let first = manager.get("inventory/stock?limit=1").await?;
+    let next = first["next"].as_str().context("there is no second page")?;
+    let second = manager.get(&format!("inventory/stock?limit=1&cursor={next}")).await?;
+    let paged: Vec<_> = [&first, &second].iter().map(|page| page["items"][0].clone()).collect();
+    ensure!(json!(paged) == stock["items"] && second["next"].is_null(), "{first} {second}");
+    manager.refused(Method::GET, "inventory/stock?cursor=WyJCT0xUIl0", json!(null), 422, "next of the page").await?;
     // 6.5 at 2.00 and half of one at 3.00 went north.
     ensure!(values == [json!("13.50"), json!("14.50")], "{stock}");
 

@@ -114,7 +114,8 @@ async fn books_balance(reader: &Person<'_>) -> anyhow::Result<()> {
 /// How much is in stock of an item in the main warehouse, and what it is worth.
 async fn in_stock(reader: &Person<'_>, sku: &str) -> anyhow::Result<(String, String)> {
     let stock = reader.get("inventory/stock").await?;
-    let of = stock.as_array().into_iter().flatten().find(|one| one["sku"] == sku && one["warehouse"] == "MAIN");
+    let of =
+        stock["items"].as_array().into_iter().flatten().find(|one| one["sku"] == sku && one["warehouse"] == "MAIN");
     let text = |field: &str| of.and_then(|one| one[field].as_str()).unwrap_or("0").to_owned();
     Ok((text("quantity"), text("value")))
 }

@@ -2,7 +2,8 @@
 
 use axum::{extract::State, http::HeaderMap};
 use easycode_kit::{
-    App, Caller, Json, Path, Problem,
+    App, Caller, Json, Path, Problem, Query,
+    page::{Page, PageQuery},
     record::{expected_version, untouched},
 };
 use serde::{Deserialize, Serialize};
@@ -44,13 +45,16 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(read, put))
 }
 
-/// All accounts, by code.
-#[utoipa::path(get, path = "/", tag = "accounts", responses((status = 200, body = Vec<Account>)))]
-async fn list(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Account>>, Problem> {
+/// A page of accounts, by code.
+#[utoipa::path(get, path = "/", tag = "accounts", params(PageQuery), responses((status = 200, body = Page<Account>)))]
+async fn list(
+    caller: Caller,
+    State(app): State<App>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Account>>, Problem> {
     caller.require_module(&app.config.service, LEDGER)?;
-    let mut transaction = caller.begin(&app).await?;
-    let accounts = sqlx::query_as("SELECT code, name, kind, closed, version FROM account ORDER BY code LIMIT 1000");
-    Ok(Json(accounts.fetch_all(&mut *transaction).await?))
+    let select = "code, name, kind, closed, version FROM account";
+    Ok(Json(page.read_by(&caller, &app, select, ["code"], |one: &Account| [&one.code]).await?))
 }
 
 /// One account.

@@ -297,13 +297,17 @@ async fn void(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> R
     Ok(Json(invoice))
 }
 
-/// The payments of an invoice, oldest first.
-#[utoipa::path(get, path = "/{id}/payments", tag = "invoices", responses((status = 200, body = Vec<Payment>)))]
-async fn payments(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Vec<Payment>>, Problem> {
+/// A page of the payments of an invoice, oldest first.
+#[utoipa::path(get, path = "/{id}/payments", tag = "invoices", params(PageQuery), responses((status = 200, body = Page<Payment>)))]
+async fn payments(
+    caller: Caller,
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Payment>>, Problem> {
     entitled(&caller, &app)?;
-    let mut transaction = caller.begin(&app).await?;
-    let query = format!("SELECT {PAYMENT} FROM payment WHERE invoice_id = $1 ORDER BY id LIMIT 1000");
-    Ok(Json(sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(id).fetch_all(&mut *transaction).await?))
+    let select = format!("{PAYMENT} FROM (SELECT * FROM payment WHERE invoice_id = '{id}') AS of_invoice");
+    Ok(Json(page.read(&caller, &app, &select, "id", |one: &Payment| one.id).await?))
 }
 
 /// Takes in a payment, of all or a part of what is open. Sent again with the same `Idempotency-Key`, it is taken in once.

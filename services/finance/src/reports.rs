@@ -1,7 +1,11 @@
 //! Reports: the trial balance, and what is open by age.
 
 use axum::extract::State;
-use easycode_kit::{Amount, App, Caller, Currency, Json, Problem, Query, date::Date};
+use easycode_kit::{
+    Amount, App, Caller, Currency, Json, Problem, Query,
+    date::Date,
+    page::{Page, PageQuery},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -73,13 +77,15 @@ async fn trial_balance(
     Ok(Json(balances.bind(query.on).fetch_all(&mut *transaction).await?))
 }
 
-/// What customers owe today, by how long it is overdue.
-#[utoipa::path(get, path = "/ageing", tag = "reports", responses((status = 200, body = Vec<Age>)))]
-async fn ageing(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Age>>, Problem> {
+/// A page of what customers owe today, by how long it is overdue.
+#[utoipa::path(get, path = "/ageing", tag = "reports", params(PageQuery), responses((status = 200, body = Page<Age>)))]
+async fn ageing(
+    caller: Caller,
+    State(app): State<App>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Age>>, Problem> {
     caller.require_module(&app.config.service, LEDGER)?;
-    let mut transaction = caller.begin(&app).await?;
-    let ages = sqlx::query_as(
-        "WITH open AS (
+    let select = "* FROM (WITH open AS (
              SELECT customer, currency::text AS currency, current_date - due_on AS late,
                     t.net + t.tax - coalesce((SELECT sum(amount) FROM payment p WHERE p.invoice_id = i.id AND reversal_id IS NULL), 0) AS amount
              FROM invoice i JOIN invoice_total t ON t.invoice_id = i.id WHERE status = 'Issued')
@@ -87,7 +93,7 @@ async fn ageing(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Age>>
                 coalesce(sum(amount) FILTER (WHERE late BETWEEN 1 AND 30), 0) AS days_30,
                 coalesce(sum(amount) FILTER (WHERE late BETWEEN 31 AND 60), 0) AS days_60,
                 coalesce(sum(amount) FILTER (WHERE late > 60), 0) AS older
-         FROM open GROUP BY customer, currency ORDER BY customer, currency LIMIT 1000",
-    );
-    Ok(Json(ages.fetch_all(&mut *transaction).await?))
+         FROM open GROUP BY customer, currency) AS aged";
+    let keys = ["customer", "currency"];
+    Ok(Json(page.read_by(&caller, &app, select, keys, |one: &Age| [&one.customer, one.currency.as_str()]).await?))
 }

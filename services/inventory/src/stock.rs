@@ -1,7 +1,11 @@
 //! What is there, and what it is worth: first in, first out.
 
 use axum::extract::State;
-use easycode_kit::{Amount, App, Caller, Json, Problem, Quantity, TenantTransaction, record::untouched};
+use easycode_kit::{
+    Amount, App, Caller, Json, Problem, Quantity, Query, TenantTransaction,
+    page::{Page, PageQuery},
+    record::untouched,
+};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,17 +32,19 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list))
 }
 
-/// What is there, by item and warehouse, and what it is worth.
-#[utoipa::path(get, path = "/stock", tag = "stock", responses((status = 200, body = Vec<Stock>)))]
-async fn list(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Stock>>, Problem> {
-    let mut transaction = caller.begin(&app).await?;
-    let stock = sqlx::query_as(
-        "SELECT i.sku, s.warehouse, s.quantity, s.reserved,
+/// A page of what is there, by item and warehouse, and what it is worth.
+#[utoipa::path(get, path = "/stock", tag = "stock", params(PageQuery), responses((status = 200, body = Page<Stock>)))]
+async fn list(
+    caller: Caller,
+    State(app): State<App>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Stock>>, Problem> {
+    let select = "i.sku, s.warehouse, s.quantity, s.reserved,
                 coalesce((SELECT round(sum(remaining * unit_cost), 2) FROM layer l
                           WHERE l.item_id = s.item_id AND l.warehouse = s.warehouse), 0) AS value
-         FROM stock s JOIN item i ON i.id = s.item_id ORDER BY i.sku, s.warehouse LIMIT 1000",
-    );
-    Ok(Json(stock.fetch_all(&mut *transaction).await?))
+         FROM stock s JOIN item i ON i.id = s.item_id";
+    let keys = ["i.sku", "s.warehouse"];
+    Ok(Json(page.read_by(&caller, &app, select, keys, |one: &Stock| [&one.sku, &one.warehouse]).await?))
 }
 
 /// An item in a warehouse, whose stock nobody else changes until the transaction ends.

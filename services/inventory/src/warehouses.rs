@@ -1,7 +1,10 @@
 //! Warehouses. One is there from the beginning; more are a module.
 
 use axum::extract::State;
-use easycode_kit::{App, Caller, Json, Path, Problem};
+use easycode_kit::{
+    App, Caller, Json, Path, Problem, Query,
+    page::{Page, PageQuery},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -30,12 +33,15 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(put))
 }
 
-/// All warehouses, by code.
-#[utoipa::path(get, path = "/", tag = "warehouses", responses((status = 200, body = Vec<Warehouse>)))]
-async fn list(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Warehouse>>, Problem> {
-    let mut transaction = caller.begin(&app).await?;
-    let all = sqlx::query_as("SELECT code, name FROM warehouse ORDER BY code LIMIT 1000");
-    Ok(Json(all.fetch_all(&mut *transaction).await?))
+/// A page of warehouses, by code.
+#[utoipa::path(get, path = "/", tag = "warehouses", params(PageQuery), responses((status = 200, body = Page<Warehouse>)))]
+async fn list(
+    caller: Caller,
+    State(app): State<App>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Warehouse>>, Problem> {
+    let select = "code, name FROM warehouse";
+    Ok(Json(page.read_by(&caller, &app, select, ["code"], |one: &Warehouse| [&one.code]).await?))
 }
 
 /// Makes a warehouse, or renames it.

@@ -140,6 +140,14 @@ impl fmt::Display for Quantity {
     }
 }
 
+impl Currency {
+    /// Its three letters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -1,7 +1,10 @@
 //! Registers.
 
 use axum::extract::State;
-use easycode_kit::{App, Caller, Currency, Json, Path, Problem};
+use easycode_kit::{
+    App, Caller, Currency, Json, Path, Problem, Query,
+    page::{Page, PageQuery},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -34,12 +37,15 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(put))
 }
 
-/// All registers, by code.
-#[utoipa::path(get, path = "/", tag = "registers", responses((status = 200, body = Vec<Register>)))]
-async fn list(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Register>>, Problem> {
-    let mut transaction = caller.begin(&app).await?;
-    let all = sqlx::query_as("SELECT code, name, currency::text AS currency FROM register ORDER BY code LIMIT 1000");
-    Ok(Json(all.fetch_all(&mut *transaction).await?))
+/// A page of registers, by code.
+#[utoipa::path(get, path = "/", tag = "registers", params(PageQuery), responses((status = 200, body = Page<Register>)))]
+async fn list(
+    caller: Caller,
+    State(app): State<App>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Register>>, Problem> {
+    let select = "code, name, currency::text AS currency FROM register";
+    Ok(Json(page.read_by(&caller, &app, select, ["code"], |one: &Register| [&one.code]).await?))
 }
 
 /// Makes a register, or renames it.
