@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # Programs that tests and lint need beside the toolchain, built once into the cache from their published sources.
-#   tools.sh nextest deny helm     builds what is missing of these
-#   tools.sh --path cargo-nextest  prints where a program is
+#   tools.sh nextest deny helm fuzz  builds or installs what is missing of these
+#   tools.sh --path cargo-nextest    prints where a program is
 set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
 
 nextest_version=0.9.151
 deny_version=0.20.2
 cargo_tools=$cache/cargo-tools
+fuzz_dir=$repo/e2e/fuzz
 
 path_of() {
   case $1 in
     cargo-nextest) printf '%s' "$cargo_tools/nextest-$nextest_version/bin/cargo-nextest" ;;
     cargo-deny) printf '%s' "$cargo_tools/deny-$deny_version/bin/cargo-deny" ;;
+    schemathesis) printf '%s' "$cache/fuzz/$(hash_of "$fuzz_dir/requirements.txt")/bin/schemathesis" ;;
     helm | kubectl) tool "$1" ;;
     *) die "unknown program: $1" ;;
   esac
@@ -30,6 +32,20 @@ install_crate() {
   rm -rf "$cargo_tools/build"
 }
 
+# Schemathesis in a folder of its own, which is that of its versions.
+install_fuzz() {
+  local program folder
+  program=$(path_of schemathesis)
+  [ ! -x "$program" ] || return 0
+  log "installing Schemathesis (once)"
+  python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3 python3-venv
+  folder=$(dirname "$(dirname "$program")")
+  # Its scripts name the folder, so it is made where it stays; the program is the last to appear.
+  rm -rf "$folder"
+  python3 -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$fuzz_dir/requirements.txt" >&2
+}
+
 if [ "${1:-}" = --path ]; then
   path_of "$2"
   exit
@@ -42,6 +58,7 @@ for name in "$@"; do
     nextest) install_crate cargo-nextest "$nextest_version" nextest ;;
     deny) install_crate cargo-deny "$deny_version" deny ;;
     helm) [ -x "$(tool helm)" ] || "$cluster_dir/build-tools.sh" only helm ;;
-    *) die "unknown: $name (nextest, deny or helm)" ;;
+    fuzz) install_fuzz ;;
+    *) die "unknown: $name (nextest, deny, helm or fuzz)" ;;
   esac
 done

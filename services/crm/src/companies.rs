@@ -7,7 +7,7 @@ use axum::{
 use easycode_kit::{
     App, Caller, Json, Path, Problem, Query,
     page::{Page, PageQuery},
-    record::{expected_version, untouched},
+    record::{IfMatch, expected_version, untouched},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,7 +93,7 @@ async fn read(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> R
 }
 
 /// Replaces a company, with `If-Match` only the version that the caller has seen.
-#[utoipa::path(put, path = "/{id}", tag = "companies", request_body = CompanyInput, responses((status = 200, body = Company), (status = 404), (status = 412)))]
+#[utoipa::path(put, path = "/{id}", tag = "companies", params(IfMatch), request_body = CompanyInput, responses((status = 200, body = Company), (status = 404), (status = 412)))]
 async fn replace(
     caller: Caller,
     State(app): State<App>,

@@ -7,7 +7,7 @@ use axum::{
 use easycode_kit::{
     App, Caller, Json, Path, Problem, Query,
     page::{Page, PageQuery},
-    record::{expected_version, untouched},
+    record::{IfMatch, expected_version, untouched},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -111,7 +111,7 @@ async fn read(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> R
 }
 
 /// Replaces a contact, with `If-Match` only the version that the caller has seen.
-#[utoipa::path(put, path = "/{id}", tag = "contacts", request_body = ContactInput, responses((status = 200, body = Contact), (status = 404), (status = 412)))]
+#[utoipa::path(put, path = "/{id}", tag = "contacts", params(IfMatch), request_body = ContactInput, responses((status = 200, body = Contact), (status = 404), (status = 412)))]
 async fn replace(
     caller: Caller,
     State(app): State<App>,

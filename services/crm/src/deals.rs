@@ -7,7 +7,7 @@ use axum::{
 use easycode_kit::{
     Amount, App, Caller, Currency, Json, Path, Problem, Query,
     page::{Page, PageQuery},
-    record::{expected_version, untouched},
+    record::{IfMatch, expected_version, untouched},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -125,7 +125,7 @@ async fn read(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> R
 }
 
 /// Replaces a deal, with `If-Match` only the version that the caller has seen.
-#[utoipa::path(put, path = "/{id}", tag = "deals", request_body = DealInput, responses((status = 200, body = Deal), (status = 404), (status = 412)))]
+#[utoipa::path(put, path = "/{id}", tag = "deals", params(IfMatch), request_body = DealInput, responses((status = 200, body = Deal), (status = 404), (status = 412)))]
 async fn replace(
     caller: Caller,
     State(app): State<App>,

@@ -4,7 +4,7 @@ use axum::{extract::State, http::HeaderMap};
 use easycode_kit::{
     App, Caller, Json, Path, Problem, Query,
     page::{Page, PageQuery},
-    record::{expected_version, untouched},
+    record::{IfMatch, expected_version, untouched},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -70,7 +70,7 @@ async fn read(caller: Caller, State(app): State<App>, Path(code): Path<String>) 
 }
 
 /// Makes an account, or changes it; with `If-Match` only the version that the caller has seen.
-#[utoipa::path(put, path = "/{code}", tag = "accounts", request_body = AccountInput, responses((status = 200, body = Account), (status = 409), (status = 412)))]
+#[utoipa::path(put, path = "/{code}", tag = "accounts", params(IfMatch), request_body = AccountInput, responses((status = 200, body = Account), (status = 409), (status = 412)))]
 async fn put(
     caller: Caller,
     State(app): State<App>,

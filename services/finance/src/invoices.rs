@@ -8,7 +8,7 @@ use easycode_kit::{
     Amount, App, Caller, Currency, Json, Path, Problem, Quantity, Query, RequestKey, TenantTransaction,
     date::Date,
     page::{Page, PageQuery},
-    record::{self, expected_version, untouched},
+    record::{self, IfMatch, expected_version, untouched},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -196,7 +196,7 @@ async fn create(
 }
 
 /// Replaces a draft, with `If-Match` only the version that the caller has seen.
-#[utoipa::path(put, path = "/{id}", tag = "invoices", request_body = InvoiceInput, responses((status = 200, body = Invoice), (status = 404), (status = 409), (status = 412)))]
+#[utoipa::path(put, path = "/{id}", tag = "invoices", params(IfMatch), request_body = InvoiceInput, responses((status = 200, body = Invoice), (status = 404), (status = 409), (status = 412)))]
 async fn replace(
     caller: Caller,
     State(app): State<App>,
@@ -311,7 +311,7 @@ async fn payments(
 }
 
 /// Takes in a payment, of all or a part of what is open. Sent again with the same `Idempotency-Key`, it is taken in once.
-#[utoipa::path(post, path = "/{id}/payments", tag = "invoices", request_body = PaymentInput, responses((status = 201, body = Payment), (status = 404), (status = 409)))]
+#[utoipa::path(post, path = "/{id}/payments", tag = "invoices", params(RequestKey), request_body = PaymentInput, responses((status = 200, body = Payment, description = "It was done before, by the same key."), (status = 201, body = Payment), (status = 404), (status = 409)))]
 async fn pay(
     caller: Caller,
     State(app): State<App>,

@@ -121,7 +121,7 @@ async fn read(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> R
 }
 
 /// Posts an entry. Sent again with the same `Idempotency-Key`, it answers with what was posted the first time.
-#[utoipa::path(post, path = "/", tag = "journal", request_body = EntryInput, responses((status = 201, body = Entry), (status = 409), (status = 422)))]
+#[utoipa::path(post, path = "/", tag = "journal", params(RequestKey), request_body = EntryInput, responses((status = 200, body = Entry, description = "It was done before, by the same key."), (status = 201, body = Entry), (status = 409), (status = 422)))]
 async fn create(
     caller: Caller,
     State(app): State<App>,

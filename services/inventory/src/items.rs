@@ -7,7 +7,7 @@ use axum::{
 use easycode_kit::{
     App, Caller, Json, Path, Problem, Query,
     page::{Page, PageQuery},
-    record::{expected_version, untouched},
+    record::{IfMatch, expected_version, untouched},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -100,7 +100,7 @@ async fn read(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> R
 }
 
 /// Replaces an item, with `If-Match` only the version that the caller has seen.
-#[utoipa::path(put, path = "/{id}", tag = "items", request_body = ItemInput, responses((status = 200, body = Item), (status = 404), (status = 409), (status = 412)))]
+#[utoipa::path(put, path = "/{id}", tag = "items", params(IfMatch), request_body = ItemInput, responses((status = 200, body = Item), (status = 404), (status = 409), (status = 412)))]
 async fn replace(
     caller: Caller,
     State(app): State<App>,

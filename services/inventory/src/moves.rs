@@ -151,7 +151,7 @@ async fn read(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> R
 }
 
 /// Takes goods in. Sent again with the same `Idempotency-Key`, they come in once.
-#[utoipa::path(post, path = "/receipts", tag = "movements", request_body = ReceiptInput, responses((status = 201, body = Movement), (status = 422)))]
+#[utoipa::path(post, path = "/receipts", tag = "movements", params(RequestKey), request_body = ReceiptInput, responses((status = 200, body = Movement, description = "It was done before, by the same key."), (status = 201, body = Movement), (status = 422)))]
 async fn receive(
     caller: Caller,
     State(app): State<App>,
@@ -179,7 +179,7 @@ async fn receive(
 
 /// Takes goods out, the oldest first. More than is there and not kept back goes out only of items that allow it. Sent again with
 /// the same `Idempotency-Key`, they go out once.
-#[utoipa::path(post, path = "/issues", tag = "movements", request_body = IssueInput, responses((status = 201, body = Movement), (status = 409), (status = 422)))]
+#[utoipa::path(post, path = "/issues", tag = "movements", params(RequestKey), request_body = IssueInput, responses((status = 200, body = Movement, description = "It was done before, by the same key."), (status = 201, body = Movement), (status = 409), (status = 422)))]
 async fn issue(
     caller: Caller,
     State(app): State<App>,
@@ -222,7 +222,7 @@ async fn issue(
 }
 
 /// Takes goods from one warehouse to another, at what they cost.
-#[utoipa::path(post, path = "/transfers", tag = "movements", request_body = TransferInput, responses((status = 201, body = Movement), (status = 403), (status = 409)))]
+#[utoipa::path(post, path = "/transfers", tag = "movements", params(RequestKey), request_body = TransferInput, responses((status = 200, body = Movement, description = "It was done before, by the same key."), (status = 201, body = Movement), (status = 403), (status = 409)))]
 async fn transfer(
     caller: Caller,
     State(app): State<App>,
@@ -259,7 +259,7 @@ async fn transfer(
 }
 
 /// Corrects the stock of an item to what was counted. What is found counts at what it cost last.
-#[utoipa::path(post, path = "/counts", tag = "movements", request_body = CountInput, responses((status = 201, body = Movement), (status = 409)))]
+#[utoipa::path(post, path = "/counts", tag = "movements", params(RequestKey), request_body = CountInput, responses((status = 200, body = Movement, description = "It was done before, by the same key."), (status = 201, body = Movement), (status = 409)))]
 async fn count(
     caller: Caller,
     State(app): State<App>,

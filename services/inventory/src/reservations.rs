@@ -66,7 +66,7 @@ async fn list(
 }
 
 /// Keeps goods back, of those that are there and free. Sent again with the same `Idempotency-Key`, they are kept back once.
-#[utoipa::path(post, path = "/", tag = "reservations", request_body = ReservationInput, responses((status = 201, body = Reservation), (status = 409), (status = 422)))]
+#[utoipa::path(post, path = "/", tag = "reservations", params(RequestKey), request_body = ReservationInput, responses((status = 200, body = Reservation, description = "It was done before, by the same key."), (status = 201, body = Reservation), (status = 409), (status = 422)))]
 async fn create(
     caller: Caller,
     State(app): State<App>,

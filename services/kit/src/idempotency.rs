@@ -2,6 +2,13 @@
 //! what it made, in the same transaction.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
+use utoipa::{
+    IntoParams,
+    openapi::{
+        ObjectBuilder, Required, Type,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+    },
+};
 
 use crate::Problem;
 
@@ -19,6 +26,21 @@ impl RequestKey {
             return Ok(());
         }
         Err(Problem::conflict("Idempotency-Key: was used for another request before; give each its own"))
+    }
+}
+
+impl IntoParams for RequestKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some(format!("^[!-~]{{1,{LONGEST}}}$")));
+        let parameter = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "A key of its own for each request, such as a UUID: what is sent again with it is done once.",
+            ))
+            .schema(Some(key));
+        vec![parameter.build()]
     }
 }
 

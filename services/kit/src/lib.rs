@@ -8,6 +8,7 @@ pub mod contexts;
 mod credentials;
 pub mod database;
 pub mod date;
+mod document;
 pub mod extract;
 pub mod guard;
 pub mod http;

@@ -3,11 +3,35 @@
 use axum::http::{HeaderMap, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::{
+    IntoParams,
+    openapi::{
+        ObjectBuilder, Required, Type,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+    },
+};
 
 use crate::Problem;
 
 /// Most lines of a record.
 const MOST_LINES: usize = 200;
+
+/// `If-Match` as OpenAPI describes it; [`expected_version`] reads it.
+pub struct IfMatch;
+
+impl IntoParams for IfMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let version =
+            ObjectBuilder::new().schema_type(Type::String).pattern(Some(r#"^"[0-9]{1,9}"$"#)).examples(["\"1\""]);
+        let parameter = ParameterBuilder::new()
+            .name("If-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("The version that the caller has seen, in double quotes; no other is changed."))
+            .schema(Some(version));
+        vec![parameter.build()]
+    }
+}
 
 /// The version in `If-Match`, if there is one.
 pub fn expected_version(headers: &HeaderMap) -> Result<Option<i32>, Problem> {

@@ -30,15 +30,11 @@ use tower_http::{
     trace::TraceLayer,
 };
 use tracing::{Span, error, field::Empty, info, info_span, warn};
-use utoipa::openapi::{
-    Server,
-    security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
-};
 
 use crate::{
     Config, Problem, Service,
     contexts::Contexts,
-    credentials,
+    credentials, document,
     limits::Limits,
     metrics::{self, Metrics},
     token::Issuers,
@@ -102,11 +98,7 @@ impl App {
 pub fn router(service: &Service, app: &App, internal: Router<App>) -> Router {
     let base = format!("/{}/v1", app.config.prefix);
     let (api, mut document) = (service.routes)().split_for_parts();
-    document.info.title.clone_from(&app.config.service);
-    document.servers = Some(vec![Server::new(&base)]);
-    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
-    document.components.get_or_insert_default().add_security_scheme("token", bearer);
-    document.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
+    document::complete(&mut document, &app.config.service, &base);
     let roles = service.roles;
     let settings = service.settings.unwrap_or(NO_SETTINGS);
     let settings = ([(header::CONTENT_TYPE, "application/schema+json")], settings);

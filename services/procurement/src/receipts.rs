@@ -62,7 +62,7 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// Receives goods of an order, not more than was ordered. `Idempotency-Key` is needed: goods come in once by one key, however often it
 /// is sent. Items of Inventory need Inventory.
-#[utoipa::path(post, path = "/orders/{id}/receipts", tag = "receipts", request_body = ReceiptInput, responses((status = 201, body = Receipt), (status = 403), (status = 404), (status = 409)))]
+#[utoipa::path(post, path = "/orders/{id}/receipts", tag = "receipts", params(RequestKey), request_body = ReceiptInput, responses((status = 200, body = Receipt, description = "It was done before, by the same key."), (status = 201, body = Receipt), (status = 403), (status = 404), (status = 409)))]
 async fn receive(
     caller: Caller,
     State(app): State<App>,

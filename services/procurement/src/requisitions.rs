@@ -7,7 +7,7 @@ use axum::{
 use easycode_kit::{
     Amount, App, Caller, Currency, Json, Path, Problem, Quantity, Query, TenantTransaction,
     page::{Page, PageQuery},
-    record::{self, expected_version, untouched},
+    record::{self, IfMatch, expected_version, untouched},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -205,7 +205,7 @@ async fn submit(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) ->
 
 /// Decides the next step; with `If-Match` only on the version that the caller has seen. Nobody decides on what they asked for
 /// themselves, and nobody twice on the same.
-#[utoipa::path(post, path = "/{id}/decision", tag = "requisitions", request_body = DecisionInput, responses((status = 200, body = Requisition), (status = 403), (status = 404), (status = 409)))]
+#[utoipa::path(post, path = "/{id}/decision", tag = "requisitions", params(IfMatch), request_body = DecisionInput, responses((status = 200, body = Requisition), (status = 403), (status = 404), (status = 409)))]
 async fn decide(
     caller: Caller,
     State(app): State<App>,

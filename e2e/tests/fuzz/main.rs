@@ -1,0 +1,77 @@
+//! Every service of the release, fuzzed by its own description with the tokens of two companies: whatever one of them sends, nothing
+//! breaks, and nothing of the other is seen or changed. Reports are in `target/fuzz/<service>/`.
+//!
+//! `EASYCODE_FUZZ_EXAMPLES` is the number of cases an operation, `EASYCODE_FUZZ_SEED` another seed than the usual.
+
+mod company;
+mod description;
+mod schemathesis;
+mod seeds;
+mod strangers;
+
+use anyhow::{Context, ensure};
+use easycode_crds::{Release, SharedPlatform};
+use easycode_e2e::platform::{EXAMPLE, Platform};
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::Api;
+
+use self::{company::Company, description::Description, schemathesis::Fuzzer};
+
+/// Cases an operation, unless more are asked for, and of the way back.
+const EXAMPLES: u32 = 20;
+const EXAMPLES_BACK: u32 = 5;
+/// Services at once: one of them works while the other is asked.
+const AT_ONCE: usize = 2;
+
+/// The descriptions of all services of the release that the platform runs, and that release.
+async fn services(platform: &Platform) -> anyhow::Result<(Release, Vec<Description>)> {
+    let client = platform.cluster.client.clone();
+    let runs = Api::<SharedPlatform>::all(client.clone()).get(EXAMPLE).await?.spec.release;
+    let release = Api::<Release>::all(client).get(&runs).await?;
+    let names = release.spec.services.iter().map(|service| service.name.clone());
+    let described = stream::iter(names).then(|name| Description::read(platform, name)).try_collect().await?;
+    Ok((release, described))
+}
+
+#[tokio::test]
+async fn nothing_breaks_and_nothing_of_another_company_is_seen_whatever_is_sent() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let (release, services) = services(&platform).await?;
+    let roles: Vec<_> = services.iter().flat_map(|service| service.roles.clone()).collect();
+    let (a, b) = tokio::try_join!(
+        Company::create(&platform, "fuzz-a", &release, &roles),
+        Company::create(&platform, "fuzz-b", &release, &roles)
+    )?;
+    let (a, b) = tokio::try_join!(seeds::sow(a, &services), seeds::sow(b, &services))?;
+    strangers::are_refused(&a, &b, &services).await?;
+
+    fuzz(&a, &b, &services, "out", Fuzzer::asked_for(EXAMPLES)?).await?;
+    fuzz(&b, &a, &services, "back", Fuzzer::of(EXAMPLES_BACK)?).await?;
+    a.tenant.erase().await?;
+    b.tenant.erase().await
+}
+
+/// As one company against the other, whose records are the same afterwards.
+async fn fuzz(
+    one: &Company,
+    other: &Company,
+    services: &[Description],
+    way: &str,
+    fuzzer: Fuzzer,
+) -> anyhow::Result<()> {
+    let before = other.records(services).await?;
+    ensure!(before.len() > services.len(), "there is too little that could be seen: {before:?}");
+    let found: Vec<_> = stream::iter(services)
+        .map(|service| fuzzer.run(service, one, other, way))
+        .buffer_unordered(AT_ONCE)
+        .try_filter_map(|found| std::future::ready(Ok(found)))
+        .try_collect()
+        .await?;
+    let after = other.records(services).await?;
+    for (path, record) in &before {
+        let now = after.get(path).with_context(|| format!("{path} is gone"))?;
+        ensure!(now == record, "{path} of another company was changed: {record} became {now}");
+    }
+    ensure!(found.is_empty(), "{}", found.join("\n"));
+    Ok(())
+}

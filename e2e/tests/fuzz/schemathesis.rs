@@ -1,0 +1,89 @@
+//! Schemathesis, which makes requests from a service's description and judges the answers.
+
+use std::{fs, path::PathBuf, process::Stdio, sync::LazyLock};
+
+use anyhow::{Context, ensure};
+use easycode_e2e::cluster::checkout;
+use serde_json::json;
+use tokio::process::Command;
+
+use super::{company::Company, description::Description};
+
+/// The usual seed: a failure is that of the change, not of the day.
+const SEED: u64 = 20_261_126;
+/// Longest end of a log that is shown.
+const SHOWN: usize = 12_000;
+
+/// Where Schemathesis is, which `tools.sh` knows.
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+    let tools = std::process::Command::new(checkout().join("e2e/tools.sh")).args(["--path", "schemathesis"]).output();
+    PathBuf::from(tools.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default())
+});
+
+/// How much is sent, and by which seed.
+pub struct Fuzzer {
+    examples: u32,
+    seed: u64,
+}
+
+impl Fuzzer {
+    /// So many cases an operation.
+    pub fn of(examples: u32) -> anyhow::Result<Self> {
+        ensure!(PROGRAM.exists(), "Schemathesis is missing; run `e2e/tools.sh fuzz`");
+        Ok(Self { examples, seed: given("EASYCODE_FUZZ_SEED")?.unwrap_or(SEED) })
+    }
+
+    /// As many as the environment asks for.
+    pub fn asked_for(usual: u32) -> anyhow::Result<Self> {
+        Self::of(given("EASYCODE_FUZZ_EXAMPLES")?.unwrap_or(usual))
+    }
+
+    /// Fuzzes a service as one company, which knows some ids of another. Tells what was found, if anything.
+    pub async fn run(
+        &self,
+        service: &Description,
+        one: &Company,
+        other: &Company,
+        way: &str,
+    ) -> anyhow::Result<Option<String>> {
+        let folder = checkout().join("target/fuzz").join(&service.name);
+        fs::create_dir_all(&folder)?;
+        let known = folder.join(format!("{way}-other.json"));
+        fs::write(&known, serde_json::to_vec(&json!({ "ids": other.known, "secrets": other.secrets() }))?)?;
+        let log = folder.join(format!("{way}.log"));
+        let output = fs::File::create(&log)?;
+        println!("{} {way}: {} cases an operation, seed {}", service.name, self.examples, self.seed);
+        let status = Command::new(&*PROGRAM)
+            .current_dir(checkout().join("e2e/fuzz"))
+            .args(["--config-file", "schemathesis.toml", "run", &format!("{}/openapi.json", service.base)])
+            .args(["--url", &service.base, "--no-color"])
+            .args(["--max-examples", &self.examples.to_string(), "--seed", &self.seed.to_string()])
+            .args(["--report", "junit,ndjson"])
+            .arg("--report-junit-path")
+            .arg(folder.join(format!("{way}.xml")))
+            .arg("--report-ndjson-path")
+            .arg(folder.join(format!("{way}.ndjson")))
+            .env("EASYCODE_FUZZ_TOKEN", &one.token)
+            .env("EASYCODE_FUZZ_OTHER", &known)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .kill_on_drop(true)
+            .status()
+            .await?;
+        if status.success() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&log)?;
+        let from = text.char_indices().rev().nth(SHOWN).map_or(0, |(at, _)| at);
+        Ok(Some(format!("{} {way}, all of it in {}:\n{}", service.name, log.display(), &text[from..])))
+    }
+}
+
+/// A number from the environment.
+fn given<N: std::str::FromStr>(name: &str) -> anyhow::Result<Option<N>> {
+    let Some(text) = std::env::var_os(name) else { return Ok(None) };
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    number.map(Some).with_context(|| format!("{name} must be a number"))
+}
