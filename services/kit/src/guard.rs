@@ -37,6 +37,8 @@ pub struct Caller {
     pub subject: String,
     /// What the user may do for the tenant.
     pub roles: BTreeSet<String>,
+    /// The user's session, if the issuer tells.
+    pub session: Option<String>,
     /// The tenant's context at the time of the request.
     pub context: Arc<TenantContext>,
     token: Token,
@@ -152,6 +154,7 @@ impl FromRequestParts<App> for Caller {
         tracing::Span::current().record("tenant", claims.tenant.as_str());
         has_a_role(&claims.roles, app)?;
         let token = Token(Arc::from(token));
-        Ok(Self { tenant: claims.tenant, subject: claims.sub, roles: claims.roles, context, token })
+        let Claims { sub: subject, tenant, roles, sid: session } = claims;
+        Ok(Self { tenant, subject, roles, session, context, token })
     }
 }
