@@ -39,6 +39,8 @@ pub struct Caller {
     pub subject: String,
     /// What the user may do for the tenant.
     pub roles: BTreeSet<String>,
+    /// The user's session, if the issuer tells.
+    pub session: Option<String>,
     /// The tenant's context at the time of the request.
     pub context: Arc<TenantContext>,
     token: Token,
@@ -184,6 +186,7 @@ impl Caller {
         }
         tracing::Span::current().record("tenant", claims.tenant.as_str());
         let token = Token(Arc::from(token));
-        Ok(Self { tenant: claims.tenant, subject: claims.sub, roles: claims.roles, context, token })
+        let Claims { sub: subject, tenant, roles, sid: session } = claims;
+        Ok(Self { tenant, subject, roles, session, context, token })
     }
 }

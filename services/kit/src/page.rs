@@ -3,7 +3,7 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use sqlx::{AssertSqlSafe, FromRow, postgres::PgRow};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, postgres::PgRow};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -42,11 +42,23 @@ impl PageQuery {
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
+        self.select(&mut *caller.begin(app).await?, select, key, id).await
+    }
+
+    /// As [`PageQuery::read`], in a transaction that was begun already.
+    pub async fn select<T>(
+        &self,
+        connection: &mut PgConnection,
+        select: &str,
+        key: &str,
+        id: impl Fn(&T) -> Uuid,
+    ) -> Result<Page<T>, Problem>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
         let (limit, after) = self.resolve()?;
         let query = format!("SELECT {select} WHERE {key} > $1 ORDER BY {key} LIMIT $2");
-        let mut transaction = caller.begin(app).await?;
-        let records =
-            sqlx::query_as(AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(&mut *transaction).await?;
+        let records = sqlx::query_as(AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(connection).await?;
         Ok(Page::of(records, limit, id))
     }
 

@@ -58,6 +58,7 @@ impl Problem {
             StatusCode::BAD_REQUEST => "bad-request",
             StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
             StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+            StatusCode::TOO_MANY_REQUESTS => "too-many-requests",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
             _ => "refused",
         };

@@ -21,6 +21,9 @@ pub struct Claims {
     /// What the user may do there.
     #[serde(default)]
     pub roles: BTreeSet<String>,
+    /// The user's session, if the issuer tells.
+    #[serde(default)]
+    pub sid: Option<String>,
 }
 
 /// Why a token does not count. The text may be sent to the caller.

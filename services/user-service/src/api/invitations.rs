@@ -1,0 +1,42 @@
+//! Following an invitation.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use easycode_kit::{App, Json, Problem};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{bounded, client};
+use crate::{invitations, secret::Secret, sessions::Opened};
+
+/// Who was invited.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Acceptance {
+    /// The token in the link.
+    token: Secret,
+    /// The person's name, if it is to be another.
+    name: Option<String>,
+    /// The password from now on.
+    password: Secret,
+}
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(accept))
+}
+
+/// Follows a link: sets the password, and signs in.
+#[utoipa::path(post, path = "/invitations/accept", tag = "invitations", security(()), request_body = Acceptance, responses((status = 201, body = Opened), (status = 404), (status = 422)))]
+async fn accept(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(Acceptance { token, name, password }): Json<Acceptance>,
+) -> Result<(StatusCode, Json<Opened>), Problem> {
+    bounded(&[("name", name.as_deref().unwrap_or_default()), ("password", password.reveal())])?;
+    let opened = invitations::accept(&app, &token, name.as_deref(), &password, &client(&headers)).await?;
+    Ok((StatusCode::CREATED, Json(opened)))
+}

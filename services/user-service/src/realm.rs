@@ -1,0 +1,83 @@
+//! The tenant that something is done in: its context at the time, and the way to its data.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
+
+use easycode_contract::{context::TenantContext, database::Identifier, runtime::USER_SERVICE};
+use easycode_kit::{App, Problem, TenantTransaction, guard};
+
+use crate::{
+    attempts::Attempts, breached::Breached, keys::SigningKeys, oidc::Providers, passwords::Hasher, roles::Catalogues,
+};
+
+/// What the process has for all tenants.
+#[derive(Default)]
+pub struct Shared {
+    /// Signs tokens.
+    pub keys: SigningKeys,
+    /// The roles that the services define.
+    pub catalogues: Catalogues,
+    /// Hashes passwords.
+    pub hasher: Hasher,
+    /// Passwords that others know.
+    pub breached: Breached,
+    /// How often someone tried to sign in lately.
+    pub attempts: Attempts,
+    /// Asks tenants' identity providers.
+    pub providers: Providers,
+}
+
+/// One a process: what it holds are a folder's keys, the order in which passwords take their turns, and what was seen lately.
+static SHARED: LazyLock<Shared> = LazyLock::new(Shared::default);
+
+/// What the process has for all tenants.
+#[must_use]
+pub fn shared() -> &'static Shared {
+    &SHARED
+}
+
+/// A tenant that may use the service; cheap to clone.
+#[derive(Clone)]
+pub struct Realm {
+    /// The process.
+    pub app: App,
+    /// The tenant's context.
+    pub context: Arc<TenantContext>,
+}
+
+impl Realm {
+    /// The tenant of that name, for someone who has not shown who they are. `None` if there is none that may be served now, and
+    /// whoever asks is not to learn which of it is so.
+    pub async fn find(app: &App, tenant: &str) -> Result<Option<Self>, Problem> {
+        // What can't be a tenant's name is not asked for.
+        if Identifier::tenant(tenant).is_err() {
+            return Ok(None);
+        }
+        let context = app.contexts.get(tenant).await?;
+        if guard::admit(context.as_deref(), USER_SERVICE).is_err() {
+            return Ok(None);
+        }
+        let Some(context) = context else { return Ok(None) };
+        app.limits.request(&context, Instant::now())?;
+        tracing::Span::current().record("tenant", tenant);
+        Ok(Some(Self { app: app.clone(), context }))
+    }
+
+    /// The tenant's name.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.context.tenant
+    }
+
+    /// Begins the tenant's transaction.
+    pub async fn begin(&self) -> Result<TenantTransaction, Problem> {
+        TenantTransaction::begin(&self.app.pool, &self.context, &self.app.limits).await
+    }
+
+    /// Refuses while the tenant's data is being moved.
+    pub fn require_writable(&self) -> Result<(), Problem> {
+        if self.context.read_only { Err(Problem::moving()) } else { Ok(()) }
+    }
+}

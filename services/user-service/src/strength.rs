@@ -1,0 +1,69 @@
+//! Which passwords are taken: long ones that are hard to guess, also for who knows the person and the company, and that are in no
+//! list of breached ones.
+
+use easycode_kit::Problem;
+use zxcvbn::{Score, zxcvbn};
+
+use crate::{realm::Realm, realm::shared, secret::Secret};
+
+/// Fewest and most characters.
+const LENGTH: std::ops::RangeInclusive<usize> = 12..=128;
+
+/// Refuses a password that is not good enough for the person.
+pub async fn check(realm: &Realm, password: &Secret, email: &str, name: &str) -> Result<(), Problem> {
+    let about: Vec<&str> = email
+        .split(['@', '.'])
+        .chain(name.split_whitespace())
+        .chain(realm.context.display_name.split_whitespace())
+        .chain([email, name, realm.tenant(), "easycode"])
+        .collect();
+    if let Some(refusal) = refusal(password, &about) {
+        return Err(Problem::invalid(format!("password: {refusal}")));
+    }
+    if shared().breached.knows(password).await? {
+        return Err(Problem::invalid("password: it is known from a breach elsewhere; choose another"));
+    }
+    Ok(())
+}
+
+/// Why it is too weak, if it is.
+fn refusal(password: &Secret, about: &[&str]) -> Option<String> {
+    let length = password.reveal().chars().count();
+    if !LENGTH.contains(&length) {
+        return Some(format!("must have {} to {} characters", LENGTH.start(), LENGTH.end()));
+    }
+    let estimate = zxcvbn(password.reveal(), about);
+    if estimate.score() >= Score::Three {
+        return None;
+    }
+    let feedback = estimate.feedback();
+    let why = feedback.and_then(|feedback| feedback.warning()).map(|warning| format!(" {warning}"));
+    Some(format!("is too easy to guess; take several words that don't belong together.{}", why.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weak_passwords_are_refused_and_strong_ones_are_not() {
+        let about = ["ada", "aurora", "ada@aurora.example", "Ada", "Lovelace", "Aurora", "Textiles"];
+        let refused = |password: &str| refusal(&Secret::from(password.to_owned()), &about);
+        for weak in [
+            "short",
+            "password1234",
+            "qwertyuiop12",
+            "aaaaaaaaaaaaaaaa",
+            "123456789012345",
+            "AdaLovelace1",
+            "aurora-textiles",
+            "ada@aurora.example",
+            &"x1Y?".repeat(40),
+        ] {
+            assert!(refused(weak).is_some(), "{weak}");
+        }
+        for strong in ["staple otter quartz lamp", "vR7#kq92!mZxp", "ünter wölfen stünd er"] {
+            assert_eq!(refused(strong), None, "{strong}");
+        }
+    }
+}
