@@ -93,8 +93,8 @@ impl Issuers {
 
     /// Checks the token by the issuer that it claims to be of, if that is one of these.
     pub async fn verify(&self, token: &str) -> Result<Claims, Rejected> {
-        let issued: Issued = insecure_decode_claims(token).map_err(|error| Rejected::Invalid(error.to_string()))?;
-        let issuer = self.0.iter().find(|one| one.issuer == issued.iss);
+        let claimed: Issued = insecure_decode_claims(token).map_err(|error| Rejected::Invalid(error.to_string()))?;
+        let issuer = self.0.iter().find(|one| one.issuer == claimed.iss);
         issuer.ok_or_else(|| Rejected::Invalid("InvalidIssuer".to_owned()))?.verify(token).await
     }
 }
