@@ -60,10 +60,10 @@ async fn cirrus_is_refused_crm_and_has_its_settings() -> anyhow::Result<()> {
 
     let administrator = tokens::token("cirrus", &["tenant-admin"])?;
     let set = |method, body| cirrus.platform.ask(TENANT_SERVICE, method, "/settings/ui", &administrator, body);
-    let made = set(Method::PUT, Some(json!({ "theme": "dark" }))).await?;
+    let made = set(Method::PUT, Some(json!({ "theme": { "appearance": "dark" } }))).await?;
     ensure!(made.status == 200, "{made:?}");
     let settings = cirrus.ask(TENANT_SERVICE, Method::GET, "/settings", None).await?;
-    ensure!(settings.body[0]["value"]["theme"] == "dark", "{settings:?}");
+    ensure!(settings.body[0]["value"]["theme"]["appearance"] == "dark", "{settings:?}");
     let taken_back = set(Method::DELETE, None).await?;
     ensure!(taken_back.status == 204, "{taken_back:?}");
     let settings = cirrus.ask(TENANT_SERVICE, Method::GET, "/settings", None).await?;

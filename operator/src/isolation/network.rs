@@ -2,7 +2,7 @@
 
 use easycode_contract::{
     probe::{self, ProbePlan, ProbeReport},
-    runtime::{API_PORT, TENANT_SERVICE},
+    runtime::{API_PORT, TENANT_SERVICE, api_url},
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::ListParams};
@@ -16,7 +16,7 @@ use crate::{
     runtime::{context::Context, error::Error},
     stack::{
         home::Home,
-        plan::{USER, container_security, ingress, pod_security},
+        plan::{USER, container_security, pod_security},
     },
     tenant::placement::tenants_on,
 };
@@ -37,12 +37,11 @@ pub fn job(home: &Home, requested: Option<&str>, context: &Context) -> Option<Pl
         let postgres = seen.postgres.map(|service| format!("{service}.{namespace}.svc:5432"));
         postgres.into_iter().chain([format!("{TENANT_SERVICE}.{namespace}.svc:{API_PORT}")])
     });
-    let service = |name: &str| format!("http://{name}.{namespace}.svc:{API_PORT}/{}/v1", ingress::prefix(name));
     let plan = ProbePlan {
         // It always answers, and no policy lets this pod there.
         control: vec!["kubernetes.default.svc:443".to_owned()],
         forbidden: forbidden.collect(),
-        services: seen.services.iter().map(|one| service(&one.service)).collect(),
+        services: seen.services.iter().map(|one| api_url(&one.service, &namespace)).collect(),
         issuer: seen.issuer,
         tenant: tenants_on(home, context).into_iter().next().unwrap_or_else(|| "nobody".to_owned()),
     };

@@ -34,6 +34,8 @@ pub const SIGNING_KEYS_DIR: &str = "/etc/easycode/signing-keys";
 pub const SIGNING_KEY: &str = "current.pem";
 /// The files in [`SIGNING_KEYS_DIR`], in the order of their turns.
 pub const SIGNING_KEYS: [&str; 3] = ["previous.pem", SIGNING_KEY, "next.pem"];
+/// Path, below a service's own, of the JSON Schema of its settings.
+pub const SETTINGS_SCHEMA_PATH: &str = "/settings-schema";
 /// Path of user-service's public keys.
 pub const JWKS_PATH: &str = "/user/v1/jwks.json";
 /// Who may call user-service's API for EasyCode's staff: `namespace/service account`.
@@ -57,6 +59,22 @@ pub const TENANT_SERVICE: &str = "tenant-service";
 pub const USER_SERVICE: &str = "user-service";
 /// Services that no entitlement names, since every tenant has them where the release does.
 pub const COMMON_SERVICES: [&str; 2] = [TENANT_SERVICE, USER_SERVICE];
+/// First segment of the paths that a service serves.
+#[must_use]
+pub fn path_prefix(service: &str) -> &str {
+    match service {
+        TENANT_SERVICE => "tenant",
+        USER_SERVICE => "user",
+        other => other,
+    }
+}
+
+/// Base URL, within the cluster, of a service's API.
+#[must_use]
+pub fn api_url(service: &str, namespace: &str) -> String {
+    format!("http://{service}.{namespace}.svc:{API_PORT}/{}/v1", path_prefix(service))
+}
+
 /// The subcommand of every service image that publishes and runs its migrations.
 pub const MIGRATE_COMMAND: &str = "migrate";
 

@@ -128,7 +128,8 @@ fn check(declared: &[Field], fields: &Map<String, Value>) -> Result<(), Problem>
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use jsonschema::validator_for;
+    use serde_json::{from_str, json};
 
     use super::*;
 
@@ -150,5 +151,31 @@ mod tests {
             assert_eq!(outcome(json!({"tier": "gold", "since": bad})), Err(date.clone()));
         }
         assert!(outcome(json!({"tier": "gold", "color": "red"})).unwrap_err().starts_with("custom.color: there is no"));
+    }
+
+    #[test]
+    fn what_fits_the_declared_schema_is_read() {
+        let schema = validator_for(&from_str(crate::SERVICE.settings.unwrap()).unwrap()).unwrap();
+        let of = |field: Value| json!({ "customFields": { "contact": [field] } });
+        for good in [
+            json!({}),
+            json!({ "customFields": { "company": [], "deal": [] } }),
+            of(json!({ "name": "loyaltyNumber", "type": "Text", "required": true })),
+            of(json!({ "name": "a_1", "type": "Date" })),
+            of(json!({ "name": "a", "type": "Number" })),
+            of(json!({ "name": "a", "type": "Boolean", "required": false })),
+        ] {
+            assert!(schema.is_valid(&good) && Settings::deserialize(&good).is_ok(), "{good}");
+        }
+        for bad in [
+            json!({ "fields": [] }),
+            json!({ "customFields": { "ticket": [] } }),
+            of(json!({ "name": "a" })),
+            of(json!({ "name": "a", "type": "Colour" })),
+            of(json!({ "name": "a b", "type": "Text" })),
+            of(json!({ "name": "a", "type": "Text", "most": 1 })),
+        ] {
+            assert!(!schema.is_valid(&bad), "{bad}");
+        }
     }
 }

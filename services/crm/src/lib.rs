@@ -25,6 +25,7 @@ pub const SERVICE: Service = Service {
         description: "Works with companies, contacts, deals and campaigns.",
         implies: &[],
     }],
+    settings: Some(include_str!("../settings.json")),
 };
 
 fn routes() -> OpenApiRouter<App> {

@@ -30,6 +30,7 @@ pub const SERVICE: Service = Service {
         Role { name: CLERK, description: "Writes invoices and takes in payments.", implies: &[] },
         Role { name: POSTER, description: "Has entries posted by what it does in other services.", implies: &[] },
     ],
+    settings: None,
 };
 
 fn routes() -> OpenApiRouter<App> {

@@ -33,6 +33,7 @@ pub const SERVICE: Service = Service {
         Role { name: MANAGER, description: "Keeps items and warehouses, and corrects the stock.", implies: &[] },
         Role { name: MOVER, description: "Moves goods in and out, and keeps them back.", implies: &[] },
     ],
+    settings: None,
 };
 
 fn routes() -> OpenApiRouter<App> {

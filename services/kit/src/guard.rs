@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     extract::FromRequestParts,
-    http::{header, request::Parts},
+    http::{Method, header, request::Parts},
 };
 use easycode_contract::{
     context::{TenantContext, TenantState},
@@ -22,6 +22,8 @@ use crate::{
     token::{Claims, Rejected},
 };
 
+/// Role of a company's administrators.
+pub const ADMINISTRATOR: &str = "tenant-admin";
 /// Code of a refusal to a tenant that lacks the service.
 pub(crate) const NOT_ENTITLED: &str = "not-entitled";
 /// How often it is looked whether the context says why the database refuses, and the time between.
@@ -131,11 +133,42 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Self::of_the_tenant(parts, app).await?;
+        has_a_role(&caller.roles, app)?;
+        Ok(caller)
+    }
+}
+
+/// A caller who need not work in the service, as long as it is one of the company's administrators: for what configuring the service
+/// takes, and shows none of its data.
+#[derive(Clone, Debug)]
+pub struct Configuring(pub Caller);
+
+impl FromRequestParts<App> for Configuring {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::of_the_tenant(parts, app).await?;
+        if !caller.roles.contains(ADMINISTRATOR) {
+            has_a_role(&caller.roles, app)?;
+        }
+        Ok(Self(caller))
+    }
+}
+
+impl Caller {
+    async fn of_the_tenant(parts: &Parts, app: &App) -> Result<Self, Problem> {
         let token = parts
             .headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
             .ok_or_else(|| Problem::unauthorized("send a token as Authorization: Bearer …"))?;
+        Self::by_token(token, &parts.method, app).await
+    }
+
+    /// The user whose token it is, whatever the user's roles are, if the tenant may use the service now. For requests that show it
+    /// in another way than services do.
+    pub async fn by_token(token: &str, method: &Method, app: &App) -> Result<Self, Problem> {
         let claims: Claims = app.issuers.verify(token).await.map_err(|rejected| match rejected {
             Rejected::Invalid(_) => Problem::unauthorized(rejected.to_string()),
             Rejected::NoKeys => Problem::unavailable(rejected.to_string()),
@@ -148,11 +181,10 @@ impl FromRequestParts<App> for Caller {
         admit(context.as_deref(), &app.config.service)?;
         let context = context.ok_or_else(Problem::internal)?;
         app.limits.request(&context, Instant::now())?;
-        if context.read_only && !parts.method.is_safe() {
+        if context.read_only && !method.is_safe() {
             return Err(Problem::moving());
         }
         tracing::Span::current().record("tenant", claims.tenant.as_str());
-        has_a_role(&claims.roles, app)?;
         let token = Token(Arc::from(token));
         let Claims { sub: subject, tenant, roles, sid: session } = claims;
         Ok(Self { tenant, subject, roles, session, context, token })

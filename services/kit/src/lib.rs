@@ -58,6 +58,8 @@ pub struct Service {
     pub routes: fn() -> OpenApiRouter<App>,
     /// The roles that its users can have.
     pub roles: &'static [Role],
+    /// JSON Schema (2020-12) of the settings that a company's administrators can make for it, if there are any.
+    pub settings: Option<&'static str>,
 }
 
 /// What a user may do in a service, under one name.

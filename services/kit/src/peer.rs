@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use easycode_contract::runtime::API_PORT;
+use easycode_contract::runtime::api_url;
 use reqwest::StatusCode;
 use serde_json::Value;
 use tracing::warn;
@@ -51,7 +51,7 @@ pub async fn post(
     if !caller.context.allows(service) {
         return Err(Unserved::NotEntitled);
     }
-    let url = format!("http://{service}.{}.svc:{API_PORT}/{service}/v1{path}", app.config.namespace);
+    let url = format!("{}{path}", api_url(service, &app.config.namespace));
     let request =
         app.http.post(url).bearer_auth(caller.token()).header("idempotency-key", key).json(body).timeout(PATIENCE);
     let away = |error: &dyn std::fmt::Display| {

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 use utoipa::ToSchema;
 
@@ -25,8 +25,20 @@ pub struct Problem {
     pub detail: String,
     /// For programs, such as `not-entitled`.
     pub code: &'static str,
+    /// What exactly is not acceptable, where more can be said than in `detail`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Violation>,
     #[serde(skip)]
     retry_after: Option<u32>,
+}
+
+/// One thing that is not acceptable in what was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Violation {
+    /// JSON Pointer (RFC 6901) to it; empty for the whole.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
 }
 
 impl Problem {
@@ -37,6 +49,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             code,
+            errors: Vec::new(),
             retry_after: None,
         }
     }
@@ -82,6 +95,11 @@ impl Problem {
     /// 422: the input is not acceptable; name the field.
     pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
+    }
+
+    /// 422: several things are not acceptable, each with where it is.
+    pub fn violations(detail: impl Into<String>, errors: Vec<Violation>) -> Self {
+        Self { errors, ..Self::invalid(detail) }
     }
 
     /// 429: the tenant's limit of requests.

@@ -12,12 +12,12 @@ use std::{
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request},
-    http::StatusCode,
+    http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
-use easycode_contract::runtime::{ADMIN_PORT, API_PORT};
+use easycode_contract::runtime::{ADMIN_PORT, API_PORT, SETTINGS_SCHEMA_PATH};
 use sqlx::PgPool;
 use tokio::{
     net::TcpListener,
@@ -40,6 +40,9 @@ use crate::{
     token::Issuers,
 };
 
+/// What a service without settings declares.
+const NO_SETTINGS: &str =
+    r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","additionalProperties":false}"#;
 /// Longest request body.
 const LONGEST_BODY: usize = 1 << 20;
 /// Time for the endpoints to forget a replica that stops.
@@ -97,9 +100,12 @@ pub fn router(service: &Service, app: &App, internal: Router<App>) -> Router {
     let (api, mut document) = (service.routes)().split_for_parts();
     document::complete(&mut document, &app.config.service, &base);
     let roles = service.roles;
+    let settings = service.settings.unwrap_or(NO_SETTINGS);
+    let settings = ([(header::CONTENT_TYPE, "application/schema+json")], settings);
     let api = api
         .route("/openapi.json", get(move || std::future::ready(Json(document.clone()))))
-        .route("/roles", get(move || std::future::ready(Json(roles))));
+        .route("/roles", get(move || std::future::ready(Json(roles))))
+        .route(SETTINGS_SCHEMA_PATH, get(move || std::future::ready(settings)));
     Router::new()
         .nest(&base, api)
         .merge(internal)
@@ -210,7 +216,14 @@ mod tests {
 
     #[tokio::test]
     async fn every_answer_carries_the_requests_id() -> anyhow::Result<()> {
-        let service = Service { name: "crm", prefix: None, migrations: &[], routes: OpenApiRouter::new, roles: &[] };
+        let service = Service {
+            name: "crm",
+            prefix: None,
+            migrations: &[],
+            routes: OpenApiRouter::new,
+            roles: &[],
+            settings: None,
+        };
         let internal = Router::new().route("/panic", get(async || -> StatusCode { panic!("as it must") }));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -37,6 +37,7 @@ pub const SERVICE: Service = Service {
         Role { name: CASHIER, description: "Opens shifts and sells.", implies: &[MOVER, POSTER] },
         Role { name: MANAGER, description: "Keeps registers, and gives money back.", implies: &[MOVER, POSTER] },
     ],
+    settings: Some(include_str!("../settings.json")),
 };
 
 fn routes() -> OpenApiRouter<App> {

@@ -9,13 +9,19 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use easycode_kit::{Amount, App, Caller, Path, Problem};
+use easycode_kit::{
+    Amount, App, Caller, Json, Path, Problem,
+    guard::{ADMINISTRATOR, Configuring},
+};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, from_value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::sales::{self, Sale};
+use crate::{
+    MANAGER,
+    sales::{self, Sale, SaleLine},
+};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -40,28 +46,39 @@ impl Default for Template {
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(read))
+    OpenApiRouter::new().routes(routes!(read)).routes(routes!(preview))
 }
 
 /// The receipt of a sale as plain text, in lines as wide as the printer.
 #[utoipa::path(get, path = "/sales/{id}/receipt", tag = "sales", responses((status = 200, body = String, content_type = "text/plain"), (status = 404)))]
 async fn read(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<Response, Problem> {
-    let template = template(caller.context.settings.get(&app.config.service))?;
+    let template = template(caller.context.settings.get(&app.config.service)).map_err(Problem::conflict)?;
     let sale = sales::find(&mut caller.begin(&app).await?, id).await?;
-    let text = printed(&template, &caller.context.display_name, &sale);
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+    Ok(plain(printed(&template, &caller.context.display_name, &sale)))
 }
 
-fn template(settings: Option<&Value>) -> Result<Template, Problem> {
+/// A receipt as it would be by the settings sent, of a sale that never was.
+#[utoipa::path(post, path = "/receipts/preview", tag = "sales", request_body = Object, responses((status = 200, body = String, content_type = "text/plain"), (status = 403), (status = 422)))]
+async fn preview(Configuring(caller): Configuring, Json(settings): Json<Value>) -> Result<Response, Problem> {
+    caller.require_any_role(&[MANAGER, ADMINISTRATOR])?;
+    let template = template(Some(&settings)).map_err(Problem::invalid)?;
+    Ok(plain(printed(&template, &caller.context.display_name, &sample())))
+}
+
+fn plain(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
+/// The template in the settings, or why there is none.
+fn template(settings: Option<&Value>) -> Result<Template, String> {
     let settings = settings.map(Settings::deserialize).transpose();
     let template = settings.map(|settings| settings.unwrap_or_default().receipt);
-    let template = template.map_err(|error| {
-        Problem::conflict(format!("the receipt's template in the settings of Point of Sale can't be read: {error}"))
-    })?;
+    let template = template
+        .map_err(|error| format!("the receipt's template in the settings of Point of Sale can't be read: {error}"))?;
     if (20..=120).contains(&template.width) {
         return Ok(template);
     }
-    Err(Problem::conflict("the receipt's template in the settings of Point of Sale: width must be 20 to 120"))
+    Err("the receipt's template in the settings of Point of Sale: width must be 20 to 120".to_owned())
 }
 
 fn printed(template: &Template, company: &str, sale: &Sale) -> String {
@@ -94,25 +111,28 @@ fn printed(template: &Template, company: &str, sale: &Sale) -> String {
     lines.iter().fold(String::new(), |text, line| text + line + "\n")
 }
 
+/// The sale of a preview.
+fn sample() -> Sale {
+    let line = json!({ "description": "Sourdough bread", "quantity": "2", "unitPrice": "5.35", "taxRate": "7" });
+    let line: SaleLine = from_value(line).expect("it is a line of a sale");
+    Sale {
+        id: Uuid::nil(),
+        shift_id: Uuid::nil(),
+        currency: from_value(json!("EUR")).expect("it is a currency"),
+        payment: "Cash".to_owned(),
+        loyalty_card: None,
+        total: line.worth(line.quantity.exact()).0,
+        lines: vec![line],
+        deliveries: Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::{from_value, json};
+    use jsonschema::validator_for;
+    use serde_json::{from_str, json};
 
     use super::*;
-
-    fn sale() -> Sale {
-        let line = json!({ "description": "Sourdough bread", "quantity": "2", "unitPrice": "5.35", "taxRate": "7" });
-        Sale {
-            id: Uuid::nil(),
-            shift_id: Uuid::nil(),
-            currency: from_value(json!("EUR")).unwrap(),
-            payment: "Cash".to_owned(),
-            loyalty_card: None,
-            total: from_value(json!("10.70")).unwrap(),
-            lines: vec![from_value(line).unwrap()],
-            deliveries: Vec::new(),
-        }
-    }
 
     #[test]
     fn a_receipt_is_in_the_tenants_words() {
@@ -130,17 +150,39 @@ Cash
 Thank you!
 00000000-0000-0000-0000-000000000000
 ";
-        let printed = printed(&template(Some(&settings)).unwrap(), "Aurora Ltd", &sale());
+        let printed = printed(&template(Some(&settings)).unwrap(), "Aurora Ltd", &sample());
         assert_eq!(printed.replace("2 x Sourdough brea ", "2 x Sourdough bread"), expected);
     }
 
     #[test]
     fn without_a_template_the_company_is_named_and_with_an_unreadable_one_nothing_is_printed() {
-        assert!(printed(&template(None).unwrap(), "Aurora Ltd", &sale()).starts_with("Aurora Ltd\n"));
+        assert!(printed(&template(None).unwrap(), "Aurora Ltd", &sample()).starts_with("Aurora Ltd\n"));
         for bad in
             [json!({ "receipt": { "width": 5 } }), json!({ "receipt": { "wide": true } }), json!({ "receipt": 1 })]
         {
             assert!(template(Some(&bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_fits_the_declared_schema_is_read() {
+        let schema = validator_for(&from_str(crate::SERVICE.settings.unwrap()).unwrap()).unwrap();
+        let full = json!({ "receipt": {
+            "header": ["Aurora Bakery", "Main Street 1"], "footer": ["Thank you!"], "width": 40, "showTax": true,
+        } });
+        for good in [full, json!({}), json!({ "receipt": {} }), json!({ "receipt": { "width": 120, "header": [""] } })]
+        {
+            assert!(schema.is_valid(&good) && template(Some(&good)).is_ok(), "{good}");
+        }
+        for bad in [
+            json!({ "receipt": { "width": 19 } }),
+            json!({ "receipt": { "width": 40.5 } }),
+            json!({ "receipt": { "logo": "x" } }),
+            json!({ "receipt": { "header": ["\u{1b}[2J"] } }),
+            json!({ "receipt": { "header": "Aurora" } }),
+            json!({ "receipts": {} }),
+        ] {
+            assert!(!schema.is_valid(&bad), "{bad}");
         }
     }
 }

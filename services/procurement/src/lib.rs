@@ -16,6 +16,9 @@ pub(crate) const REQUESTER: &str = "procurement-requester";
 /// Approves, where the workflow names no other role.
 pub(crate) const APPROVER: &str = "procurement-approver";
 
+/// Approves what is above an approver's limit, where the workflow says so.
+pub(crate) const DIRECTOR: &str = "procurement-director";
+
 /// What receiving takes in Inventory, and in Finance.
 pub(crate) const MOVER: &str = "stock-mover";
 pub(crate) const POSTER: &str = "ledger-poster";
@@ -37,7 +40,9 @@ pub const SERVICE: Service = Service {
         },
         Role { name: REQUESTER, description: "Asks for what is to be bought.", implies: &[] },
         Role { name: APPROVER, description: "Approves what others ask for.", implies: &[] },
+        Role { name: DIRECTOR, description: "Approves what is above an approver's limit.", implies: &[] },
     ],
+    settings: Some(include_str!("../settings.json")),
 };
 
 fn routes() -> OpenApiRouter<App> {

@@ -57,7 +57,8 @@ fn needed(settings: Option<&Value>, total: Amount, currency: &Currency) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{from_value, json};
+    use jsonschema::validator_for;
+    use serde_json::{from_str, from_value, json};
 
     use super::*;
 
@@ -92,5 +93,31 @@ mod tests {
         assert_eq!(needed_for(Some(&json!({ "approvals": [] })), "1").unwrap(), Vec::<String>::new());
         let refused = needed_for(Some(&json!({ "approvals": [{ "above": "much", "role": "cfo" }] })), "1").unwrap_err();
         assert!(refused.contains("can't be read"), "{refused}");
+    }
+
+    #[test]
+    fn what_fits_the_declared_schema_is_read() {
+        let schema = validator_for(&from_str(crate::SERVICE.settings.unwrap()).unwrap()).unwrap();
+        let of = |step: Value| json!({ "approvals": [step] });
+        for good in [
+            json!({}),
+            json!({ "approvals": [] }),
+            of(json!({ "above": "1000.00", "currency": "EUR", "role": crate::APPROVER })),
+            of(json!({ "above": "9999999999999999.99", "role": crate::DIRECTOR })),
+            of(json!({ "role": "cfo" })),
+        ] {
+            assert!(schema.is_valid(&good) && needed_for(Some(&good), "1").is_ok(), "{good}");
+        }
+        for bad in [
+            of(json!({ "above": "1000.00" })),
+            of(json!({ "above": 1000, "role": "cfo" })),
+            of(json!({ "above": "-1", "role": "cfo" })),
+            of(json!({ "above": "1.234", "role": "cfo" })),
+            of(json!({ "currency": "euro", "role": "cfo" })),
+            of(json!({ "role": "The CFO" })),
+            json!({ "approvals": vec![json!({ "role": "cfo" }); 11] }),
+        ] {
+            assert!(!schema.is_valid(&bad), "{bad}");
+        }
     }
 }

@@ -3,16 +3,26 @@
 
 pub mod internal;
 pub mod publisher;
+pub mod schema;
+pub mod schemas;
 pub mod settings;
 pub mod watch;
 
-use easycode_kit::{Migration, Role, Service};
+use easycode_kit::{Migration, Role, Service, guard::ADMINISTRATOR};
 
 /// The service.
 pub const SERVICE: Service = Service {
     name: easycode_contract::runtime::TENANT_SERVICE,
     prefix: Some("tenant"),
-    migrations: &[Migration { version: 1, name: "setting", script: include_str!("../migrations/0001_setting.sql") }],
+    migrations: &[
+        Migration { version: 1, name: "setting", script: include_str!("../migrations/0001_setting.sql") },
+        Migration {
+            version: 2,
+            name: "setting version",
+            script: include_str!("../migrations/0002_setting_version.sql"),
+        },
+    ],
     routes: settings::routes,
-    roles: &[Role { name: "tenant-admin", description: "Administers the company's users and settings.", implies: &[] }],
+    roles: &[Role { name: ADMINISTRATOR, description: "Administers the company's users and settings.", implies: &[] }],
+    settings: Some(include_str!("../settings.json")),
 };

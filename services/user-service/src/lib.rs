@@ -35,4 +35,5 @@ pub const SERVICE: Service = Service {
     migrations: &[Migration { version: 1, name: "users", script: include_str!("../migrations/0001_users.sql") }],
     routes: api::routes,
     roles: &[],
+    settings: None,
 };

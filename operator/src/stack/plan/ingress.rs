@@ -1,7 +1,7 @@
 //! The way in from outside, an Ingress or an `HTTPRoute`: one path a service on the stack's host. Nothing of a service's admin
 //! port or internal API is behind it.
 
-use easycode_contract::runtime::{API_PORT, TENANT_SERVICE, USER_SERVICE};
+use easycode_contract::runtime::{API_PORT, path_prefix};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,16 +12,6 @@ use crate::kubernetes::object::{Kind, Planned};
 
 /// Name of the stack's Ingress or `HTTPRoute`.
 pub(crate) const NAME: &str = "services";
-
-/// First segment of the paths that a service serves.
-#[must_use]
-pub fn prefix(service: &str) -> &str {
-    match service {
-        TENANT_SERVICE => "tenant",
-        USER_SERVICE => "user",
-        other => other,
-    }
-}
 
 /// The Ingress or the `HTTPRoute`, if the spec asks for one.
 #[must_use]
@@ -53,7 +43,7 @@ fn by_class(blueprint: &Blueprint, entrance: &Entrance, class: &str) -> Value {
         .iter()
         .map(|service| {
             json!({
-                "path": format!("/{}/", prefix(&service.name)),
+                "path": format!("/{}/", path_prefix(&service.name)),
                 "pathType": "Prefix",
                 "backend": { "service": { "name": service.name, "port": { "name": "http" } } },
             })
@@ -75,7 +65,7 @@ fn by_gateway(blueprint: &Blueprint, entrance: &Entrance, parent: &Value) -> Val
         .iter()
         .map(|service| {
             json!({
-                "matches": [{ "path": { "type": "PathPrefix", "value": format!("/{}", prefix(&service.name)) } }],
+                "matches": [{ "path": { "type": "PathPrefix", "value": format!("/{}", path_prefix(&service.name)) } }],
                 "backendRefs": [{ "group": "", "kind": "Service", "name": service.name, "port": API_PORT, "weight": 1 }],
             })
         })
