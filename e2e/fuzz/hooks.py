@@ -12,6 +12,7 @@ import zlib
 
 import schemathesis
 from schemathesis.generation import GenerationMode
+from schemathesis.generation.meta import TestPhase
 
 with open(os.environ["EASYCODE_FUZZ_OTHER"], encoding="utf-8") as file:
     OTHER = json.load(file)
@@ -45,8 +46,10 @@ def with_ids(value, choose):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Asks for records of the other company where any of that kind could be asked for."""
-    # What is malformed on purpose stays so.
+    # What is malformed on purpose stays so, and what goes on with a record that was just made goes on with that.
     if not IDS or case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
+        return
+    if case.meta.phase.name == TestPhase.STATEFUL:
         return
     # By what is sent rather than by what was sent before, so that a case is the same when it is sent again.
     sent = json.dumps([case.path, case.path_parameters, case.query, case.body], default=str, sort_keys=True)

@@ -3,7 +3,7 @@
 
 images=$repo/target/images
 host=$(rustc -vV | sed -n 's/^host: //p')
-services=(tenant-service crm finance inventory procurement pos)
+services=(tenant-service user-service crm finance inventory procurement pos)
 programs=(easycode-operator "${services[@]}")
 # A registry that the cluster pulls from, for clusters that images can't be loaded into: EASYCODE_REGISTRY=registry/path.
 registry=${EASYCODE_REGISTRY:-localhost/easycode}

@@ -11,6 +11,7 @@ pub mod holdings;
 pub mod operator;
 pub mod own_instance;
 pub mod own_platform;
+pub mod people;
 pub mod platform;
 pub mod reach;
 pub mod releases;

@@ -7,7 +7,10 @@ use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
 use easycode_crds::{DedicatedInstance, Release, SharedPlatform};
 use easycode_operator::{
     postgres::credentials::Credentials,
-    stack::{home::Home, plan::secrets::service_secret},
+    stack::{
+        home::Home,
+        plan::{ingress::prefix, secrets::service_secret},
+    },
 };
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
@@ -26,17 +29,22 @@ pub const EXAMPLE: &str = "eu1";
 /// Name of a release with tenant-service and CRM of the example's, which is made if it is not there: a platform that a test brings up
 /// by itself need not run all services.
 pub async fn core_release(cluster: &Cluster) -> anyhow::Result<String> {
+    release_of(cluster, "core", &["crm", TENANT_SERVICE]).await
+}
+
+/// Name of a release with these services of the example's.
+pub async fn release_of(cluster: &Cluster, what: &str, services: &[&str]) -> anyhow::Result<String> {
     let platforms: Api<SharedPlatform> = Api::all(cluster.client.clone());
     let releases: Api<Release> = Api::all(cluster.client.clone());
     let example = platforms.get(EXAMPLE).await?.spec.release;
     let mut spec = releases.get(&example).await?.spec;
-    spec.services.retain(|service| ["crm", TENANT_SERVICE].contains(&service.name.as_str()));
+    spec.services.retain(|service| services.contains(&service.name.as_str()));
     // Of a version of its own, or an instance that asks for the example's might get it.
-    spec.version.push_str("-core");
-    let mut core = Release::new(&format!("{example}-core"), spec);
-    core.labels_mut().insert("easycode.io/e2e".to_owned(), "true".to_owned());
-    releases.patch(&core.name_any(), &PatchParams::apply("e2e").force(), &Patch::Apply(&core)).await?;
-    Ok(core.name_any())
+    spec.version = format!("{}-{what}", spec.version);
+    let mut made = Release::new(&format!("{example}-{what}"), spec);
+    made.labels_mut().insert("easycode.io/e2e".to_owned(), "true".to_owned());
+    releases.patch(&made.name_any(), &PatchParams::apply("e2e").force(), &Patch::Apply(&made)).await?;
+    Ok(made.name_any())
 }
 
 /// An image with the programs of Postgres and a shell: that of the example's database.
@@ -148,8 +156,7 @@ impl Platform {
     /// Base URL of a service.
     pub async fn service(&self, service: &str) -> anyhow::Result<String> {
         let address = reach(&self.cluster, &self.namespace(), service, API_PORT).await?;
-        let prefix = if service == TENANT_SERVICE { "tenant" } else { service };
-        Ok(format!("http://{address}/{prefix}/v1"))
+        Ok(format!("http://{address}/{}/v1", prefix(service)))
     }
 
     /// Asks a service, below its base: `("crm", GET, "/contacts", token, None)`.

@@ -35,7 +35,7 @@ async fn forty_tenants_become_right_although_the_operator_is_killed_ten_times() 
     let model = all.get(right::MODEL).context("the model is missing")?;
     for tenant in &tenants {
         let held = all.get(&tenant.role()).cloned().unwrap_or_default();
-        right::described_as_planned(tenant, &["crm", "tenant-service"], &held, model).await?;
+        right::described_as_planned(tenant, &["crm", "tenant-service", "user-service"], &held, model).await?;
         tenant.serves(200).await;
     }
 

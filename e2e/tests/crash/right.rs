@@ -22,7 +22,7 @@ pub const MODEL: &str = "t_borealis";
 /// present generation; and it is served.
 pub async fn served(tenant: &TestTenant) -> anyhow::Result<()> {
     tenant.ready().await;
-    as_planned(tenant, &["crm", "tenant-service"]).await?;
+    as_planned(tenant, &["crm", "tenant-service", "user-service"]).await?;
     tenant.serves(200).await;
     Ok(())
 }
@@ -77,6 +77,9 @@ pub async fn receipted(tenant: &TestTenant, uid: &str) -> anyhow::Result<()> {
     ensure!(receipts.len() == 1, "{} receipts", receipts.len());
     let document = receipts[0].data.as_ref().and_then(|data| data.get("receipt.json")).context("an empty receipt")?;
     let receipt: Value = serde_json::from_str(document)?;
-    ensure!(receipt["uid"] == uid && receipt["erasedSchemas"] == json!(["crm", "tenant-service"]), "{document}");
+    ensure!(
+        receipt["uid"] == uid && receipt["erasedSchemas"] == json!(["crm", "tenant-service", "user-service"]),
+        "{document}"
+    );
     Ok(())
 }

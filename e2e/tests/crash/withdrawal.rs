@@ -17,7 +17,7 @@ async fn entitled() -> anyhow::Result<TestTenant> {
 
 async fn withdrawn(tenant: &TestTenant) -> anyhow::Result<()> {
     tenant.ready().await;
-    right::as_planned(tenant, &["tenant-service"]).await?;
+    right::as_planned(tenant, &["tenant-service", "user-service"]).await?;
     let refused = tenant.serves(403).await;
     ensure!(refused.code() == "not-entitled", "{refused:?}");
     end(tenant).await

@@ -105,7 +105,7 @@ async fn erased_data_is_gone_with_a_receipt_and_nothing_of_another_tenant() -> a
         receipt["tenant"] == *tenant.name && receipt["uid"] == *old && receipt["role"] == *tenant.role(),
         "{receipt}"
     );
-    ensure!(receipt["erasedSchemas"] == json!(["crm", "tenant-service"]), "{receipt}");
+    ensure!(receipt["erasedSchemas"] == json!(["crm", "tenant-service", "user-service"]), "{receipt}");
     let requested: jiff::Timestamp = receipt["requestedAt"].as_str().context("no requestedAt")?.parse()?;
     let erased: jiff::Timestamp = receipt["erasedAt"].as_str().context("no erasedAt")?.parse()?;
     ensure!(requested <= erased && !receipt.to_string().contains("Gone"), "{receipt}");

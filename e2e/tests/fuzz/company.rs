@@ -36,8 +36,7 @@ impl Company {
         let sold = release.spec.services.iter().filter(|service| !COMMON_SERVICES.contains(&service.name.as_str()));
         let entitlements: Vec<_> =
             sold.map(|service| json!({ "service": service.name, "modules": service.modules })).collect();
-        let spec =
-            json!({ "entitlements": entitlements, "limits": { "requestsPerSecond": 100_000, "connections": 20 } });
+        let spec = json!({ "entitlements": entitlements, "limits": { "requestsPerSecond": 100_000, "connections": 20, "users": 10_000 } });
         let tenant = TestTenant::create(platform, what, spec).await?;
         let roles: Vec<_> = roles.iter().map(String::as_str).collect();
         let token = tokens::token(&tenant.name, &roles)?;

@@ -72,11 +72,13 @@ fn operations(document: &Value) -> Option<Vec<Operation>> {
             if operation["responses"].is_null() {
                 continue;
             }
+            // One of several requirements may be none.
+            let none = |security: &Value| security.as_object().is_some_and(serde_json::Map::is_empty);
             let needed = |one: &Value| one["in"] == "query" && one["required"] == true;
             all.push(Operation {
                 method,
                 path: path.clone(),
-                guarded: operation["security"].as_array().is_none_or(|security| !security.is_empty()),
+                guarded: operation["security"].as_array().is_none_or(|security| !security.iter().any(none)),
                 body: !operation["requestBody"].is_null(),
                 plain: !operation["parameters"].as_array().into_iter().flatten().any(needed),
             });

@@ -23,19 +23,24 @@ static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
 /// How much is sent, and by which seed.
 pub struct Fuzzer {
     examples: u32,
+    phases: &'static str,
     seed: u64,
 }
 
 impl Fuzzer {
-    /// So many cases an operation.
-    pub fn of(examples: u32) -> anyhow::Result<Self> {
-        ensure!(PROGRAM.exists(), "Schemathesis is missing; run `e2e/tools.sh fuzz`");
-        Ok(Self { examples, seed: given("EASYCODE_FUZZ_SEED")?.unwrap_or(SEED) })
+    /// All that Schemathesis does, with as many cases an operation as the environment asks for.
+    pub fn thorough(usual: u32) -> anyhow::Result<Self> {
+        Self::of(given("EASYCODE_FUZZ_EXAMPLES")?.unwrap_or(usual), "examples,coverage,fuzzing,stateful")
     }
 
-    /// As many as the environment asks for.
-    pub fn asked_for(usual: u32) -> anyhow::Result<Self> {
-        Self::of(given("EASYCODE_FUZZ_EXAMPLES")?.unwrap_or(usual))
+    /// A few cases an operation.
+    pub fn brief(examples: u32) -> anyhow::Result<Self> {
+        Self::of(examples, "fuzzing")
+    }
+
+    fn of(examples: u32, phases: &'static str) -> anyhow::Result<Self> {
+        ensure!(PROGRAM.exists(), "Schemathesis is missing; run `e2e/tools.sh fuzz`");
+        Ok(Self { examples, phases, seed: given("EASYCODE_FUZZ_SEED")?.unwrap_or(SEED) })
     }
 
     /// Fuzzes a service as one company, which knows some ids of another. Tells what was found, if anything.
@@ -56,7 +61,7 @@ impl Fuzzer {
         let status = Command::new(&*PROGRAM)
             .current_dir(checkout().join("e2e/fuzz"))
             .args(["--config-file", "schemathesis.toml", "run", &format!("{}/openapi.json", service.base)])
-            .args(["--url", &service.base, "--no-color"])
+            .args(["--url", &service.base, "--no-color", "--phases", self.phases])
             .args(["--max-examples", &self.examples.to_string(), "--seed", &self.seed.to_string()])
             .args(["--report", "junit,ndjson"])
             .arg("--report-junit-path")

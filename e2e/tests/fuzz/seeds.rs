@@ -9,12 +9,13 @@ use super::{company::Company, description::Description};
 /// Gives the company records in those services that are there.
 pub async fn sow(mut company: Company, services: &[Description]) -> anyhow::Result<Company> {
     // What sells and buys needs what is in stock, so it comes last.
-    for service in ["tenant-service", "crm", "finance", "inventory", "procurement", "pos"] {
+    for service in ["tenant-service", "user-service", "crm", "finance", "inventory", "procurement", "pos"] {
         if !services.iter().any(|known| known.name == service) {
             continue;
         }
         match service {
             "tenant-service" => settings(&mut company).await?,
+            "user-service" => people(&mut company).await?,
             "crm" => customers(&mut company).await?,
             "finance" => books(&mut company).await?,
             "inventory" => stock(&mut company).await?,
@@ -28,6 +29,16 @@ pub async fn sow(mut company: Company, services: &[Description]) -> anyhow::Resu
 async fn settings(company: &mut Company) -> anyhow::Result<()> {
     let receipt = json!({ "receipt": { "header": [company.marker], "footer": [], "width": 40 } });
     company.make("tenant-service", Method::PUT, "/settings/pos", receipt).await?;
+    Ok(())
+}
+
+async fn people(company: &mut Company) -> anyhow::Result<()> {
+    let marker = company.marker.clone();
+    for number in 1..=2 {
+        let person = json!({ "email": format!("{number}@{marker}.example"), "name": marker,
+            "roles": [{ "service": "tenant-service", "role": "tenant-admin" }] });
+        company.make("user-service", Method::POST, "/users", person).await?;
+    }
     Ok(())
 }
 

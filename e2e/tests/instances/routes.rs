@@ -27,8 +27,9 @@ async fn an_ingress_has_the_certificate_that_is_asked_for_and_goes_when_it_is_no
     let paths: Vec<_> = made["spec"]["rules"][0]["http"]["paths"].as_array().into_iter().flatten().collect();
     let served: Vec<_> =
         paths.iter().map(|path| (path["path"].clone(), path["backend"]["service"]["name"].clone())).collect();
-    let expected = [("/crm/", "crm"), ("/tenant/", "tenant-service")].map(|(path, name)| (json!(path), json!(name)));
-    ensure!(served.len() == 2 && expected.iter().all(|one| served.contains(one)), "{served:?}");
+    let expected = [("/crm/", "crm"), ("/tenant/", "tenant-service"), ("/user/", "user-service")];
+    let expected = expected.map(|(path, name)| (json!(path), json!(name)));
+    ensure!(served.len() == 3 && expected.iter().all(|one| served.contains(one)), "{served:?}");
     ensure!(own.status().await?.endpoint.as_deref() == Some(&*format!("https://{HOST}")), "another endpoint");
     // Only the controller's namespace may connect.
     let policy = appears(&own, Kind::NetworkPolicy, "services-from-ingress-controller").await;

@@ -23,7 +23,7 @@ async fn an_instance_comes_up_closed_and_says_in_its_columns_how_it_is() -> anyh
     println!("ready {:?} after it was applied", begun.elapsed());
     own.tenant.add_contact("Lovelace").await?;
     ensure!(first_contact(&own).await? == "Lovelace", "its data is another's");
-    ensure!(services(&own).await? == ["crm", "tenant-service"], "it runs {:?}", services(&own).await?);
+    ensure!(services(&own).await? == ["crm", "tenant-service", "user-service"], "it runs {:?}", services(&own).await?);
 
     // Closed: to pods that are not restricted, and to connections.
     let namespace = appears(&own, Kind::Namespace, &own.namespace()).await;
@@ -128,7 +128,7 @@ async fn without_its_tenant_an_instance_keeps_what_runs_and_says_whom_it_waits_f
     ensure!(told.contains(&own.tenant.name) && told.contains("create it"), "{told}");
     // It would have been removed by now.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    ensure!(services(&own).await? == ["crm", "tenant-service"], "it runs {:?}", services(&own).await?);
+    ensure!(services(&own).await? == ["crm", "tenant-service", "user-service"], "it runs {:?}", services(&own).await?);
 
     // A tenant of the name that lives elsewhere is not taken over.
     own.tenant.apply(json!({ "deployment": { "platform": easycode_e2e::platform::EXAMPLE } })).await?;

@@ -47,7 +47,7 @@ async fn a_setting_reaches_the_services_that_it_concerns_within_a_second() -> an
     while next().await? != ContextEvent::Synced {}
 
     let administrator = tokens::token(&tenant.name, &["tenant-admin"])?;
-    let value = json!({ "fields": [{ "name": "segment", "type": "text" }] });
+    let value = json!({ "customFields": { "contact": [{ "name": "segment", "type": "Text" }] } });
     let set = platform.ask(TENANT_SERVICE, Method::PUT, "/settings/crm", &administrator, Some(value.clone())).await?;
     let written = Instant::now();
     ensure!(set.status == 200, "{set:?}");
@@ -92,15 +92,15 @@ async fn two_administrators_do_not_overwrite_each_others_settings() -> anyhow::R
     let put = async |version: Option<&str>, value: &str| {
         let request = platform.request(TENANT_SERVICE, Method::PUT, "/settings/ui").await?.bearer_auth(&administrator);
         let request = version.map_or(request.try_clone().context("a body")?, |one| request.header("If-Match", one));
-        Answer::of(request.json(&json!({ "theme": value }))).await
+        Answer::of(request.json(&json!({ "theme": { "appearance": value } }))).await
     };
     let first = put(None, "light").await?;
     let seen = first.headers.get("etag").context("no ETag")?;
     ensure!(put(Some(seen), "dark").await?.status == 200);
-    let late = put(Some(seen), "blue").await?;
+    let late = put(Some(seen), "system").await?;
     ensure!((late.status, late.code()) == (412, "changed-meanwhile"), "{late:?}");
     let settings = tenant.ask(TENANT_SERVICE, Method::GET, "/settings", None).await?;
-    ensure!(settings.body[0]["value"]["theme"] == "dark", "{settings:?}");
+    ensure!(settings.body[0]["value"]["theme"]["appearance"] == "dark", "{settings:?}");
     tenant.erase().await
 }
 
@@ -121,12 +121,12 @@ async fn a_context_is_not_sent_again_to_who_has_it() -> anyhow::Result<()> {
     ensure!(again.status == 304 && again.body.is_null(), "{again:?}");
 
     let administrator = tokens::token(&tenant.name, &["tenant-admin"])?;
-    let changed = json!({ "theme": "dark" });
+    let changed = json!({ "theme": { "appearance": "dark" } });
     let set = platform.ask(TENANT_SERVICE, Method::PUT, "/settings/ui", &administrator, Some(changed)).await?;
     ensure!(set.status == 200, "{set:?}");
     tokio::time::sleep(Duration::from_secs(1)).await;
     let changed = context(etag).await?;
-    ensure!(changed.status == 200 && changed.body["settings"]["ui"]["theme"] == "dark", "{changed:?}");
+    ensure!(changed.status == 200 && changed.body["settings"]["ui"]["theme"]["appearance"] == "dark", "{changed:?}");
     tenant.erase().await
 }
 

@@ -28,7 +28,7 @@ async fn a_value_that_is_not_acceptable_is_refused_by_its_field() -> anyhow::Res
     let entitled = json!({ "entitlements": [{ "service": "crm", "modules": ["campaigns"] }] });
     let tenant = TestTenant::create(&Platform::example().await?, "input", entitled).await?;
     let long = "x".repeat(300);
-    let cases: [(&str, Value, &str); 29] = [
+    let cases: [(&str, Value, &str); 30] = [
         ("/companies", json!({}), "name"),
         ("/companies", json!({ "name": "" }), "name"),
         ("/companies", json!({ "name": long }), "name"),
@@ -37,6 +37,7 @@ async fn a_value_that_is_not_acceptable_is_refused_by_its_field() -> anyhow::Res
         ("/companies", json!({ "name": "x", "domain": "" }), "domain"),
         ("/companies", json!({ "name": "x", "custom": [] }), "custom"),
         ("/companies", json!({ "name": "x", "custom": { "a": "\u{0}" } }), "custom"),
+        ("/companies", json!({ "name": "x", "custom": { "a": f64::MAX } }), "custom.a"),
         ("/contacts", json!({}), "familyName"),
         ("/contacts", json!({ "familyName": "" }), "familyName"),
         ("/contacts", json!({ "familyName": "x", "givenName": long }), "givenName"),

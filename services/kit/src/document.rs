@@ -54,7 +54,7 @@ pub(crate) fn complete(document: &mut OpenApi, title: &str, base: &str) {
     for (path, item) in &mut document.paths.paths {
         let variable = path.contains('{');
         for (changes, operation) in operations(item) {
-            identify(operation);
+            identify(path, operation);
             for (status, description) in errors(operation, variable, changes) {
                 let answer = operation.responses.responses.entry((*status).to_owned());
                 answer.or_insert_with(|| Response::new(*description).into());
@@ -75,11 +75,11 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation
     safe.chain([put, post, patch, delete].into_iter().flatten().map(|operation| (true, operation)))
 }
 
-/// Handlers of different records have the same name, and the ids of operations differ.
-fn identify(operation: &mut Operation) {
-    let tag = operation.tags.iter().flatten().next();
-    if let (Some(tag), Some(id)) = (tag, &mut operation.operation_id) {
-        *id = format!("{tag}.{id}");
+/// Handlers of different records have the same name, and the ids of operations differ: `invoices.payments.create`.
+fn identify(path: &str, operation: &mut Operation) {
+    if let Some(id) = &mut operation.operation_id {
+        let names = path.split('/').filter(|segment| !segment.is_empty() && !segment.starts_with('{'));
+        *id = names.chain([id.as_str()]).collect::<Vec<_>>().join(".");
     }
 }
 
@@ -89,8 +89,9 @@ fn errors<'a>(
     variable: bool,
     changes: bool,
 ) -> impl Iterator<Item = &'a (&'static str, &'static str)> + use<'a> {
-    // A route that needs no token says so by requirements of its own, which are none.
-    let guarded = operation.security.as_ref().is_none_or(|requirements| !requirements.is_empty());
+    // A route that can do without a token says so by requirements of its own, one of which is none.
+    let none = SecurityRequirement::default();
+    let guarded = operation.security.as_ref().is_none_or(|requirements| !requirements.contains(&none));
     let body = operation.request_body.is_some();
     let parameters: Vec<_> = operation
         .parameters
@@ -119,8 +120,9 @@ fn describe(status: &str, answer: &mut Response) {
         let known = all.into_iter().flatten().find(|(known, _)| *known == status);
         known.map_or("As asked for.", |(_, description)| description).clone_into(&mut answer.description);
     }
-    if status.starts_with(['4', '5']) && answer.content.is_empty() {
+    if status.starts_with(['4', '5']) {
         let problem = Ref::from_schema_name(Problem::name());
+        answer.content.clear();
         answer.content.insert(PROBLEM.to_owned(), Content::new(Some(problem)).into());
     }
 }
@@ -133,13 +135,13 @@ mod tests {
     use super::*;
     use crate::{App, Json, Path, Query, RequestKey, page::PageQuery, record::IfMatch};
 
-    #[utoipa::path(get, path = "/", tag = "things", params(PageQuery), responses((status = 200)))]
+    #[utoipa::path(get, path = "/things", tag = "things", params(PageQuery), responses((status = 200)))]
     async fn list(Query(_page): Query<PageQuery>) {}
 
-    #[utoipa::path(put, path = "/{id}", tag = "things", params(IfMatch, RequestKey), request_body = Object, responses((status = 200, description = "Put.")))]
+    #[utoipa::path(put, path = "/things/{id}", tag = "things", params(IfMatch, RequestKey), request_body = Object, responses((status = 200, description = "Put.")))]
     async fn put(Path(_id): Path<String>, Json(_body): Json<Value>) {}
 
-    #[utoipa::path(post, path = "/sign-in", tag = "sessions", security(), responses((status = 204), (status = 401)))]
+    #[utoipa::path(post, path = "/sign-in", tag = "sessions", security(()), responses((status = 204), (status = 401, body = Problem)))]
     async fn sign_in() {}
 
     fn document() -> Value {
@@ -158,8 +160,8 @@ mod tests {
     fn errors_are_documented_where_they_are_possible() {
         let document = document();
         let paths = &document["paths"];
-        assert_eq!(statuses(&paths["/"]["get"]), ["200", "401", "403", "422", "429", "503"]);
-        let put = &paths["/{id}"]["put"];
+        assert_eq!(statuses(&paths["/things"]["get"]), ["200", "401", "403", "422", "429", "503"]);
+        let put = &paths["/things/{id}"]["put"];
         let all = ["200", "400", "401", "403", "404", "409", "412", "413", "415", "422", "429", "503"];
         assert_eq!(statuses(put), all);
         assert_eq!(statuses(&paths["/sign-in"]["post"]), ["204", "401", "409", "429", "503"]);
@@ -168,7 +170,7 @@ mod tests {
     #[test]
     fn every_answer_has_a_description_and_every_error_is_a_problem() {
         let document = document();
-        let operation = &document["paths"]["/{id}"]["put"];
+        let operation = &document["paths"]["/things/{id}"]["put"];
         for (status, answer) in operation["responses"].as_object().unwrap() {
             assert_ne!(answer["description"], "", "{status}");
             let problem = json!({ PROBLEM: { "schema": { "$ref": "#/components/schemas/Problem" } } });
@@ -178,5 +180,6 @@ mod tests {
         assert_eq!(operation["responses"]["200"]["description"], "Put.");
         assert_eq!(document["components"]["schemas"]["Problem"]["required"][0], "type");
         assert_eq!(operation["operationId"], "things.put");
+        assert_eq!(document["paths"]["/sign-in"]["post"]["operationId"], "sign-in.sign_in");
     }
 }

@@ -31,8 +31,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let axum::Json(value) = axum::Json::<Value>::from_request(request, state).await?;
-        if let Some(path) = with_nul(&value) {
-            return Err(Problem::invalid(format!("{path}: must not contain the character U+0000")));
+        if let Some((path, why)) = unstorable(&value) {
+            return Err(Problem::invalid(format!("{path}: {why}")));
         }
         serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
             let path = error.path().to_string();
@@ -43,16 +43,25 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// Path of the first text that Postgres can't store.
-fn with_nul(value: &Value) -> Option<String> {
+/// Largest number. Postgres gives the digits of one near the largest float back in full, which nobody can read then.
+const LARGEST: f64 = 1e300;
+
+/// Path of the first value that does not survive being stored, and why.
+fn unstorable(value: &Value) -> Option<(String, &'static str)> {
+    const NUL: &str = "must not contain the character U+0000";
     let below = |name: String, value| {
-        with_nul(value).map(|path| if path.is_empty() { name.clone() } else { format!("{name}.{path}") })
+        unstorable(value)
+            .map(|(path, why)| (if path.is_empty() { name.clone() } else { format!("{name}.{path}") }, why))
     };
     match value {
-        Value::String(text) => text.contains('\0').then(String::new),
+        Value::String(text) => text.contains('\0').then(|| (String::new(), NUL)),
+        Value::Number(number) => {
+            let fits = number.as_f64().is_some_and(|number| number.abs() <= LARGEST);
+            (!fits).then(|| (String::new(), "must be a number of at most 1e300, either way"))
+        }
         Value::Array(items) => items.iter().enumerate().find_map(|(at, item)| below(at.to_string(), item)),
         Value::Object(fields) => fields.iter().find_map(|(name, field)| {
-            if name.contains('\0') { Some(name.replace('\0', "\\0")) } else { below(name.clone(), field) }
+            if name.contains('\0') { Some((name.replace('\0', "\\0"), NUL)) } else { below(name.clone(), field) }
         }),
         _ => None,
     }
@@ -95,13 +104,23 @@ impl From<PathRejection> for Problem {
 mod tests {
     use serde_json::json;
 
-    use super::with_nul;
+    use super::unstorable;
+
+    fn path(value: serde_json::Value) -> Option<String> {
+        unstorable(&value).map(|(path, _)| path)
+    }
 
     #[test]
     fn nul_is_found_wherever_it_is() {
-        assert_eq!(with_nul(&json!({"name": "a\0b"})).as_deref(), Some("name"));
-        assert_eq!(with_nul(&json!({"custom": {"tags": ["a", "\0"]}})).as_deref(), Some("custom.tags.1"));
-        assert_eq!(with_nul(&json!({"custom": {"a\0": 1}})).as_deref(), Some("custom.a\\0"));
-        assert_eq!(with_nul(&json!({"name": "a", "amount": 1})), None);
+        assert_eq!(path(json!({"name": "a\0b"})).as_deref(), Some("name"));
+        assert_eq!(path(json!({"custom": {"tags": ["a", "\0"]}})).as_deref(), Some("custom.tags.1"));
+        assert_eq!(path(json!({"custom": {"a\0": 1}})).as_deref(), Some("custom.a\\0"));
+        assert_eq!(path(json!({"name": "a", "amount": 1})), None);
+    }
+
+    #[test]
+    fn a_number_that_could_not_be_read_again_is_found() {
+        assert_eq!(path(json!({"custom": {"size": [f64::MIN]}})).as_deref(), Some("custom.size.0"));
+        assert_eq!(path(json!({"custom": [u64::MAX, i64::MIN, 1e300, 5e-324, 0]})), None);
     }
 }

@@ -89,7 +89,9 @@ async fn answers(address: &str) -> std::io::Result<bool> {
 async fn guarded_path(client: &Client, base: &str) -> Option<String> {
     let document: Value =
         client.get(format!("{base}/openapi.json")).timeout(PATIENCE).send().await.ok()?.json().await.ok()?;
-    let is_plain = |path: &str, item: &Value| !path.contains('{') && item["get"].is_object();
+    // What says something of its own of security is open to others, too.
+    let is_plain =
+        |path: &str, item: &Value| !path.contains('{') && item["get"].is_object() && item["get"]["security"].is_null();
     let path = document["paths"].as_object()?.iter().find(|(path, item)| is_plain(path, item))?.0;
     Some(format!("{base}{path}"))
 }

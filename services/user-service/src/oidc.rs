@@ -83,6 +83,15 @@ struct Known {
     email: Option<String>,
 }
 
+/// The account that may be meant.
+#[derive(sqlx::FromRow)]
+struct Found {
+    #[sqlx(flatten)]
+    holder: Holder,
+    status: Status,
+    oidc_subject: Option<String>,
+}
+
 impl Providers {
     /// What the issuer tells of itself. Why it can't be read is logged, and not told to who has named it.
     pub(crate) async fn metadata(&self, issuer: &str) -> Result<CoreProviderMetadata, Problem> {
@@ -188,21 +197,14 @@ async fn redeem(provider: Provider, attempt: &Attempt, code: &Secret, base: &str
         tracing::info!(issuer, %error, "an identity provider's token does not count");
         refused("its token does not count")
     })?;
-    let verified = claims.email().filter(|_| claims.email_verified() == Some(true));
-    Ok(Known { subject: format!("{issuer} {}", claims.subject().as_str()), email: verified.map(|email| normal(email)) })
+    let email = claims.email().filter(|_| claims.email_verified() == Some(true));
+    Ok(Known { subject: format!("{issuer} {}", claims.subject().as_str()), email: email.map(|email| normal(email)) })
 }
 
 /// The account of who came back: that which was linked before, else that of the verified address.
 async fn link(connection: &mut PgConnection, issuer: &str, known: Known) -> Result<Holder, Problem> {
     let query = "SELECT id, email, name, status, oidc_subject FROM account WHERE oidc_subject = $1 OR email = $2
          ORDER BY (oidc_subject = $1) IS TRUE DESC LIMIT 1";
-    #[derive(sqlx::FromRow)]
-    struct Found {
-        #[sqlx(flatten)]
-        holder: Holder,
-        status: Status,
-        oidc_subject: Option<String>,
-    }
     let found: Option<Found> =
         sqlx::query_as(query).bind(&known.subject).bind(&known.email).fetch_optional(&mut *connection).await?;
     let Some(found) = found.filter(|found| found.status != Status::Disabled) else {

@@ -76,8 +76,11 @@ pub struct Catalogues(Mutex<HashMap<String, Known>>);
 impl Catalogues {
     /// Of the services that the tenant is entitled to.
     pub async fn of(&self, app: &App, context: &TenantContext) -> Catalogue {
-        let services = context.entitlements.keys().map(String::as_str).chain([TENANT_SERVICE]);
-        let known = services.map(async |service| Some((service.to_owned(), self.roles(app, service).await?)));
+        let entitled = context.entitlements.keys().map(String::as_str);
+        let services: BTreeSet<_> =
+            entitled.chain([TENANT_SERVICE]).filter(|service| *service != USER_SERVICE).collect();
+        let known =
+            services.into_iter().map(async |service| Some((service.to_owned(), self.roles(app, service).await?)));
         join_all(known).await.into_iter().flatten().collect()
     }
 
@@ -157,17 +160,20 @@ pub fn check_assignable(
     added: impl Iterator<Item = Assignment>,
 ) -> Result<(), Problem> {
     for Assignment { service, role } in added {
-        if service == USER_SERVICE || !is_active(context, &service) {
+        if !is_active(context, &service) {
             let detail = format!("roles: the company is not entitled to {service}, so nobody can be given {role}");
             return Err(Problem::forbidden("not-entitled", detail));
+        }
+        let unknown =
+            || Problem::invalid(format!("roles: {service} has no role {role}; see GET /user/v1/assignable-roles"));
+        if service == USER_SERVICE {
+            return Err(unknown());
         }
         let Some(defined) = catalogue.get(&service) else {
             return Err(Problem::unavailable(format!("{service} does not tell its roles right now; try again")));
         };
         if !defined.iter().any(|one| one.name == role) {
-            return Err(Problem::invalid(format!(
-                "roles: {service} has no role {role}; see GET /user/v1/assignable-roles"
-            )));
+            return Err(unknown());
         }
     }
     Ok(())
@@ -179,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    fn context(entitlements: Value) -> TenantContext {
+    fn context(entitlements: &Value) -> TenantContext {
         serde_json::from_value(json!({
             "tenant": "aurora", "displayName": "Aurora", "generation": 1, "state": "Active", "entitlements": entitlements,
             "limits": { "users": 1, "connections": 1, "statementTimeoutMs": 1, "storageBytes": 1, "requestsPerSecond": 1 },
@@ -216,7 +222,7 @@ mod tests {
     fn roles_count_as_far_as_the_tenant_is_entitled_and_so_does_what_they_imply() {
         let given = assigned(&[("pos", "pos-manager"), ("crm", "crm-user"), ("tenant-service", "tenant-admin")]);
         let of = |entitlements: Value| {
-            effective(&context(entitlements), &catalogue(), &given).into_iter().collect::<Vec<_>>()
+            effective(&context(&entitlements), &catalogue(), &given).into_iter().collect::<Vec<_>>()
         };
         assert_eq!(of(json!({})), ["tenant-admin"]);
         assert_eq!(of(json!({ "crm": [] })), ["crm-user", "tenant-admin"]);
@@ -233,14 +239,14 @@ mod tests {
 
     #[test]
     fn a_suspended_tenants_users_may_do_nothing_in_services() {
-        let mut context = context(json!({ "crm": [] }));
+        let mut context = context(&json!({ "crm": [] }));
         context.state = easycode_contract::context::TenantState::Suspended;
         assert_eq!(effective(&context, &catalogue(), &assigned(&[("crm", "crm-user")])), BTreeSet::new());
     }
 
     #[test]
     fn only_what_an_entitled_service_defines_can_be_given() {
-        let context = context(json!({ "pos": [], "crm": [] }));
+        let context = context(&json!({ "pos": [], "crm": [], "user-service": [] }));
         let check = |service: &str, role: &str| {
             let added = assigned(&[(service, role)]).into_iter();
             check_assignable(&context, &catalogue(), added).map_err(|problem| problem.status)
@@ -248,7 +254,7 @@ mod tests {
         assert_eq!(check("pos", "pos-cashier"), Ok(()));
         assert_eq!(check("tenant-service", "tenant-admin"), Ok(()));
         assert_eq!(check("finance", "ledger-poster"), Err(403));
-        assert_eq!(check("user-service", "tenant-admin"), Err(403));
+        assert_eq!(check("user-service", "tenant-admin"), Err(422));
         assert_eq!(check("pos", "ledger-poster"), Err(422));
         assert_eq!(check("crm", "crm-user"), Err(503), "it was not reached");
     }

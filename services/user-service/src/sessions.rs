@@ -223,7 +223,9 @@ pub async fn list(member: &Member) -> Result<Vec<Session>, Problem> {
     let mut transaction = member.begin().await?;
     let mut sessions: Vec<Session> =
         sqlx::query_as(query).bind(member.account()?).bind(MOST).fetch_all(&mut *transaction).await?;
-    sessions.iter_mut().for_each(|session| session.current = Some(session.id) == member.session);
+    for session in &mut sessions {
+        session.current = Some(session.id) == member.session;
+    }
     Ok(sessions)
 }
 

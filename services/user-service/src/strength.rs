@@ -8,6 +8,8 @@ use crate::{realm::Realm, realm::shared, secret::Secret};
 
 /// Fewest and most characters.
 const LENGTH: std::ops::RangeInclusive<usize> = 12..=128;
+/// Fewest characters beside the person's and the company's names.
+const LEAST_OF_ITS_OWN: usize = 8;
 
 /// Refuses a password that is not good enough for the person.
 pub async fn check(realm: &Realm, password: &Secret, email: &str, name: &str) -> Result<(), Problem> {
@@ -32,13 +34,26 @@ fn refusal(password: &Secret, about: &[&str]) -> Option<String> {
     if !LENGTH.contains(&length) {
         return Some(format!("must have {} to {} characters", LENGTH.start(), LENGTH.end()));
     }
+    if own_part(password, about) < LEAST_OF_ITS_OWN {
+        return Some(
+            "is made of your name, address or company; take several words that don't belong together".to_owned(),
+        );
+    }
     let estimate = zxcvbn(password.reveal(), about);
     if estimate.score() >= Score::Three {
         return None;
     }
     let feedback = estimate.feedback();
-    let why = feedback.and_then(|feedback| feedback.warning()).map(|warning| format!(" {warning}"));
+    let why = feedback.and_then(zxcvbn::feedback::Feedback::warning).map(|warning| format!(" {warning}"));
     Some(format!("is too easy to guess; take several words that don't belong together.{}", why.unwrap_or_default()))
+}
+
+/// Characters that are left of it without what it is about: the estimate takes names for hard to guess once there are three of them.
+fn own_part(password: &Secret, about: &[&str]) -> usize {
+    let mut words: Vec<_> = about.iter().map(|word| word.to_lowercase()).filter(|word| word.len() > 2).collect();
+    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    let rest = words.iter().fold(password.reveal().to_lowercase(), |rest, word| rest.replace(word.as_str(), ""));
+    rest.chars().count()
 }
 
 #[cfg(test)]

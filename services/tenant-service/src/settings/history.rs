@@ -1,7 +1,7 @@
 //! The versions of a service's settings, and the way back to one.
 
 use axum::{Extension, extract::State, http::HeaderMap, response::Response};
-use easycode_kit::{App, Caller, Json, Path, Problem, Query, guard::ADMINISTRATOR};
+use easycode_kit::{App, Caller, Json, Path, Problem, Query, guard::ADMINISTRATOR, record::IfMatch};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -82,7 +82,7 @@ async fn read(
 }
 
 /// Takes an earlier version back, by a new version with its value. That has to fit the service's schema as it is today.
-#[utoipa::path(post, path = "/settings/{service}/rollback", request_body = Wanted, responses((status = 200, body = Setting), (status = 404), (status = 412), (status = 422, body = Problem), (status = 503)))]
+#[utoipa::path(post, path = "/settings/{service}/rollback", params(IfMatch), request_body = Wanted, responses((status = 200, body = Setting), (status = 404), (status = 412), (status = 422, body = Problem), (status = 503)))]
 async fn rollback(
     caller: Caller,
     State(app): State<App>,

@@ -12,7 +12,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use easycode_contract::context::TenantContext;
-use easycode_kit::{App, Caller, Json, Path, Problem, TenantTransaction, guard::ADMINISTRATOR, record};
+use easycode_kit::{
+    App, Caller, Json, Path, Problem, TenantTransaction,
+    guard::ADMINISTRATOR,
+    record::{self, IfMatch},
+};
 pub use follow::follow;
 use serde_json::Value;
 use store::{Change, Setting};
@@ -75,7 +79,7 @@ async fn schema(
 
 /// Sets the settings of a service that the tenant is entitled to, or of the user interface (`ui`). What does not fit the service's
 /// schema is refused, and `errors` says where and why.
-#[utoipa::path(put, path = "/settings/{service}", request_body = Object, responses((status = 200, body = Setting), (status = 412), (status = 422, body = Problem), (status = 503)))]
+#[utoipa::path(put, path = "/settings/{service}", params(IfMatch), request_body = Object, responses((status = 200, body = Setting), (status = 412), (status = 422, body = Problem), (status = 503)))]
 async fn put(
     caller: Caller,
     State(app): State<App>,
@@ -94,7 +98,7 @@ async fn put(
 }
 
 /// Takes the settings of a service back to its defaults.
-#[utoipa::path(delete, path = "/settings/{service}", responses((status = 204), (status = 412)))]
+#[utoipa::path(delete, path = "/settings/{service}", params(IfMatch), responses((status = 204), (status = 412)))]
 async fn delete(
     caller: Caller,
     State(app): State<App>,

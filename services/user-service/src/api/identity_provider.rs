@@ -1,7 +1,10 @@
 //! The company's identity provider, for its administrators.
 
 use axum::http::{HeaderMap, StatusCode};
-use easycode_kit::{App, Json, Problem, record::expected_version};
+use easycode_kit::{
+    App, Json, Problem,
+    record::{IfMatch, expected_version},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::bounded;
@@ -22,7 +25,7 @@ async fn read(member: Member) -> Result<Json<IdentityProvider>, Problem> {
 }
 
 /// Sets the identity provider. It is to send users back to `/user/v1/oidc/callback`.
-#[utoipa::path(put, path = "/identity-provider", tag = "identity provider", request_body = Change, responses((status = 200, body = IdentityProvider), (status = 403), (status = 412), (status = 422)))]
+#[utoipa::path(put, path = "/identity-provider", tag = "identity provider", params(IfMatch), request_body = Change, responses((status = 200, body = IdentityProvider), (status = 403), (status = 412), (status = 422)))]
 async fn replace(
     member: Member,
     headers: HeaderMap,

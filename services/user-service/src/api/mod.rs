@@ -18,6 +18,7 @@ use crate::sessions::Client;
 const LONGEST: usize = 1024;
 
 /// The routes.
+#[must_use]
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(sessions::routes())

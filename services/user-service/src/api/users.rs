@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode};
 use easycode_kit::{
     App, Json, Path, Problem, Query,
     page::{Page, PageQuery},
-    record::expected_version,
+    record::{IfMatch, expected_version},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -49,7 +49,7 @@ async fn read(member: Member, Path(id): Path<Uuid>) -> Result<Json<User>, Proble
 }
 
 /// Changes a user, with `If-Match` only the version that the caller has seen.
-#[utoipa::path(put, path = "/users/{id}", tag = "users", request_body = Change, responses((status = 200, body = User), (status = 403), (status = 404), (status = 409), (status = 412), (status = 422)))]
+#[utoipa::path(put, path = "/users/{id}", tag = "users", params(IfMatch), request_body = Change, responses((status = 200, body = User), (status = 403), (status = 404), (status = 409), (status = 412), (status = 422)))]
 async fn replace(
     member: Member,
     Path(id): Path<Uuid>,
@@ -60,7 +60,7 @@ async fn replace(
 }
 
 /// Removes a user.
-#[utoipa::path(delete, path = "/users/{id}", tag = "users", responses((status = 204), (status = 403), (status = 404), (status = 409), (status = 412)))]
+#[utoipa::path(delete, path = "/users/{id}", tag = "users", params(IfMatch), responses((status = 204), (status = 403), (status = 404), (status = 409), (status = 412)))]
 async fn delete(member: Member, Path(id): Path<Uuid>, headers: HeaderMap) -> Result<StatusCode, Problem> {
     accounts::remove(&member, id, expected_version(&headers)?).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,0 +1,92 @@
+//! Passwords: which are taken, and how little can be guessed.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use easycode_e2e::people::{ADMINISTRATOR, PASSWORD, Person, address, ask, follow, token_in, try_sign_in};
+use reqwest::Method;
+use serde_json::json;
+
+use super::{answer, company, refused};
+
+#[tokio::test]
+async fn weak_and_breached_passwords_are_refused_with_a_way_out() -> anyhow::Result<()> {
+    let (tenant, ada) = company("weak", json!({})).await?;
+    let invited = ada.invite("bob", &[]).await?;
+    let token = token_in(&invited.body["invitation"])?;
+    for (weak, why) in [
+        ("short", "12 to 128"),
+        ("password12345", "too easy"),
+        ("bob@staff.example", "made of"),
+        ("qwertyuiopasdf", "too easy"),
+    ] {
+        let body = json!({ "token": token, "password": weak });
+        refused(&ask(&tenant.platform, Method::POST, "/invitations/accept", Some(body)).await?, 422, why)?;
+    }
+    let bob = follow(&tenant.platform, &tenant.name, &address("bob"), &invited.body["invitation"]).await?;
+
+    let change = |current: &str, new: &str| Some(json!({ "current": current, "new": new }));
+    let other = "seven violet anchors hum";
+    refused(&answer(&bob, Method::PUT, "/me/password", change("wrong", other)).await?, 422, "current")?;
+    refused(&answer(&bob, Method::PUT, "/me/password", change(PASSWORD, "letmeinletmein")).await?, 422, "too easy")?;
+    let mut elsewhere = Person::sign_in(&tenant.platform, &tenant.name, &address("bob")).await?;
+    bob.done(Method::PUT, "/me/password", change(PASSWORD, other)).await?;
+    ensure!(elsewhere.refresh().await.is_err(), "the other session goes on");
+    let mut own = bob.clone();
+    own.refresh().await?;
+    ensure!(try_sign_in(&tenant.platform, &tenant.name, &address("bob"), PASSWORD).await?.status == 401);
+    ensure!(try_sign_in(&tenant.platform, &tenant.name, &address("bob"), other).await?.status == 201);
+    tenant.erase().await
+}
+
+#[tokio::test]
+async fn wrong_passwords_lock_an_account_and_tell_nothing_and_an_administrator_unlocks_it() -> anyhow::Result<()> {
+    let (tenant, ada) = company("lock", json!({})).await?;
+    let bob = ada.add("bob", &[]).await?;
+    let sign_in = async |tenant_name: &str, email: &str, password: &str| {
+        let begun = Instant::now();
+        let answer = try_sign_in(&tenant.platform, tenant_name, email, password).await?;
+        anyhow::Ok((answer, begun.elapsed()))
+    };
+    let (wrong, took) = sign_in(&tenant.name, &address("bob"), "wrong").await?;
+    ensure!(wrong.status == 401 && took >= Duration::from_millis(400), "{wrong:?} after {took:?}");
+    for (name, email, password) in [
+        (tenant.name.as_str(), "nobody@staff.example", "wrong"),
+        ("e2e-nobody", ADMINISTRATOR, PASSWORD),
+        ("no tenant's name", ADMINISTRATOR, PASSWORD),
+    ] {
+        let (other, took) = sign_in(name, email, password).await?;
+        ensure!(other.body == wrong.body && other.status == 401, "{other:?} is not {wrong:?}");
+        ensure!(took >= Duration::from_millis(400), "refused after {took:?}");
+    }
+    for _ in 0..4 {
+        sign_in(&tenant.name, &address("bob"), "wrong").await?;
+    }
+    let (locked, _) = sign_in(&tenant.name, &address("bob"), PASSWORD).await?;
+    ensure!(locked.status == 401 && locked.body == wrong.body, "the right password, while locked: {locked:?}");
+    let user = ada.done(Method::GET, &format!("/users/{}", bob.id()?), None).await?;
+    ensure!(user["locked"] == true && user["status"] == "Active", "{user}");
+
+    ada.done(Method::POST, &format!("/users/{}/unlock", bob.id()?), None).await?;
+    let (unlocked, _) = sign_in(&tenant.name, &address("bob"), PASSWORD).await?;
+    ensure!(unlocked.status == 201, "{unlocked:?}");
+    let acts: Vec<_> = ada.trail().await?.into_iter().map(|event| event["act"].clone()).collect();
+    ensure!(acts.contains(&json!("user.locked")) && acts.contains(&json!("user.unlocked")), "{acts:?}");
+    tenant.erase().await
+}
+
+#[tokio::test]
+async fn attempts_for_one_name_run_out_whether_it_exists_or_not() -> anyhow::Result<()> {
+    let (tenant, _) = company("attempts", json!({})).await?;
+    for email in ["nobody@staff.example", ADMINISTRATOR] {
+        let mut last = None;
+        for _ in 0..12 {
+            let answer = try_sign_in(&tenant.platform, &tenant.name, email, "wrong").await?;
+            ensure!([401, 429].contains(&answer.status), "{answer:?}");
+            last = Some(answer);
+        }
+        let last = last.map(|answer| answer.code().to_owned());
+        ensure!(last.as_deref() == Some("too-many-requests"), "{email}: {last:?}");
+    }
+    tenant.erase().await
+}
