@@ -135,14 +135,12 @@ pub fn read<T: Kept>(jar: &PrivateCookieJar, config: &Config) -> Option<T> {
 }
 
 /// Puts it into a cookie.
-#[must_use]
 pub fn keep<T: Kept>(jar: PrivateCookieJar, config: &Config, kept: &T) -> PrivateCookieJar {
     let value = serde_json::to_string(kept).expect("has only string keys");
     jar.add(cookie::<T>(config, value))
 }
 
 /// Takes the cookie away.
-#[must_use]
 pub fn forget<T: Kept>(jar: PrivateCookieJar, config: &Config) -> PrivateCookieJar {
     jar.remove(cookie::<T>(config, String::new()))
 }

@@ -36,7 +36,7 @@ pub fn routes(_: &App) -> Router<App> {
         .routes(routes!(instances::one, instances::apply, instances::delete))
         .routes(routes!(instances::plan))
         .split_for_parts();
-    document.info.title = "client-admin".to_owned();
+    "client-admin".clone_into(&mut document.info.title);
     document.servers = Some(vec![Server::new(&base)]);
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
     document.components.get_or_insert_default().add_security_scheme("token", bearer);

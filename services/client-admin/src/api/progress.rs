@@ -67,12 +67,12 @@ pub async fn events(
     known(&app, &name)?;
     let stopping = app.stopping.clone();
     let events = stream! {
-        let mut changes = app.fleet.changes();
+        let mut news = app.fleet.changes();
         let mut told = None;
         let over = tokio::time::sleep(LONGEST);
         tokio::pin!(over);
         loop {
-            changes.mark_unchanged();
+            news.mark_unchanged();
             let state = State::of(&app, &name);
             if told.as_ref() != Some(&state) {
                 let data = serde_json::to_string(&state).expect("has only string keys");
@@ -80,7 +80,7 @@ pub async fn events(
                 told = Some(state);
             }
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() { break },
+                outcome = news.changed() => if outcome.is_err() { break },
                 () = stopping.cancelled() => break,
                 () = &mut over => break,
             }

@@ -128,6 +128,7 @@ impl TenantChange {
 }
 
 /// What would come of changes of both.
+#[must_use]
 pub fn document(
     app: &App,
     tenant: Option<Outcome<Tenant>>,

@@ -226,8 +226,8 @@ pub fn input_of(fault: &Fault) -> Option<&'static str> {
     let names = || TENANT.into_iter().chain(INSTANCE).chain([ENTITLEMENTS, "name", "instance.name", "confirm"]);
     let root = if fault.field.starts_with("instance.") { "instance.spec" } else { "spec" };
     if let Some((begin, _)) = fault.message.split_once(':') {
-        let named = format!("{root}.{begin}");
-        if let Some(found) = names().find(|name| *name == named) {
+        let said = format!("{root}.{begin}");
+        if let Some(found) = names().find(|name| *name == said) {
             return Some(found);
         }
     }

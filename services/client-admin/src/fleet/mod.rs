@@ -36,15 +36,15 @@ impl Fleet {
     /// Begins to watch. The tasks end with the process.
     #[must_use]
     pub fn watch(client: &Client) -> Self {
-        let (changed, changes) = watch::channel(0);
+        let (news, changes) = watch::channel(0);
         let (completed, complete) = watch::channel(false);
-        let changed = Arc::new(changed);
+        let news = Arc::new(news);
         let fleet = Self {
-            tenants: follow(client, &changed),
-            instances: follow(client, &changed),
-            platforms: follow(client, &changed),
-            releases: follow(client, &changed),
-            channels: follow(client, &changed),
+            tenants: follow(client, &news),
+            instances: follow(client, &news),
+            platforms: follow(client, &news),
+            releases: follow(client, &news),
+            channels: follow(client, &news),
             changes,
             complete,
         };
@@ -143,16 +143,16 @@ impl Fleet {
 }
 
 /// The store of a kind, kept by a task of its own.
-fn follow<K>(client: &Client, changed: &Arc<watch::Sender<u64>>) -> Store<K>
+fn follow<K>(client: &Client, news: &Arc<watch::Sender<u64>>) -> Store<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let changed = Arc::clone(changed);
+    let news = Arc::clone(news);
     let events = watcher(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff().reflect(writer);
     tokio::spawn(events.for_each(move |event| {
         match event {
-            Ok(_) => changed.send_modify(|count| *count = count.wrapping_add(1)),
+            Ok(_) => news.send_modify(|count| *count = count.wrapping_add(1)),
             Err(error) => warn!(%error, kind = %K::kind(&()), "watch interrupted, retrying"),
         }
         ready(())
