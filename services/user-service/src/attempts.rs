@@ -4,13 +4,15 @@
 
 use std::{
     collections::HashMap,
-    hash::Hash,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use axum::http::StatusCode;
 use easycode_kit::Problem;
+use sha2::{Digest, Sha256};
+
+use crate::secret::Hash;
 
 /// Attempts for one name at once, and the time after which there is one more.
 const BY_NAME: (u32, Duration) = (10, Duration::from_secs(6));
@@ -20,19 +22,21 @@ const BY_TENANT: (u32, Duration) = (60, Duration::from_millis(500));
 const MOST: usize = 10_000;
 
 /// How many attempts are left, for each of those who tried lately.
-struct Buckets<K> {
+struct Buckets {
     size: u32,
     refill: Duration,
     /// When all of it is there again.
-    full: HashMap<K, Instant>,
+    full: HashMap<Hash, Instant>,
 }
 
-impl<K: Hash + Eq> Buckets<K> {
+impl Buckets {
     fn new((size, refill): (u32, Duration)) -> Self {
         Self { size, refill, full: HashMap::new() }
     }
 
-    fn take(&mut self, key: K, now: Instant) -> bool {
+    fn take(&mut self, key: &[&str], now: Instant) -> bool {
+        // Names that are made up may be long.
+        let key = Sha256::digest(key.join("\0")).into();
         if self.full.len() >= MOST && !self.full.contains_key(&key) {
             self.full.retain(|_, full| *full > now);
             // Whoever tries so many names at once is held up by the limit of the tenant, and each account by its lock.
@@ -52,8 +56,8 @@ impl<K: Hash + Eq> Buckets<K> {
 
 /// The attempts of late.
 pub struct Attempts {
-    names: Mutex<Buckets<(String, String)>>,
-    tenants: Mutex<Buckets<String>>,
+    names: Mutex<Buckets>,
+    tenants: Mutex<Buckets>,
 }
 
 impl Default for Attempts {
@@ -68,7 +72,7 @@ impl Attempts {
         let now = Instant::now();
         let tenants = &mut self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let names = &mut self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.take((tenant.to_owned(), email.to_owned()), now) && tenants.take(tenant.to_owned(), now) {
+        if names.take(&[tenant, email], now) && tenants.take(&[tenant], now) {
             return Ok(());
         }
         Err(Problem::of(StatusCode::TOO_MANY_REQUESTS, "too many attempts to sign in; wait a minute and try again"))
@@ -83,12 +87,12 @@ mod tests {
     fn attempts_run_out_and_come_back_one_by_one() {
         let mut buckets = Buckets::new((3, Duration::from_secs(6)));
         let now = Instant::now();
-        assert!((0..3).all(|_| buckets.take("ada", now)));
-        assert!(!buckets.take("ada", now));
-        assert!(buckets.take("bob", now), "each has their own");
+        assert!((0..3).all(|_| buckets.take(&["ada"], now)));
+        assert!(!buckets.take(&["ada"], now));
+        assert!(buckets.take(&["bob"], now), "each has their own");
         let later = now + Duration::from_secs(6);
-        assert!(buckets.take("ada", later) && !buckets.take("ada", later));
-        assert!((0..3).all(|_| buckets.take("ada", now + Duration::from_mins(1))));
+        assert!(buckets.take(&["ada"], later) && !buckets.take(&["ada"], later));
+        assert!((0..3).all(|_| buckets.take(&["ada"], now + Duration::from_mins(1))));
     }
 
     #[test]
@@ -96,7 +100,7 @@ mod tests {
         let mut buckets = Buckets::new((3, Duration::from_secs(6)));
         let now = Instant::now();
         for name in 0..3 * MOST {
-            assert!(buckets.take(name, now));
+            assert!(buckets.take(&[&name.to_string()], now));
         }
         assert!(buckets.full.len() <= MOST);
     }

@@ -1,5 +1,6 @@
 //! Signing in with a password. Whoever is refused learns nothing but that: whether tenant, account or password is wrong, whether the
 //! account is locked or the tenant suspended, the answer is the same, as much was worked for it, and it comes after the same time.
+//! Only that a company's data is being moved is told, since then nobody can sign in.
 
 use std::time::Instant;
 

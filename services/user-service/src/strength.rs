@@ -4,7 +4,10 @@
 use easycode_kit::Problem;
 use zxcvbn::{Score, zxcvbn};
 
-use crate::{realm::Realm, realm::shared, secret::Secret};
+use crate::{
+    realm::{Realm, shared},
+    secret::Secret,
+};
 
 /// Fewest and most characters.
 const LENGTH: std::ops::RangeInclusive<usize> = 12..=128;
@@ -13,13 +16,17 @@ const LEAST_OF_ITS_OWN: usize = 8;
 
 /// Refuses a password that is not good enough for the person.
 pub async fn check(realm: &Realm, password: &Secret, email: &str, name: &str) -> Result<(), Problem> {
-    let about: Vec<&str> = email
-        .split(['@', '.'])
-        .chain(name.split_whitespace())
-        .chain(realm.context.display_name.split_whitespace())
-        .chain([email, name, realm.tenant(), "easycode"])
-        .collect();
-    if let Some(refusal) = refusal(password, &about) {
+    let names = [email, name, realm.tenant(), &realm.context.display_name];
+    let parts = names.iter().flat_map(|text| text.split(|one: char| !one.is_alphanumeric()));
+    let about: Vec<String> =
+        parts.chain(names).chain(["easycode"]).filter(|one| !one.is_empty()).map(str::to_owned).collect();
+    let looked_at = password.clone();
+    // The longer the password, the longer it takes.
+    let refusal = tokio::task::spawn_blocking(move || {
+        let about: Vec<&str> = about.iter().map(String::as_str).collect();
+        refusal(&looked_at, &about)
+    });
+    if let Some(refusal) = refusal.await.map_err(|_| Problem::internal())? {
         return Err(Problem::invalid(format!("password: {refusal}")));
     }
     if shared().breached.knows(password).await? {
