@@ -81,7 +81,7 @@ pub struct Given {
 }
 
 /// A user to be invited.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// Address that the user signs in with.

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod members;
 pub mod oidc;
 pub mod outbound;
+pub mod pages;
 pub mod passwords;
 pub mod realm;
 pub mod roles;

@@ -205,6 +205,14 @@ pub async fn resume(app: &App, secret: &Secret) -> Result<Option<Member>, Proble
     Ok(Some(Member { realm, subject: open.holder.id.to_string(), roles, session: Some(token.session) }))
 }
 
+/// A token by which other services know who was [resumed](resume), for what pages of this service ask them.
+pub async fn token_of(member: &Member) -> Result<Secret, Problem> {
+    let session = member.session.ok_or_else(Problem::internal)?;
+    let find = "SELECT id, email, name FROM account WHERE id = $1";
+    let holder: Holder = sqlx::query_as(find).bind(member.account()?).fetch_one(&mut *member.begin().await?).await?;
+    sign(member, &holder, member.roles.clone(), session)
+}
+
 /// Ends the session that the token is of.
 pub async fn end(app: &App, secret: &Secret) -> Result<(), Problem> {
     let token = SessionToken::decode(secret).ok_or_else(over)?;
@@ -324,27 +332,32 @@ async fn give(
     token: &SessionToken,
     left: Duration,
 ) -> Result<Opened, Problem> {
-    let issuer = realm.app.config.user_service.as_deref().ok_or_else(Problem::internal)?;
     let assigned = assigned(connection, holder.id).await?;
+    let roles = roles::effective(&realm.context, catalogue, &assigned);
+    Ok(Opened {
+        access_token: sign(realm, holder, roles, token.session)?,
+        expires_in: TOKEN,
+        refresh_token: token.encode(),
+        refresh_expires_in: left.whole_seconds(),
+    })
+}
+
+fn sign(realm: &Realm, holder: &Holder, roles: BTreeSet<String>, session: Uuid) -> Result<Secret, Problem> {
+    let issuer = realm.app.config.user_service.as_deref().ok_or_else(Problem::internal)?;
     let now = get_current_timestamp();
     let claims = Claims {
         iss: issuer,
         aud: USER_AUDIENCE,
         sub: holder.id,
         tenant: realm.tenant(),
-        roles: roles::effective(&realm.context, catalogue, &assigned),
+        roles,
         name: &holder.name,
         email: &holder.email,
-        sid: token.session,
+        sid: session,
         iat: now,
         exp: now + TOKEN,
     };
-    Ok(Opened {
-        access_token: shared().keys.sign(&claims)?.into(),
-        expires_in: TOKEN,
-        refresh_token: token.encode(),
-        refresh_expires_in: left.whole_seconds(),
-    })
+    Ok(shared().keys.sign(&claims)?.into())
 }
 
 fn over() -> Problem {
