@@ -18,7 +18,7 @@ pub struct Problem {
     #[serde(rename = "type")]
     pub type_: String,
     /// The status in words.
-    pub title: String,
+    pub title: &'static str,
     /// HTTP status.
     pub status: u16,
     /// What a person can do about it.
@@ -45,7 +45,7 @@ impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
             type_: format!("urn:easycode:problem:{code}"),
-            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
             detail: detail.into(),
             code,
