@@ -83,11 +83,15 @@ moved() { [ "$(kubectl get tenant electra --ignore-not-found -o jsonpath='{.stat
 # On a second run it is there already.
 moved || move_electra
 
+people=$(cat "$repo/target/demo/people/password")
 cat <<TEXT
 
 Ready after $((SECONDS - started)) s. To try next:
 
   export KUBECONFIG=$kubeconfig PATH=$repo/target/bin:\$PATH
+  # The staff's console at http://localhost:8088/client-admin/, once its ports are forwarded:
+  kubectl --namespace easycode-system port-forward deployment/easycode-client-admin 8088:8080 9998 &
+  #   support@easycode.example, operations@easycode.example, administrator@easycode.example; password $people
   kubectl get easycode                        # all of EasyCode's resources
   kubectl get dedicatedinstances -o wide      # all instances: tenant, version, region, health
   easycode status aurora                      # a tenant as a tree (also: kubectl easycode status aurora)

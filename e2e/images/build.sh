@@ -26,7 +26,7 @@ build_image() {
 }
 
 mkdir -p "$images/context" "$images/archives" "$repo/target/bin"
-begin_steps $((${#programs[@]} + 2))
+begin_steps $((${#programs[@]} + 3))
 if ! has_engine; then
   step "buildah"
   command -v buildah >/dev/null || install_packages buildah
@@ -36,10 +36,16 @@ fi
 step "static programs (minutes the first time)"
 # With a target given, the flag is for the programs alone and not for the compiler's own plugins.
 (cd "$repo" && RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR=$images cargo build --locked --release \
-  --target "$host" --package easycode-operator "${services[@]/#/--package=easycode-}")
-for program in "${programs[@]}"; do
+  --target "$host" --package easycode-operator --package easycode-client-admin "${services[@]/#/--package=easycode-}")
+for program in "${rust_programs[@]}"; do
   cmp --silent "$images/$host/release/$program" "$images/context/$program" ||
     cp "$images/$host/release/$program" "$images/context/$program"
+done
+step "the demo's identity provider"
+command -v go >/dev/null || die "Go is needed to build the identity provider"
+(cd "$repo/e2e/identity-provider" &&
+  CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -ldflags "-s -w" -o "$images/context/identity-provider" .)
+for program in "${programs[@]}"; do
   step "image $(image_of "$program")"
   build_image "$program"
 done

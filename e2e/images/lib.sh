@@ -4,7 +4,9 @@
 images=$repo/target/images
 host=$(rustc -vV | sed -n 's/^host: //p')
 services=(tenant-service user-service crm finance inventory procurement pos)
-programs=(easycode-operator "${services[@]}")
+# Programs of the workspace; and all that an image is made of, the demo's identity provider included.
+rust_programs=(easycode-operator client-admin "${services[@]}")
+programs=("${rust_programs[@]}" identity-provider)
 # A registry that the cluster pulls from, for clusters that images can't be loaded into: EASYCODE_REGISTRY=registry/path.
 registry=${EASYCODE_REGISTRY:-localhost/easycode}
 

@@ -14,3 +14,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "easycode.image" -}}
 {{ .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag }}{{ end }}
 {{- end -}}
+
+{{/* Labels by which client-admin's pods are found. The stacks' policies let pods of this name reach user-service. */}}
+{{- define "easycode.clientAdmin.selector" -}}
+app.kubernetes.io/name: easycode-client-admin
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "easycode.clientAdmin.labels" -}}
+{{ include "easycode.clientAdmin.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: easycode
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Everything that is off by default.
-const ALL_ON: [&str; 12] = [
+const ALL_ON: [&str; 13] = [
     "image.digest=\"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
     "imagePullSecrets=[{\"name\": \"registry\"}]",
     "podAnnotations={\"example.com/team\": \"ops\"}",
@@ -31,6 +31,7 @@ const ALL_ON: [&str; 12] = [
     "prometheusRule={\"enabled\": true, \"labels\": {\"prometheus\": \"main\"}}",
     "resyncSeconds=300",
     "deletionProtection=false",
+    "clientAdmin={\"enabled\": true, \"url\": \"https://console.example.com\", \"openIDConnect\": {\"issuer\": \"https://login.example.com\", \"clientId\": \"console\", \"clientSecretName\": \"console\"}, \"roles\": {\"support\": [\"helpdesk\"], \"operations\": [\"ops\"], \"administrator\": [\"leads\"]}, \"sessionKeySecret\": \"session\", \"ingress\": {\"host\": \"console.example.com\", \"className\": \"nginx\", \"controllerNamespace\": \"ingress\", \"tlsSecret\": \"console-tls\", \"annotations\": {\"a\": \"b\"}}, \"egressPorts\": [8443]}",
 ];
 
 fn rendered(values: &[&str]) -> Vec<Value> {
@@ -121,6 +122,9 @@ fn wrong_values_are_refused_by_name() {
         ("deletionProtection=\"yes\"", "/deletionProtection"),
         ("serviceMonitor={\"interval\": \"often\"}", "/serviceMonitor/interval"),
         ("prometheusRule={\"enable\": true}", "'enable'"),
+        ("clientAdmin={\"url\": \"http://console.example.com\"}", "/clientAdmin/url"),
+        ("clientAdmin={\"roles\": {\"admins\": []}}", "'admins'"),
+        ("clientAdmin={\"enabled\": true}", "clientAdmin.url"),
         ("replica=3", "'replica'"),
     ] {
         let refusal = template(Path::new(CHART), &[value]).expect_err(value);
@@ -130,7 +134,7 @@ fn wrong_values_are_refused_by_name() {
 
 /// Paths of all single values of the chart. Maps that a person fills, empty by default, count as one.
 fn paths(values: &Value, path: &str, into: &mut Vec<String>) {
-    match values.as_object().filter(|fields| !fields.is_empty() && path != "resources") {
+    match values.as_object().filter(|fields| !fields.is_empty() && !path.ends_with("resources")) {
         Some(fields) => {
             for (key, value) in fields {
                 paths(value, &if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, into);
@@ -164,19 +168,22 @@ fn every_value_is_explained_in_the_comments_the_schema_and_the_readme() {
 }
 
 #[test]
-fn the_operators_pod_is_restricted() {
+fn every_pod_is_restricted() {
     for values in [&[][..], &ALL_ON[..]] {
         let objects = rendered(values);
-        let deployments: Vec<_> = of_kind(&objects, "Deployment").collect();
-        assert_eq!(deployments.len(), 1);
-        assert_eq!(violations(&deployments[0]["spec"]["template"]["spec"]), [""; 0]);
+        let mut deployments = of_kind(&objects, "Deployment").peekable();
+        assert!(deployments.peek().is_some());
+        for deployment in deployments {
+            assert_eq!(violations(&deployment["spec"]["template"]["spec"]), [""; 0]);
+        }
     }
 }
 
 #[test]
 fn the_operator_knows_every_variable_and_name_that_the_chart_gives_it() {
     let objects = rendered(&ALL_ON);
-    let deployment = of_kind(&objects, "Deployment").next().unwrap();
+    let named = |one: &&Value| one["metadata"]["name"] == "easycode-operator";
+    let deployment = of_kind(&objects, "Deployment").find(named).unwrap();
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     let command = Options::command();
     let known: BTreeSet<_> =
@@ -230,7 +237,9 @@ fn rights_have_no_wildcard_and_allow_no_escalation() {
         for kept in
             ["namespaces", "persistentvolumeclaims", "statefulsets", "clusters", "customresourcedefinitions", "tenants"]
         {
-            assert!(!(has(&rule, "resources", kept) && has(&rule, "verbs", "delete")), "{role} may delete: {rule}");
+            let offboards = role == "ClusterRole easycode-client-admin" && kept == "tenants";
+            let deletes = has(&rule, "resources", kept) && has(&rule, "verbs", "delete");
+            assert!(!deletes || offboards, "{role} may delete: {rule}");
         }
     }
 }
@@ -244,6 +253,23 @@ fn secrets_are_in_reach_of_no_role_that_counts_everywhere() {
     for (role, rule) in rules(&objects).iter().filter(|(role, _)| role == "ClusterRole easycode-operator") {
         assert!(!has(rule, "resources", "secrets"), "{role}: {rule}");
     }
+}
+
+#[test]
+fn client_admin_may_write_tenants_and_instances_and_read_little_else() {
+    let objects = rendered(&ALL_ON);
+    let mut allowed = BTreeSet::new();
+    for (_, rule) in rules(&objects).iter().filter(|(role, _)| role.ends_with("easycode-client-admin")) {
+        for resource in rule["resources"].as_array().unwrap() {
+            let verbs: Vec<_> = rule["verbs"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            allowed.insert(format!("{}: {}", resource.as_str().unwrap(), verbs.join(" ")));
+        }
+    }
+    let looks = ["tenants", "sharedplatforms", "dedicatedinstances", "releases", "releasechannels"];
+    let mut expected: BTreeSet<_> = looks.map(|resource| format!("{resource}: get list watch")).into();
+    expected.extend(["tenants", "dedicatedinstances"].map(|resource| format!("{resource}: create patch delete")));
+    expected.insert("events: get list".to_owned());
+    assert_eq!(allowed, expected);
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub use migrate::Migration;
 pub use money::{Amount, Currency, Quantity};
 pub use problem::Problem;
 use serde::Serialize;
-pub use server::{App, router, serve};
+pub use server::{App, listen, router, serve, surrounded};
 use tracing_subscriber::EnvFilter;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -82,13 +82,18 @@ pub fn main(service: &Service) -> ExitCode {
     })
 }
 
+/// Logs as JSON lines, of what `RUST_LOG` says.
+pub fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
+}
+
 /// As [`main`], for a service that starts in a way of its own.
 pub fn run<F>(service: &Service, start: impl FnOnce(Config) -> F) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
+    log();
     let outcome = async {
         if std::env::args().nth(1).as_deref() == Some(easycode_contract::probe::COMMAND) {
             return probe::run().await;

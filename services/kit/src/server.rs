@@ -106,11 +106,17 @@ pub fn router(service: &Service, app: &App, internal: Router<App>) -> Router {
         .route("/openapi.json", get(move || std::future::ready(Json(document.clone()))))
         .route("/roles", get(move || std::future::ready(Json(roles))))
         .route(SETTINGS_SCHEMA_PATH, get(move || std::future::ready(settings)));
-    Router::new()
+    let routes = Router::new()
         .nest(&base, api)
         .merge(internal)
-        .fallback(|| async { Problem::not_found("there is no such path; see openapi.json") })
-        .layer(middleware::from_fn_with_state(Arc::clone(&app.metrics), metrics::observe))
+        .fallback(|| async { Problem::not_found("there is no such path; see openapi.json") });
+    surrounded(routes, &app.metrics).with_state(app.clone())
+}
+
+/// Routes with what every API has around it: metrics, bounds, a log with the request's id.
+pub fn surrounded<S: Clone + Send + Sync + 'static>(routes: Router<S>, metrics: &Arc<Metrics>) -> Router<S> {
+    routes
+        .layer(middleware::from_fn_with_state(Arc::clone(metrics), metrics::observe))
         .method_not_allowed_fallback(|| async {
             Problem::of(StatusCode::METHOD_NOT_ALLOWED, "the path has no such method; see openapi.json")
         })
@@ -119,7 +125,6 @@ pub fn router(service: &Service, app: &App, internal: Router<App>) -> Router {
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .with_state(app.clone())
 }
 
 /// What is logged of a request carries the id that the caller gets, or gave.
@@ -139,24 +144,36 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
 /// Serves until SIGTERM, then finishes what is under way.
 pub async fn serve(service: &Service, app: App, internal: Router<App>) -> anyhow::Result<()> {
     let leaving = Arc::new(AtomicBool::new(false));
-    let admin = TcpListener::bind(("0.0.0.0", ADMIN_PORT)).await?;
     let probes = probes(&app, Arc::clone(&leaving));
+    let name = app.config.service.clone();
+    listen(&name, router(service, &app, internal), probes, leaving, app.stopping.clone()).await
+}
+
+/// Serves an API, and its probes on a port of their own. On SIGTERM it says that it is leaving, for as long as the endpoints need
+/// to forget it, and then finishes what is under way.
+pub async fn listen(
+    service: &str,
+    api: Router,
+    probes: Router,
+    leaving: Arc<AtomicBool>,
+    stopping: CancellationToken,
+) -> anyhow::Result<()> {
+    let admin = TcpListener::bind(("0.0.0.0", ADMIN_PORT)).await?;
     tokio::spawn(async move { axum::serve(admin, probes).await });
-    let api = TcpListener::bind(("0.0.0.0", API_PORT)).await?;
-    info!(service = app.config.service, "serving");
+    let listener = TcpListener::bind(("0.0.0.0", API_PORT)).await?;
+    info!(service, "serving");
     let mut terminate = signal(SignalKind::terminate())?;
-    let stopping = app.stopping.clone();
+    let stop = stopping.clone();
     tokio::spawn(async move {
         terminate.recv().await;
         info!("asked to stop");
         leaving.store(true, Ordering::Relaxed);
         tokio::time::sleep(DRAIN).await;
-        stopping.cancel();
+        stop.cancel();
     });
-    let router = router(service, &app, internal);
-    let serving = axum::serve(api, router).with_graceful_shutdown(app.stopping.clone().cancelled_owned());
+    let serving = axum::serve(listener, api).with_graceful_shutdown(stopping.clone().cancelled_owned());
     let overdue = async {
-        app.stopping.cancelled().await;
+        stopping.cancelled().await;
         tokio::time::sleep(FINISH).await;
     };
     tokio::select! {

@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod changes;
 mod live;
+pub mod preview;
 pub mod stack;
 pub mod tenant;
 
