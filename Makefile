@@ -10,7 +10,7 @@ EXAMPLES ?= 200
 # Programs that the targets need are built once into a cache outside the checkout.
 TOOLS := e2e/tools.sh
 
-.PHONY: help demo test unit e2e e2e-cloudnative-pg fuzz bench bench-shared bench-dedicated lint deny cluster images deploy down crds snapshots
+.PHONY: help demo test unit e2e e2e-cloudnative-pg fuzz browser bench bench-shared bench-dedicated lint deny cluster images deploy down crds snapshots
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 22
 
@@ -25,7 +25,7 @@ unit: ## Tests that need no cluster
 	cargo test --doc --workspace --locked --quiet
 
 e2e: deploy ## Tests on the real cluster
-	$(TOOLS) nextest fuzz
+	$(TOOLS) nextest fuzz browser
 	e2e/example.sh
 	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e --locked
 
@@ -39,6 +39,11 @@ fuzz: deploy ## The services fuzzed for longer, EXAMPLES=200 an operation; anoth
 	e2e/example.sh
 	EASYCODE_FUZZ_EXAMPLES=$(EXAMPLES) $(if $(SEED),EASYCODE_FUZZ_SEED=$(SEED)) \
 		$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile fuzz --locked
+
+browser: deploy ## The pages in a real browser, with axe; writes pictures to target/browser
+	$(TOOLS) nextest browser
+	e2e/example.sh
+	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e --locked -E 'binary(browser)'
 
 bench: bench-shared bench-dedicated ## Both benchmarks
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Programs that tests and lint need beside the toolchain, built once into the cache from their published sources.
-#   tools.sh nextest deny helm fuzz  builds or installs what is missing of these
-#   tools.sh --path cargo-nextest    prints where a program is
+#   tools.sh nextest deny helm fuzz browser  builds or installs what is missing of these
+#   tools.sh --path cargo-nextest            prints where a program is
 set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
 
@@ -46,6 +46,18 @@ install_fuzz() {
   "$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$fuzz_dir/requirements.txt" >&2
 }
 
+# Debian's Chromium, and Playwright beside its specs, since Node.js looks for it there.
+install_browser() {
+  local folder=$repo/e2e/browser
+  [ -x "${EASYCODE_CHROMIUM:-/usr/bin/chromium}" ] || install_packages chromium
+  [ "$(node -p 'process.versions.node.split(".")[0] >= 20' 2>/dev/null)" = true ] || install_packages nodejs npm
+  [ "$(node -p 'process.versions.node.split(".")[0] >= 20')" = true ] || die "Node.js 20 or later is needed; this is $(node --version)"
+  cmp --silent "$folder/package-lock.json" "$folder/node_modules/.of" && return
+  log "installing Playwright (once)"
+  PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm --prefix "$folder" ci --silent --cache "$cache/npm" >&2
+  cp "$folder/package-lock.json" "$folder/node_modules/.of"
+}
+
 if [ "${1:-}" = --path ]; then
   path_of "$2"
   exit
@@ -59,6 +71,7 @@ for name in "$@"; do
     deny) install_crate cargo-deny "$deny_version" deny ;;
     helm) [ -x "$(tool helm)" ] || "$cluster_dir/build-tools.sh" only helm ;;
     fuzz) install_fuzz ;;
-    *) die "unknown: $name (nextest, deny, helm or fuzz)" ;;
+    browser) install_browser ;;
+    *) die "unknown: $name (nextest, deny, helm, fuzz or browser)" ;;
   esac
 done

@@ -70,7 +70,9 @@ impl Fuzzer {
             .arg(folder.join(format!("{way}.ndjson")))
             .env("EASYCODE_FUZZ_TOKEN", &one.token)
             .env("EASYCODE_FUZZ_OTHER", &known)
+            // Nothing is left in the checkout.
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("HYPOTHESIS_STORAGE_DIRECTORY", folder.join("hypothesis"))
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

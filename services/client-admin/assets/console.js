@@ -10,7 +10,10 @@ if (place && window.EventSource) {
       [one.type, one.status, one.reason, one.message].forEach((text, at) => {
         const cell = row.appendChild(document.createElement(at ? "td" : "th"));
         if (!at) cell.scope = "row";
-        cell.textContent = text;
+        // The reason leads to what to do, as on the page that came first.
+        const reason = at === 2 && cell.appendChild(document.createElement("a"));
+        if (reason) reason.href = `/client-admin/help#${text}`;
+        (reason || cell).textContent = text;
       });
       return row;
     });

@@ -179,7 +179,7 @@ async fn receive(
 
 /// Takes goods out, the oldest first. More than is there and not kept back goes out only of items that allow it. Sent again with
 /// the same `Idempotency-Key`, they go out once.
-#[utoipa::path(post, path = "/issues", tag = "movements", params(RequestKey), request_body = IssueInput, responses((status = 200, body = Movement, description = "It was done before, by the same key."), (status = 201, body = Movement), (status = 409), (status = 422)))]
+#[utoipa::path(post, path = "/issues", tag = "movements", params(RequestKey), request_body = IssueInput, responses((status = 200, body = Movement, description = "It was done before, by the same key."), (status = 201, body = Movement), (status = 404), (status = 409), (status = 422)))]
 async fn issue(
     caller: Caller,
     State(app): State<App>,

@@ -17,6 +17,8 @@ const TOKEN: &str = "token";
 /// How errors are sent.
 pub(crate) const PROBLEM: &str = "application/problem+json";
 
+/// Of all values, those in the path included: what is referred to may not be there.
+const UNACCEPTABLE: (&str, &str) = ("422", "A value is not acceptable; `detail` names the field.");
 /// Errors of whoever needs a token.
 const GUARDED: &[(&str, &str)] = &[
     ("401", "There is no token, or none that counts."),
@@ -30,7 +32,7 @@ const ANY: &[(&str, &str)] = &[
 /// Errors of operations with variable parts in the path.
 const FOUND: &[(&str, &str)] = &[("404", "There is no such record of this tenant.")];
 /// Errors of operations that change something.
-const CHANGING: &[(&str, &str)] = &[("409", "It contradicts what is there.")];
+const CHANGING: &[(&str, &str)] = &[("409", "It contradicts what is there."), UNACCEPTABLE];
 /// Errors of operations that change the version of a record that the caller has seen.
 const VERSIONED: &[(&str, &str)] = &[("412", "The record was changed meanwhile; read it and try again.")];
 /// Errors of operations with a body.
@@ -40,7 +42,7 @@ const WITH_BODY: &[(&str, &str)] = &[
     ("415", "The body is not of the media type that is asked for."),
 ];
 /// Errors of operations with any input.
-const WITH_INPUT: &[(&str, &str)] = &[("422", "A value is not acceptable; `detail` names the field.")];
+const WITH_INPUT: &[(&str, &str)] = &[UNACCEPTABLE];
 
 /// Completes the document of a service whose operations are below `base`.
 pub(crate) fn complete(document: &mut OpenApi, title: &str, base: &str) {
@@ -49,7 +51,9 @@ pub(crate) fn complete(document: &mut OpenApi, title: &str, base: &str) {
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
     let components = document.components.get_or_insert_default();
     components.add_security_scheme(TOKEN, bearer);
-    components.schemas.insert(Problem::name().into_owned(), Problem::schema());
+    let mut schemas = vec![(Problem::name().into_owned(), Problem::schema())];
+    Problem::schemas(&mut schemas);
+    components.schemas.extend(schemas);
     document.security = Some(vec![SecurityRequirement::new(TOKEN, Vec::<String>::new())]);
     for (path, item) in &mut document.paths.paths {
         let variable = path.contains('{');
@@ -164,7 +168,7 @@ mod tests {
         let put = &paths["/things/{id}"]["put"];
         let all = ["200", "400", "401", "403", "404", "409", "412", "413", "415", "422", "429", "503"];
         assert_eq!(statuses(put), all);
-        assert_eq!(statuses(&paths["/sign-in"]["post"]), ["204", "401", "409", "429", "503"]);
+        assert_eq!(statuses(&paths["/sign-in"]["post"]), ["204", "401", "409", "422", "429", "503"]);
     }
 
     #[test]
@@ -178,7 +182,8 @@ mod tests {
             assert_eq!(answer["content"], if error { problem } else { Value::Null }, "{status}");
         }
         assert_eq!(operation["responses"]["200"]["description"], "Put.");
-        assert_eq!(document["components"]["schemas"]["Problem"]["required"][0], "type");
+        let schemas = &document["components"]["schemas"];
+        assert!(schemas["Problem"].is_object() && schemas["Violation"].is_object(), "{schemas}");
         assert_eq!(operation["operationId"], "things.put");
         assert_eq!(document["paths"]["/sign-in"]["post"]["operationId"], "sign-in.sign_in");
     }

@@ -106,21 +106,21 @@ mod tests {
 
     use super::unstorable;
 
-    fn path(value: serde_json::Value) -> Option<String> {
-        unstorable(&value).map(|(path, _)| path)
+    fn path(value: &serde_json::Value) -> Option<String> {
+        unstorable(value).map(|(path, _)| path)
     }
 
     #[test]
     fn nul_is_found_wherever_it_is() {
-        assert_eq!(path(json!({"name": "a\0b"})).as_deref(), Some("name"));
-        assert_eq!(path(json!({"custom": {"tags": ["a", "\0"]}})).as_deref(), Some("custom.tags.1"));
-        assert_eq!(path(json!({"custom": {"a\0": 1}})).as_deref(), Some("custom.a\\0"));
-        assert_eq!(path(json!({"name": "a", "amount": 1})), None);
+        assert_eq!(path(&json!({"name": "a\0b"})).as_deref(), Some("name"));
+        assert_eq!(path(&json!({"custom": {"tags": ["a", "\0"]}})).as_deref(), Some("custom.tags.1"));
+        assert_eq!(path(&json!({"custom": {"a\0": 1}})).as_deref(), Some("custom.a\\0"));
+        assert_eq!(path(&json!({"name": "a", "amount": 1})), None);
     }
 
     #[test]
     fn a_number_that_could_not_be_read_again_is_found() {
-        assert_eq!(path(json!({"custom": {"size": [f64::MIN]}})).as_deref(), Some("custom.size.0"));
-        assert_eq!(path(json!({"custom": [u64::MAX, i64::MIN, 1e300, 5e-324, 0]})), None);
+        assert_eq!(path(&json!({"custom": {"size": [f64::MIN]}})).as_deref(), Some("custom.size.0"));
+        assert_eq!(path(&json!({"custom": [u64::MAX, i64::MIN, 1e300, 5e-324, 0]})), None);
     }
 }

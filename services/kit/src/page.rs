@@ -16,6 +16,7 @@ const MOST: i64 = 100;
 #[derive(Deserialize, IntoParams)]
 pub struct PageQuery {
     /// Records a page, 1 to 100; 25 without it.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
     /// `next` of the page before.
     cursor: Option<String>,

@@ -111,7 +111,10 @@ pub async fn plan<K: Managed>(
         Err(Refused::Other(problem)) => return Err(problem.into()),
     };
     let after = object.as_ref().map_or_else(|| wanted.spec.clone(), |object| value_of(object)["spec"].clone());
-    let changes = changes(&present.value["spec"], &after);
+    // Of what is new each field is told by itself.
+    let nothing = json!({});
+    let before = Some(&present.value["spec"]).filter(|spec| !spec.is_null()).unwrap_or(&nothing);
+    let changes = changes(before, &after);
     Ok(Outcome { object, present: present.object, changes, conflicts, faults })
 }
 

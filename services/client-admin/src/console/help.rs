@@ -26,8 +26,9 @@ fn rows() -> Vec<Row> {
         .collect()
 }
 
-/// Text in which backticks mark code.
+/// Text in which backticks mark code. What it refers to below is in the runbook, and not on this page.
 fn marked(text: &str) -> Markup {
+    let text = unlinked(text);
     html! {
         @for (at, part) in text.split('`').enumerate() {
             @if at % 2 == 1 { code { (part) } } @else { (part) }
@@ -35,10 +36,16 @@ fn marked(text: &str) -> Markup {
     }
 }
 
+fn unlinked(text: &str) -> String {
+    let Some((before, link)) = text.split_once("[below](#") else { return text.to_owned() };
+    let after = link.split_once(')').map_or("", |(_, after)| after);
+    format!("{before}the runbook{}", unlinked(after))
+}
+
 /// The page.
 pub async fn page(session: Session) -> Markup {
     let content = html! {
-        div.scroll {
+        div.scroll tabindex="0" {
             table {
                 caption { "Why something is not ready, and what to do about it" }
                 thead { tr { th scope="col" { "Reason" } th scope="col" { "Means" } th scope="col" { "What to do" } } }
@@ -68,5 +75,6 @@ mod tests {
         let suspended = rows.iter().find(|row| row.reason == "Suspended").unwrap();
         assert!(suspended.meaning.contains("spec.state") && suspended.remedy.contains("Active"));
         assert_eq!(marked("set `a` now").into_string(), "set <code>a</code> now");
+        assert_eq!(marked("wait; see [below](#there), too").into_string(), "wait; see the runbook, too");
     }
 }

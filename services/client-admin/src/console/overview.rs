@@ -48,7 +48,7 @@ pub async fn page(State(app): State<App>, session: Session) -> Markup {
 
 fn of_platforms(platforms: &[PlatformSummary]) -> Markup {
     html! {
-        div.scroll {
+        div.scroll tabindex="0" {
             table {
                 caption { "Shared platforms" }
                 thead {
@@ -79,7 +79,7 @@ fn of_platforms(platforms: &[PlatformSummary]) -> Markup {
 fn of_instances(instances: &[InstanceSummary]) -> Markup {
     let now = Timestamp::now();
     html! {
-        div.scroll {
+        div.scroll tabindex="0" {
             table {
                 caption { "Dedicated instances" }
                 thead {

@@ -159,7 +159,7 @@ fn changes(plan: &PlanDocument) -> Markup {
         @if plan.changes.is_empty() {
             p role="status" { "Nothing would change." }
         } @else {
-            div.scroll {
+            div.scroll tabindex="0" {
                 table {
                     caption { "Fields that would change" }
                     thead { tr { th scope="col" { "Field" } th scope="col" { "Is" } th scope="col" { "Becomes" } } }

@@ -43,7 +43,7 @@ pub async fn page(
 #[must_use]
 pub fn conditions(conditions: &[Condition]) -> Markup {
     html! {
-        div.scroll {
+        div.scroll tabindex="0" {
             table {
                 caption { "Conditions" }
                 thead { tr { th scope="col" { "Condition" } th scope="col" { "Status" } th scope="col" { "Reason" } th scope="col" { "Message" } } }

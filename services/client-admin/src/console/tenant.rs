@@ -146,7 +146,7 @@ fn entitlements(tenant: &Tenant) -> Markup {
     html! {
         h2 { "Entitlements" }
         @if tenant.spec.entitlements.is_empty() { p { "none" } } @else {
-            div.scroll {
+            div.scroll tabindex="0" {
                 table {
                     caption { "Services it may use" }
                     thead { tr { th scope="col" { "Service" } th scope="col" { "Modules" } th scope="col" { "Schema" } } }
@@ -208,7 +208,7 @@ fn past(entries: &[Entry], name: &str) -> Markup {
     html! {
         h2 { "History" }
         p.hint { "What the cluster still knows. The full trail is in the home's database: " code { "easycode audit --tenant " (name) } }
-        div.scroll {
+        div.scroll tabindex="0" {
             table {
                 caption { "History, the newest first" }
                 thead { tr { th scope="col" { "When" } th scope="col" { "Kind" } th scope="col" { "By" } th scope="col" { "What" } } }

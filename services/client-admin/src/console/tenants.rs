@@ -62,7 +62,7 @@ fn select(name: &str, label: &str, chosen: &str, options: &[String]) -> Markup {
 fn list(found: &TenantPage) -> Markup {
     let now = Timestamp::now();
     html! {
-        div.scroll {
+        div.scroll tabindex="0" {
             table {
                 caption { "Tenants, by name" }
                 thead {

@@ -1,0 +1,76 @@
+//! EasyCode's pages in a real browser: `e2e/browser/` looks at them with Playwright and axe. Pictures of every page are in
+//! `target/browser/`, in the light and in the dark, on a desk and on a phone.
+
+use std::{fs, net::SocketAddr, process::Stdio, time::Duration};
+
+use anyhow::{Context, ensure};
+use easycode_e2e::{
+    cluster::{Cluster, checkout},
+    operator::NAMESPACE,
+    reach::reach_pod,
+    tenant::{fresh_name, tenants},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+use tokio::process::Command;
+
+/// Where the console says that it is, and who knows the staff.
+const CONSOLE: &str = "http://localhost:8088";
+const PROVIDER: &str = "http://localhost:9998";
+/// Longest time for all of it.
+const PATIENCE: Duration = Duration::from_mins(8);
+
+#[tokio::test]
+async fn staff_do_their_work_in_the_console() -> anyhow::Result<()> {
+    let cluster = Cluster::connect().await?;
+    let selector = "app.kubernetes.io/name=easycode-client-admin";
+    let console = reach_pod(&cluster, NAMESPACE, selector, 8080).await?;
+    let provider = reach_pod(&cluster, NAMESPACE, selector, 9998).await?;
+    let company = fresh_name("browser");
+    let outcome = run("console", &[(CONSOLE, console), (PROVIDER, provider)], &company).await;
+    // Whatever was not let go in the pages.
+    let_go(&cluster, &company).await?;
+    outcome
+}
+
+/// Runs the specs of a name in the browser, which is led to the addresses.
+async fn run(specs: &str, hosts: &[(&str, SocketAddr)], company: &str) -> anyhow::Result<()> {
+    let folder = checkout().join("e2e/browser");
+    ensure!(folder.join("node_modules").exists(), "Playwright is missing; run `e2e/tools.sh browser`");
+    let password = checkout().join("target/demo/people/password");
+    let password =
+        fs::read_to_string(&password).with_context(|| format!("reading {}; run `make deploy`", password.display()))?;
+    let rules = hosts.iter().map(|(origin, address)| format!("MAP {} {address}", origin.trim_start_matches("http://")));
+    let mut browser = Command::new("npx");
+    browser
+        .current_dir(folder)
+        .args(["--no-install", "playwright", "test", specs])
+        .env("EASYCODE_BROWSER_HOSTS", rules.collect::<Vec<_>>().join(","))
+        .env("EASYCODE_BROWSER_OWN", CONSOLE)
+        .env("EASYCODE_BROWSER_FOREIGN", PROVIDER)
+        .env("EASYCODE_CONSOLE", CONSOLE)
+        .env("EASYCODE_STAFF_PASSWORD", password.trim())
+        .env("EASYCODE_COMPANY", company)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let status = tokio::time::timeout(PATIENCE, browser.status()).await.context("the browser took too long")??;
+    ensure!(status.success(), "{specs}: see what is above, and the pictures in target/browser");
+    Ok(())
+}
+
+/// Deletes the tenants that the specs have made under names that begin with the company's.
+async fn let_go(cluster: &Cluster, company: &str) -> anyhow::Result<()> {
+    let all: Api<easycode_crds::Tenant> = tenants(cluster);
+    for tenant in all.list(&ListParams::default()).await? {
+        let name = tenant.name_any();
+        if name.starts_with(company) {
+            let confirmed = json!({ "metadata": { "annotations": { "easycode.io/confirm-delete": name } } });
+            all.patch(&name, &PatchParams::default(), &Patch::Merge(confirmed)).await?;
+            all.delete(&name, &DeleteParams::default()).await?;
+        }
+    }
+    Ok(())
+}
