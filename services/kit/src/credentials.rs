@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use sqlx::{
-    PgPool,
+    Connection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -23,6 +23,8 @@ const FIELDS: [&str; 7] = ["host", "port", "user", "password", "dbname", "sslmod
 const LOOK: Duration = Duration::from_secs(5);
 /// Longest wait for a connection.
 const ACQUIRE: Duration = Duration::from_secs(3);
+/// How long a connection counts as alive without being asked: it is asked whenever it is given back, and asking costs a round trip.
+const UNTESTED: Duration = Duration::from_secs(1);
 
 type Fields = BTreeMap<&'static str, String>;
 
@@ -50,7 +52,19 @@ pub(crate) fn following_pool(folder: PathBuf, connections: u32) -> anyhow::Resul
 }
 
 fn pool_options(connections: u32) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE).idle_timeout(Duration::from_mins(5))
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(Duration::from_mins(5))
+        .test_before_acquire(false)
+        .before_acquire(|connection, its| {
+            Box::pin(async move {
+                if its.idle_for >= UNTESTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
 }
 
 /// All fields, as they were at one time. The kubelet changes them all at once, by a link to the folder that holds them.

@@ -2,11 +2,14 @@
 
 use std::{
     ops::{Deref, DerefMut},
+    pin::Pin,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use easycode_contract::{context::TenantContext, database::Identifier};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction, raw_sql};
+use futures::future::BoxFuture;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use crate::credentials::{options, pool};
@@ -23,35 +26,91 @@ pub struct TenantTransaction {
 
 impl TenantTransaction {
     /// Begins. Fails with a 403 if the database does not let the service act as the tenant.
-    ///
-    /// In two round trips, so that the connection knows of its transaction before the role can be refused, and rolls it back
-    /// before another tenant gets it.
     pub async fn begin(pool: &PgPool, context: &TenantContext, limits: &Limits) -> Result<Self, Problem> {
         // Derived anew rather than taken from the document: this is the name that reaches SQL.
         let role = Identifier::tenant(&context.tenant)
             .map_err(|error| Problem::forbidden("unknown-tenant", error.to_string()))?;
         let permit = limits.connection(context).await?;
-        let settings = format!(
-            "SET LOCAL ROLE {role}; SET LOCAL search_path = {role}; SET LOCAL statement_timeout = {}; \
-             SET LOCAL lock_timeout = 5000; SET LOCAL idle_in_transaction_session_timeout = 30000{}",
-            context.limits.statement_timeout_ms,
-            if context.read_only { "; SET TRANSACTION READ ONLY" } else { "" },
-        );
-        let begin = async {
-            let mut transaction = pool.begin().await?;
-            raw_sql(AssertSqlSafe(settings)).execute(&mut *transaction).await.map_err(refused)?;
-            Ok::<_, Problem>(transaction)
-        };
+        let statement = beginning(&role, context);
         // A server that hangs enforces no timeout of its own.
-        let transaction = tokio::time::timeout(LONGEST_BEGIN, begin)
+        tokio::time::timeout(LONGEST_BEGIN, Beginning::of(pool.clone(), statement, permit))
             .await
-            .map_err(|_| Problem::unavailable("the database does not answer; try again"))??;
-        Ok(Self { transaction, _connection: permit })
+            .map_err(|_| Problem::unavailable("the database does not answer; try again"))?
+            .map_err(refused)
     }
 
     /// Makes what was done last.
     pub async fn commit(self) -> Result<(), Problem> {
         Ok(self.transaction.commit().await?)
+    }
+}
+
+/// What begins the transaction, in one round trip.
+///
+/// `BEGIN` comes last: Postgres runs what is sent together in one transaction, which `BEGIN` turns into one that stays open. Where the
+/// role is refused it is rolled back before it stays open, and the connection is as it was.
+fn beginning(role: &Identifier, context: &TenantContext) -> String {
+    format!(
+        "SET LOCAL ROLE {role}; SET LOCAL search_path = {role}; SET LOCAL statement_timeout = {}; \
+         SET LOCAL lock_timeout = 5000; SET LOCAL idle_in_transaction_session_timeout = 30000; BEGIN{}",
+        context.limits.statement_timeout_ms,
+        if context.read_only { " READ ONLY" } else { "" },
+    )
+}
+
+/// A transaction that begins, and whose beginning is never broken off: if nobody waits for it any more it goes on by itself, and is
+/// rolled back once it has begun. Otherwise its connection would serve others without knowing of it. Meanwhile it counts as one of the
+/// tenant's.
+struct Beginning(Option<BoxFuture<'static, sqlx::Result<TenantTransaction>>>);
+
+impl Beginning {
+    fn of(pool: PgPool, statement: String, permit: OwnedSemaphorePermit) -> Self {
+        Self(Some(Box::pin(async move {
+            let transaction = begin(&pool, statement).await?;
+            Ok(TenantTransaction { transaction, _connection: permit })
+        })))
+    }
+}
+
+impl Future for Beginning {
+    type Output = sqlx::Result<TenantTransaction>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(beginning) = &mut self.0 else { return Poll::Pending };
+        let outcome = beginning.as_mut().poll(context);
+        if outcome.is_ready() {
+            self.0 = None;
+        }
+        outcome
+    }
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        if let (Some(beginning), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(beginning);
+        }
+    }
+}
+
+/// Begins on any connection that is alive. One that has died since it was last used is told by its first statement; nothing was done
+/// over it then, so the next is tried, and it goes on until there are none left that may be dead.
+async fn begin(pool: &PgPool, statement: String) -> sqlx::Result<Transaction<'static, Postgres>> {
+    for _ in 0..pool.size() {
+        match pool.begin_with(AssertSqlSafe(statement.clone())).await {
+            Err(error) if is_of_a_dead_connection(&error) => tracing::info!(%error, "a connection has died"),
+            outcome => return outcome,
+        }
+    }
+    pool.begin_with(AssertSqlSafe(statement)).await
+}
+
+fn is_of_a_dead_connection(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        // The server says why it has closed it: it stops, or someone has ended the session.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
     }
 }
 

@@ -2,12 +2,16 @@
 //! not count for much longer, and an issuer that is away for a while must not stop anyone.
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     time::{Duration, Instant, SystemTime},
 };
 
-use jsonwebtoken::{DecodingKey, jwk::JwkSet};
+use jsonwebtoken::{
+    DecodingKey,
+    jwk::{Jwk, JwkSet},
+};
 use tokio::sync::Mutex;
 
 use crate::token::Rejected;
@@ -63,8 +67,17 @@ impl KeySource for KeyLocation {
     }
 }
 
+/// A public key. As long as the issuer publishes the very same it is the same object, so that what was checked with it need not be
+/// checked again.
+pub(crate) struct Key {
+    published: Jwk,
+    /// To check with.
+    pub(crate) decoding: DecodingKey,
+}
+
 struct Known {
-    keys: JwkSet,
+    /// By name.
+    keys: HashMap<String, Arc<Key>>,
     stamp: Option<SystemTime>,
     /// When the issuer last gave them.
     confirmed: Option<Instant>,
@@ -81,11 +94,22 @@ impl Known {
         self.looked.is_none_or(|(at, answered)| at.elapsed() >= if answered { LOOK_AGAIN } else { TRY_AGAIN })
     }
 
-    fn key(&self, kid: &str) -> Option<DecodingKey> {
-        if self.age() >= TOO_OLD {
-            return None;
+    fn key(&self, kid: &str) -> Option<Arc<Key>> {
+        if self.age() >= TOO_OLD { None } else { self.keys.get(kid).cloned() }
+    }
+
+    /// What the issuer publishes now. Keys without a name can't be asked for, and of two with the same the first counts.
+    fn renewed(&self, published: JwkSet) -> HashMap<String, Arc<Key>> {
+        let mut keys = HashMap::new();
+        for jwk in published.keys {
+            let Some(kid) = jwk.common.key_id.clone() else { continue };
+            let known = self.keys.get(&kid).filter(|known| known.published == jwk).cloned();
+            let made = || Some(Arc::new(Key { decoding: DecodingKey::from_jwk(&jwk).ok()?, published: jwk.clone() }));
+            if let Some(key) = known.or_else(made) {
+                keys.entry(kid).or_insert(key);
+            }
         }
-        self.keys.find(kid).and_then(|jwk| DecodingKey::from_jwk(jwk).ok())
+        keys
     }
 }
 
@@ -98,12 +122,12 @@ pub(crate) struct Keys<S> {
 
 impl<S: KeySource> Keys<S> {
     pub(crate) fn new(source: S) -> Self {
-        let known = Known { keys: JwkSet { keys: Vec::new() }, stamp: None, confirmed: None, looked: None };
+        let known = Known { keys: HashMap::new(), stamp: None, confirmed: None, looked: None };
         Self { source, known: RwLock::new(known), looking: Arc::default() }
     }
 
     /// The key of that name. Waits for the issuer only if the key is unknown, or not confirmed for too long.
-    pub(crate) async fn key(self: &Arc<Self>, kid: &str) -> Result<DecodingKey, Rejected> {
+    pub(crate) async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<Key>, Rejected> {
         if let Some(key) = self.current(kid) {
             self.refresh();
             return Ok(key);
@@ -149,18 +173,38 @@ impl<S: KeySource> Keys<S> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.looked = Some((now, outcome.is_ok()));
         match outcome {
-            Ok(keys) => *known = Known { keys, stamp, confirmed: Some(now), looked: known.looked },
+            Ok(published) => {
+                let keys = known.renewed(published);
+                *known = Known { keys, stamp, confirmed: Some(now), looked: known.looked };
+            }
             Err(error) => tracing::warn!(error = format!("{error:#}"), "the issuer's keys can't be read"),
         }
     }
 
-    fn current(&self, kid: &str) -> Option<DecodingKey> {
+    fn current(&self, kid: &str) -> Option<Arc<Key>> {
         let known = self.read();
         if known.stamp == self.source.stamp() { known.key(kid) } else { None }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+impl Key {
+    /// A key of no issuer.
+    pub(crate) fn of_nobody() -> Self {
+        let published = serde_json::json!({ "kty": "OKP", "crv": "Ed25519", "x": "" });
+        Self { published: serde_json::from_value(published).unwrap(), decoding: DecodingKey::from_secret(b"none") }
+    }
+}
+
+#[cfg(test)]
+impl<S: KeySource> Keys<S> {
+    /// Looks, however young the keys are.
+    pub(crate) async fn look_anew(&self) {
+        self.look(self.source.stamp()).await;
     }
 }
 

@@ -27,6 +27,7 @@ pub mod record;
 mod server;
 mod stream;
 pub mod token;
+mod verified;
 pub mod workload;
 
 use std::process::ExitCode;

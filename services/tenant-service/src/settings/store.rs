@@ -43,7 +43,8 @@ pub enum Act {
     Reset,
 }
 
-/// A version of the settings of a service.
+/// A version of the settings of a service, under the names that the API has.
+#[allow(clippy::struct_field_names)]
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct Version {
