@@ -3,14 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
-use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
+use easycode_contract::runtime::{API_PORT, TENANT_SERVICE, path_prefix};
 use easycode_crds::{DedicatedInstance, Release, SharedPlatform};
 use easycode_operator::{
     postgres::credentials::Credentials,
-    stack::{
-        home::Home,
-        plan::{ingress::prefix, secrets::service_secret},
-    },
+    stack::{home::Home, plan::secrets::service_secret},
 };
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
@@ -156,7 +153,7 @@ impl Platform {
     /// Base URL of a service.
     pub async fn service(&self, service: &str) -> anyhow::Result<String> {
         let address = reach(&self.cluster, &self.namespace(), service, API_PORT).await?;
-        Ok(format!("http://{address}/{}/v1", prefix(service)))
+        Ok(format!("http://{address}/{}/v1", path_prefix(service)))
     }
 
     /// Asks a service, below its base: `("crm", GET, "/contacts", token, None)`.
