@@ -8,7 +8,7 @@ pub mod tenants;
 use axum::{Json, Router, routing::get};
 use easycode_kit::Problem;
 use utoipa::openapi::{
-    Server,
+    Info, Server,
     security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -36,7 +36,7 @@ pub fn routes(_: &App) -> Router<App> {
         .routes(routes!(instances::one, instances::apply, instances::delete))
         .routes(routes!(instances::plan))
         .split_for_parts();
-    "client-admin".clone_into(&mut document.info.title);
+    document.info = Info::new("client-admin", env!("CARGO_PKG_VERSION"));
     document.servers = Some(vec![Server::new(&base)]);
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
     document.components.get_or_insert_default().add_security_scheme("token", bearer);

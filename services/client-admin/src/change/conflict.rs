@@ -12,6 +12,9 @@ use super::ownership::Kept;
 /// Most faults that are told of at once.
 const MOST: usize = 100;
 
+/// How the API server's refusal of a value of another type begins, which has no causes.
+pub const OF_ANOTHER_TYPE: &str = "failed to create typed patch object";
+
 /// A field that another manager owns with another value.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -117,9 +120,20 @@ pub fn faults(status: &Status) -> Vec<Fault> {
         .collect();
     faults.dedup();
     if faults.is_empty() {
-        faults.push(Fault { field: String::new(), message: status.message.clone() });
+        faults.push(
+            of_another_type(&status.message)
+                .unwrap_or_else(|| Fault { field: String::new(), message: status.message.clone() }),
+        );
     }
     faults
+}
+
+/// Out of `failed to create typed patch object (…): .spec.limits.users: expected numeric (int or float), got string`.
+fn of_another_type(message: &str) -> Option<Fault> {
+    let (_, told) = message.split_once(OF_ANOTHER_TYPE)?;
+    let (_, told) = told.split_once("): .")?;
+    let (field, message) = told.split_once(": ")?;
+    Some(Fault { field: field.to_owned(), message: message.to_owned() })
 }
 
 /// Without what the API server puts before a rule's own words.
@@ -197,6 +211,15 @@ mod tests {
             ("spec.displayName", "Required value"),
         ];
         assert_eq!(told, expected.map(|(field, message)| (field.to_owned(), message.to_owned())));
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_told_at_its_field() {
+        let mut status = status(&json!([]));
+        status.message = "failed to create typed patch object (/acme; easycode.io/v1alpha1, Kind=Tenant): .spec.limits.users: expected numeric (int or float), got string".into();
+        let expected =
+            Fault { field: "spec.limits.users".into(), message: "expected numeric (int or float), got string".into() };
+        assert_eq!(faults(&status), [expected]);
     }
 
     #[test]

@@ -111,10 +111,9 @@ pub async fn plan<K: Managed>(
         Err(Refused::Other(problem)) => return Err(problem.into()),
     };
     let after = object.as_ref().map_or_else(|| wanted.spec.clone(), |object| value_of(object)["spec"].clone());
-    // Of what is new each field is told by itself.
-    let nothing = json!({});
-    let before = Some(&present.value["spec"]).filter(|spec| !spec.is_null()).unwrap_or(&nothing);
-    let changes = changes(before, &after);
+    // Of what is new each value is told by itself.
+    let before = if present.object.is_some() { present.value["spec"].clone() } else { emptied(&after) };
+    let changes = changes(&before, &after);
     Ok(Outcome { object, present: present.object, changes, conflicts, faults })
 }
 
@@ -244,6 +243,12 @@ fn body<K: Managed>(present: &Present<K>, name: &str, wanted: &Value, staff: &St
     body
 }
 
+/// The same fields down to the last object, without values.
+fn emptied(value: &Value) -> Value {
+    let inner = value.as_object().into_iter().flatten().filter(|(_, inner)| inner.is_object());
+    Value::Object(inner.map(|(key, inner)| (key.clone(), emptied(inner))).collect())
+}
+
 /// Conflicts over what is to go.
 fn kept<K: Managed>(present: &Present<K>, wanted: &Value) -> Vec<Conflict> {
     let Some(object) = &present.object else { return Vec::new() };
@@ -299,6 +304,8 @@ fn refused(error: kube::Error) -> Refused {
         kube::Error::Api(status) => match status.code {
             409 => Refused::Conflict(status),
             400 | 422 => Refused::Invalid(status),
+            // So it says that a value is of another type, such as a text for a number.
+            500 if status.message.contains(conflict::OF_ANOTHER_TYPE) => Refused::Invalid(status),
             403 => Refused::Other(Problem::forbidden("forbidden", status.message.clone())),
             404 => Refused::Other(Problem::not_found(status.message.clone())),
             _ => {
@@ -310,5 +317,17 @@ fn refused(error: kube::Error) -> Refused {
             warn!(%error, "the API server");
             Refused::Other(Problem::unavailable("the API server does not answer; try again"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_new_object_each_value_is_told_by_itself() {
+        let spec = json!({ "displayName": "Acme", "limits": { "users": 5 }, "entitlements": [] });
+        let told: Vec<_> = changes(&emptied(&spec), &spec).into_iter().map(|one| one.path).collect();
+        assert_eq!(told, ["displayName", "entitlements", "limits.users"]);
     }
 }

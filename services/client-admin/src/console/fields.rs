@@ -154,6 +154,12 @@ impl Fields {
         without_empty(&mut spec, &["ingress", "tls"]);
         without_empty(&mut spec, &["ingress"]);
         without_empty(&mut spec, &["backup"]);
+        // What the operator's own Postgres is begun with is of no use to another.
+        if spec["database"]["provider"].as_str().is_some_and(|provider| provider != "Embedded")
+            && let Some(database) = spec["database"].as_object_mut()
+        {
+            database.remove("embedded");
+        }
         without_empty(&mut spec, &["database", "embedded"]);
         spec
     }
@@ -168,16 +174,19 @@ impl Fields {
         let keys: Vec<_> = path.split('.').collect();
         let Some((last, parents)) = keys.split_last() else { return };
         let mut place = object;
+        if text.is_empty() && name != "spec.displayName" {
+            let parent = parents.iter().try_fold(place, |place, key| place.get_mut(*key));
+            if let Some(fields) = parent.and_then(Value::as_object_mut) {
+                fields.remove(*last);
+            }
+            return;
+        }
         for key in parents {
             let Some(fields) = place.as_object_mut() else { return };
             place = fields.entry(*key).or_insert_with(|| json!({}));
         }
         let Some(fields) = place.as_object_mut() else { return };
-        if text.is_empty() && name != "spec.displayName" {
-            fields.remove(*last);
-        } else {
-            fields.insert((*last).to_owned(), value);
-        }
+        fields.insert((*last).to_owned(), value);
     }
 
     fn entitlements(&self) -> Value {

@@ -271,7 +271,7 @@ fn instance(app: &App, form: &Form) -> Markup {
         }
         fieldset {
             legend { "Database" }
-            (form.select("instance.spec.database.provider", "Run by", "Can't be changed once it is made", &[("Embedded", "the operator"), ("CloudNativePG", "CloudNativePG"), ("External", "someone else")]))
+            (form.select("instance.spec.database.provider", "Run by", "Can't be changed once it is made", &[("Embedded", "the operator"), ("CloudNativePG", "CloudNativePG")]))
             (form.text("instance.spec.database.embedded.size", "Size", "Of the operator's own, such as 20Gi; can't be changed once it is made"))
             (form.text("instance.spec.backup.destinationPath", "Backups go to", "By CloudNativePG alone, such as s3://easycode-backups/aurora"))
             (form.text("instance.spec.backup.credentialsSecret", "Secret with the credentials of that store", ""))
