@@ -4,13 +4,12 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-TENANTS ?= 500
 INSTANCES ?= 10
 EXAMPLES ?= 200
 # Programs that the targets need are built once into a cache outside the checkout.
 TOOLS := e2e/tools.sh
 
-.PHONY: help demo test unit e2e e2e-cloudnative-pg fuzz browser bench bench-shared bench-dedicated lint deny cluster images deploy down crds snapshots
+.PHONY: help demo test unit e2e e2e-cloudnative-pg fuzz browser bench bench-shared bench-services bench-dedicated lint deny cluster images deploy down crds snapshots
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 22
 
@@ -45,11 +44,17 @@ browser: deploy ## The pages in a real browser, with axe; writes pictures to tar
 	e2e/example.sh
 	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e --locked -E 'binary(browser)'
 
-bench: bench-shared bench-dedicated ## Both benchmarks
+bench: bench-shared bench-services bench-dedicated ## All benchmarks
 
+bench-shared: TENANTS ?= 500
 bench-shared: deploy ## Benchmark of TENANTS=500 shared tenants; writes target/bench/shared.json
 	e2e/example.sh
 	cargo run --locked --release --package easycode-e2e --bin bench-shared -- --tenants $(TENANTS)
+
+bench-services: TENANTS ?= 200
+bench-services: deploy ## Benchmark of each service with TENANTS=200 tenants in turn; writes target/bench/services.json
+	e2e/example.sh
+	cargo run --locked --release --package easycode-e2e --bin bench-services -- --tenants $(TENANTS)
 
 bench-dedicated: deploy ## Benchmark of INSTANCES=10 dedicated instances and of a move; writes target/bench/dedicated.json
 	e2e/example.sh

@@ -1,4 +1,4 @@
-//! What tenancy costs a request: CRM as it is, against a handler that does nothing but the same query, both in this process,
+//! What tenancy costs a request: a service as it is, against a handler that does nothing but the same query, both in this process,
 //! on the same Postgres, in turns.
 
 use std::{
@@ -9,29 +9,19 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use axum::{
-    Json, Router,
-    extract::{Path as Segment, State},
-    http::StatusCode,
-    routing::get,
-};
+use axum::{Router, routing::MethodRouter};
 use easycode_contract::{
     database::Identifier,
     runtime::{TENANT_SERVICE, TENANT_SERVICE_AUDIENCE},
 };
-use easycode_crm::contacts::Contact;
-use easycode_kit::{App, Config, database};
+use easycode_kit::{App, Config, Service, database};
 use easycode_operator::{postgres::credentials::Credentials, stack::plan::secrets::service_secret};
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::{
-    authentication::v1::{TokenRequest, TokenRequestSpec},
-    core::v1::{Secret, ServiceAccount},
-};
-use kube::{Api, api::PostParams};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use serde::Serialize;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 use super::{
     figures::{Spread, round},
@@ -41,19 +31,31 @@ use super::{
 };
 use crate::{tokens::ISSUER, wait::until};
 
-const CRM: &str = "crm";
-/// Pairs of requests, one after the other, after some that are not measured.
-const PAIRS: usize = 3_000;
-const WARM_UP: usize = 300;
-/// Requests at once, and in all, of each round for throughput; each side has so many rounds.
-const AT_ONCE: usize = 4;
-const BURST: usize = 1_000;
-const ROUNDS: usize = 4;
 const CONNECTIONS: u32 = 10;
 
-/// What CRM's own handler selects.
-const QUERY: &str =
-    "SELECT id, company_id, given_name, family_name, email, phone, custom, version FROM contact WHERE id = $1";
+/// How much is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Pairs of requests, one after the other.
+    pub pairs: usize,
+    /// Such pairs before, which are not measured.
+    pub warm_up: usize,
+    /// Requests of each round for throughput; each side has so many rounds, with some requests at once.
+    pub burst: usize,
+    /// Rounds.
+    pub rounds: usize,
+    /// Requests at once in a round.
+    pub at_once: usize,
+}
+
+/// A service's program, and its query alone.
+#[derive(Clone, Copy)]
+pub struct Program {
+    /// The service.
+    pub service: Service,
+    /// Answers with what the service's own handler selects, and does nothing else. The last segment of its path is what is read.
+    pub bare: fn() -> MethodRouter<PgPool>,
+}
 
 /// One of the two.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -67,60 +69,81 @@ pub struct Side {
 /// Both.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Cost {
-    /// CRM: token, guard, the tenant's transaction; many tenants in turn over the same connections.
-    pub crm: Side,
+    /// The service: token, guard, the tenant's transaction; many tenants in turn over the same connections.
+    pub service: Side,
     /// The query alone, on connections that belong to one tenant.
     pub bare: Side,
 }
 
-/// Measures.
-pub async fn measure(ground: &Ground, subjects: &[Subject]) -> anyhow::Result<Cost> {
+impl Cost {
+    /// Requests a second with tenancy, as a part of those without.
+    #[must_use]
+    pub fn throughput_ratio(&self) -> f64 {
+        round(self.service.requests_per_second / self.bare.requests_per_second)
+    }
+}
+
+/// Measures a service that runs under the name.
+pub async fn measure(
+    ground: &Ground,
+    name: &str,
+    program: &Program,
+    subjects: &[Subject],
+    effort: Effort,
+) -> anyhow::Result<Cost> {
     let folder = Folder::new()?;
-    let crm = serve(crm(ground, &folder.0, &subjects[0]).await?).await?;
+    let app = app(ground, &folder.0, name, &program.service, &subjects[0]).await?;
+    let api = format!("/{}/v1", app.config.prefix);
+    let service = serve(easycode_kit::router(&program.service, &app, Router::new())).await? + &api;
     let one = &subjects[..1];
-    let bare = serve(bare(&folder.0, &one[0])?).await?;
-    let crm = |subject: &Subject| format!("{crm}/crm/v1/contacts/{}", subject.contact);
-    let bare = |subject: &Subject| format!("{bare}/contacts/{}", subject.contact);
+    let bare = serve(bare(&folder.0, program, &one[0])?).await?;
+    let service = |subject: &Subject| format!("{service}{}", subject.path);
+    let bare = |subject: &Subject| format!("{bare}/{}", subject.record);
 
     let (there, here) = (easycode_kit::http::client(), easycode_kit::http::client());
-    let (mut with, mut without) = (Vec::with_capacity(PAIRS), Vec::with_capacity(PAIRS));
-    for (number, subject) in subjects.iter().cycle().take(WARM_UP + PAIRS).enumerate() {
+    let (mut with, mut without) = (Vec::with_capacity(effort.pairs), Vec::with_capacity(effort.pairs));
+    for (number, subject) in subjects.iter().cycle().take(effort.warm_up + effort.pairs).enumerate() {
         let (mut a, mut b) = (Duration::ZERO, Duration::ZERO);
         // Each goes first in every other pair, so neither always finds what the other has warmed.
         for first in [number % 2 == 0, number % 2 != 0] {
             if first {
-                a = request(&there, &crm(subject), &subject.token).await?;
+                a = request(&there, &service(subject), &subject.token).await?;
             } else {
                 b = request(&here, &bare(&one[0]), &one[0].token).await?;
             }
         }
-        if number >= WARM_UP {
+        if number >= effort.warm_up {
             with.push(a);
             without.push(b);
         }
     }
-    progress("both were asked in turns; now several requests at once");
     let (mut fast, mut faster) = (0.0, 0.0);
-    for _ in 0..ROUNDS {
-        fast += burst(&there, subjects, &crm).await?;
-        faster += burst(&here, one, &bare).await?;
+    for _ in 0..effort.rounds {
+        fast += burst(&there, subjects, effort, &service).await?;
+        faster += burst(&here, one, effort, &bare).await?;
     }
-    let rate = |seconds: f64| round(f64::from(u32::try_from(ROUNDS * BURST).unwrap_or(u32::MAX)) / seconds);
+    let count = f64::from(u32::try_from(effort.rounds * effort.burst)?);
+    app.pool.close().await;
     Ok(Cost {
-        crm: Side { request_ms: Spread::of(with), requests_per_second: rate(fast) },
-        bare: Side { request_ms: Spread::of(without), requests_per_second: rate(faster) },
+        service: Side { request_ms: Spread::of(with), requests_per_second: round(count / fast) },
+        bare: Side { request_ms: Spread::of(without), requests_per_second: round(count / faster) },
     })
 }
 
 /// Seconds that a number of requests take, several at once.
-async fn burst(http: &reqwest::Client, subjects: &[Subject], url: &impl Fn(&Subject) -> String) -> anyhow::Result<f64> {
+async fn burst(
+    http: &reqwest::Client,
+    subjects: &[Subject],
+    effort: Effort,
+    url: &impl Fn(&Subject) -> String,
+) -> anyhow::Result<f64> {
     let started = Instant::now();
-    futures::stream::iter(subjects.iter().cycle().take(BURST))
+    futures::stream::iter(subjects.iter().cycle().take(effort.burst))
         .map(|subject| {
             let url = url(subject);
             async move { request(http, &url, &subject.token).await }
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(effort.at_once)
         .try_for_each(|_| std::future::ready(Ok(())))
         .await?;
     Ok(started.elapsed().as_secs_f64())
@@ -133,38 +156,27 @@ async fn serve(router: Router) -> anyhow::Result<String> {
     Ok(format!("http://{address}"))
 }
 
-/// CRM as its pod runs it: with its login, its identity towards tenant-service, and the platform's keys.
-async fn crm(ground: &Ground, folder: &Path, subject: &Subject) -> anyhow::Result<Router> {
-    let app = app(ground, folder, subject).await?;
-    Ok(easycode_kit::router(&easycode_crm::SERVICE, &app, Router::new()))
-}
-
-async fn app(ground: &Ground, folder: &Path, subject: &Subject) -> anyhow::Result<App> {
+/// The service as its pod runs it: with its login, its identity towards tenant-service, and the platform's keys. Contexts come from
+/// tenant-service, for itself, too.
+async fn app(ground: &Ground, folder: &Path, name: &str, service: &Service, subject: &Subject) -> anyhow::Result<App> {
     let namespace = ground.platform.namespace();
     let secrets: Api<Secret> = Api::namespaced(ground.cluster().client.clone(), &namespace);
-    let secret = secrets.get(&service_secret(CRM)).await?;
+    let secret = secrets.get(&service_secret(name)).await?;
     let credentials = Credentials::from_secret(&secret.data.unwrap_or_default())?;
     let credentials = ground.platform.reachable(credentials).await?;
-    for (name, value) in credentials.to_fields() {
-        fs::write(folder.join(name), value)?;
+    for (field, value) in credentials.to_fields() {
+        fs::write(folder.join(field), value)?;
     }
-    let accounts: Api<ServiceAccount> = Api::namespaced(ground.cluster().client.clone(), &namespace);
-    let asked = TokenRequest {
-        spec: TokenRequestSpec {
-            audiences: vec![TENANT_SERVICE_AUDIENCE.to_owned()],
-            expiration_seconds: Some(3_600),
-            bound_object_ref: None,
-        },
-        ..TokenRequest::default()
-    };
-    let token = accounts.create_token_request(CRM, &PostParams::default(), &asked).await?;
-    fs::write(folder.join("token"), token.status.context("no token was issued")?.token)?;
+    // tenant-service tells contexts to the platform's other services.
+    let account = if name == TENANT_SERVICE { "crm" } else { name };
+    let token = ground.cluster().token_of(&namespace, account, Some(TENANT_SERVICE_AUDIENCE)).await?;
+    fs::write(folder.join("token"), token)?;
     fs::write(folder.join("jwks.json"), &ground.jwks)?;
     let app = App::connect(Config {
-        roles: easycode_crm::SERVICE.roles,
+        roles: service.roles,
         user_service: None,
-        service: CRM.to_owned(),
-        prefix: CRM.to_owned(),
+        service: name.to_owned(),
+        prefix: service.prefix.unwrap_or(name).to_owned(),
         namespace,
         issuer: ISSUER.to_owned(),
         jwks: folder.join("jwks.json").display().to_string(),
@@ -173,7 +185,7 @@ async fn app(ground: &Ground, folder: &Path, subject: &Subject) -> anyhow::Resul
         identity_token: folder.join("token"),
         connections: CONNECTIONS,
     })?;
-    until("CRM in this process has all contexts", Duration::from_secs(30), || async {
+    until(&format!("{name} in this process has all contexts"), Duration::from_secs(30), || async {
         ensure!(app.contexts.is_synced(), "it follows no stream yet");
         ensure!(app.contexts.get(&subject.tenant).await.is_ok_and(|context| context.is_some()), "no context");
         Ok(())
@@ -182,16 +194,11 @@ async fn app(ground: &Ground, folder: &Path, subject: &Subject) -> anyhow::Resul
     Ok(app)
 }
 
-/// The query and nothing else. Its connections are the tenant's from the start.
-fn bare(folder: &Path, subject: &Subject) -> anyhow::Result<Router> {
+/// The query and nothing else. Its connections are the tenant's from the start; else they are as those of a service.
+fn bare(folder: &Path, program: &Program, subject: &Subject) -> anyhow::Result<Router> {
     let role = Identifier::tenant(&subject.tenant)?;
     let options = database::options(folder)?.options([("role", role.as_str()), ("search_path", role.as_str())]);
-    Ok(Router::new().route("/contacts/{id}", get(contact)).with_state(database::pool(options, CONNECTIONS)))
-}
-
-async fn contact(State(pool): State<PgPool>, Segment(id): Segment<Uuid>) -> Result<Json<Contact>, StatusCode> {
-    let found = sqlx::query_as(QUERY).bind(id).fetch_optional(&pool).await;
-    found.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?.map(Json).ok_or(StatusCode::NOT_FOUND)
+    Ok(Router::new().route("/{record}", (program.bare)()).with_state(database::pool(options, CONNECTIONS)))
 }
 
 /// A folder for credentials that only this user can read, and that does not outlive its use.

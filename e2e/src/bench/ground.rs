@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use easycode_contract::runtime::{API_PORT, TENANT_SERVICE};
-use easycode_crds::{Release, SharedPlatform, Tenant, conditions};
+use easycode_contract::runtime::{API_PORT, COMMON_SERVICES, TENANT_SERVICE};
+use easycode_crds::{Release, SharedPlatform, Tenant, conditions, release::ReleasedService};
 use easycode_operator::stack::home::Home;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -31,13 +31,22 @@ use crate::{
 pub const NAME: &str = "bench";
 /// Label of the benchmark's tenants.
 pub const LABEL: &str = "easycode.io/bench";
-/// The services that every tenant is entitled to. All of them run CRM's image, which serves under any name.
+/// The business services of the platform for many tenants. All of them run CRM's image, which serves under any name.
 pub const SERVICES: [&str; 5] = ["crm", "finance", "inventory", "pos", "procurement"];
 /// Longest time for all that is deleted to be gone.
 const PATIENCE: Duration = Duration::from_mins(15);
 
 /// Longest time until the operator has tried a new platform's isolation.
 const FIRST_TRIAL: Duration = Duration::from_mins(3);
+
+/// What the platform runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Programs {
+    /// CRM under the name of each of the [`SERVICES`], so that all cost the same.
+    Crm,
+    /// The services of the example's release.
+    Release,
+}
 
 /// The platform, ready.
 pub struct Ground {
@@ -47,11 +56,13 @@ pub struct Ground {
     pub watch: Arc<Watch>,
     /// Keys that the platform accepts tokens by.
     pub jwks: String,
+    /// Its services.
+    pub services: Vec<ReleasedService>,
 }
 
 impl Ground {
     /// Makes Release and platform after the example's, and waits until the platform is ready.
-    pub async fn prepare(cluster: &Cluster, capacity: u16) -> anyhow::Result<Self> {
+    pub async fn prepare(cluster: &Cluster, capacity: u16, programs: Programs) -> anyhow::Result<Self> {
         let platforms: Api<SharedPlatform> = Api::all(cluster.client.clone());
         let example = platforms.get(EXAMPLE).await.context("the example platform is missing; run e2e/example.sh")?;
         let releases: Api<Release> = Api::all(cluster.client.clone());
@@ -62,12 +73,14 @@ impl Ground {
             let found = model.services.iter().find(|service| service.name == name);
             found.cloned().with_context(|| format!("release {} has no {name}", model.version))
         };
-        let mut services = vec![json!(find(TENANT_SERVICE)?)];
-        for name in SERVICES {
-            let mut service = json!(find("crm")?);
-            service["name"] = name.into();
-            services.push(service);
-        }
+        let services = match programs {
+            Programs::Release => model.services.clone(),
+            Programs::Crm => {
+                let crm = find("crm")?;
+                let named = |name: &str| ReleasedService { name: name.to_owned(), ..crm.clone() };
+                std::iter::once(find(TENANT_SERVICE)?).chain(SERVICES.into_iter().map(named)).collect()
+            }
+        };
         apply(&releases, "Release", json!({ "version": format!("{}-bench", model.version), "services": services }))
             .await?;
         let spec = json!({
@@ -87,7 +100,7 @@ impl Ground {
             Ok(())
         })
         .await;
-        Ok(Self { platform, watch: Watch::start(cluster).await, jwks })
+        Ok(Self { platform, watch: Watch::start(cluster).await, jwks, services })
     }
 
     /// The cluster.
@@ -99,6 +112,13 @@ impl Ground {
     /// Address of a service's API.
     pub async fn address(&self, service: &str) -> anyhow::Result<SocketAddr> {
         reach(self.cluster(), &self.platform.namespace(), service, API_PORT).await
+    }
+
+    /// What a tenant is to be entitled to, so that it can use everything.
+    #[must_use]
+    pub fn entitlements(&self) -> Vec<Value> {
+        let business = self.services.iter().filter(|one| !COMMON_SERVICES.contains(&one.name.as_str()));
+        business.map(|one| json!({ "service": one.name, "modules": one.modules })).collect()
     }
 
     /// Base URL of CRM under one of its names.

@@ -1,4 +1,4 @@
-//! The benchmarks: of the shared model, and of dedicated instances ([`dedicated`]).
+//! The benchmarks: of the shared model, of its services ([`services`]), and of dedicated instances ([`dedicated`]).
 //!
 //! That of the shared model makes a platform of its own with many tenants on the cluster that `make deploy` has
 //! prepared, measures what the design promises, and takes all of it away again.
@@ -14,14 +14,19 @@ pub mod provision;
 pub mod reads;
 pub mod report;
 pub mod rest;
+pub mod services;
 pub mod watch;
 
 use crate::cluster::Cluster;
 
 use self::{
-    ground::Ground,
+    cost::Effort,
+    ground::{Ground, Programs},
     report::{Measured, Report},
 };
+
+/// For what tenancy costs a read of CRM.
+const EFFORT: Effort = Effort { pairs: 3_000, warm_up: 300, burst: 1_000, rounds: 4, at_once: 4 };
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, clap::Parser)]
@@ -48,7 +53,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let cluster = Cluster::connect().await?;
     eprintln!("[1/7] a platform of the benchmark's own");
     ground::clear(&cluster).await?;
-    let ground = Ground::prepare(&cluster, options.tenants).await?;
+    let ground = Ground::prepare(&cluster, options.tenants, Programs::Crm).await?;
     eprintln!("[2/7] {} tenants", options.tenants);
     let provisioned = provision::provision(&ground, options.tenants).await?;
     eprintln!("[3/7] at rest for {} s, then all looked at anew", options.rest_seconds);
@@ -56,7 +61,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     eprintln!("[4/7] reads");
     let reads = reads::measure(&ground, &provisioned.names).await?;
     eprintln!("[5/7] what tenancy costs a request");
-    let cost = cost::measure(&ground, &reads.subjects).await?;
+    let cost = cost::measure(&ground, "crm", &services::CRM, &reads.subjects, EFFORT).await?;
     eprintln!("[6/7] access withdrawn");
     let enforced = enforce::measure(&ground, &provisioned.names).await?;
     let (others, machine) = (ground.watch.changes_of_others(), report::facts(&ground).await?);

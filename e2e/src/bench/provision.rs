@@ -12,12 +12,12 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     counts::{Counts, Usage},
     figures::Spread,
-    ground::{Ground, LABEL, NAME, SERVICES},
+    ground::{Ground, LABEL, NAME},
     progress, rest,
 };
 use crate::tenant::tenants;
@@ -47,11 +47,12 @@ pub async fn provision(ground: &Ground, count: u16) -> anyhow::Result<Provisione
     let api = tenants(ground.cluster());
     let before = Counts::take(ground.cluster()).await?;
     let begun = Instant::now();
+    let entitlements = ground.entitlements();
     let applying = futures::stream::iter(&names)
-        .map(|name| (name, &api))
-        .map(|(name, api)| async move {
+        .map(|name| (name, &api, &entitlements))
+        .map(|(name, api, entitlements)| async move {
             let started = Instant::now();
-            apply(api, name).await.with_context(|| format!("applying tenant {name}"))?;
+            apply(api, name, entitlements).await.with_context(|| format!("applying tenant {name}"))?;
             anyhow::Ok((name.clone(), started))
         })
         .buffer_unordered(AT_ONCE)
@@ -76,8 +77,7 @@ pub async fn provision(ground: &Ground, count: u16) -> anyhow::Result<Provisione
     })
 }
 
-async fn apply(api: &Api<Tenant>, name: &str) -> Result<Tenant, kube::Error> {
-    let entitlements: Vec<_> = SERVICES.iter().map(|service| json!({ "service": service })).collect();
+async fn apply(api: &Api<Tenant>, name: &str, entitlements: &[Value]) -> Result<Tenant, kube::Error> {
     let object = json!({
         "apiVersion": "easycode.io/v1alpha1", "kind": "Tenant",
         "metadata": {
@@ -89,7 +89,7 @@ async fn apply(api: &Api<Tenant>, name: &str) -> Result<Tenant, kube::Error> {
             "displayName": name, "region": NAME, "deployment": { "platform": NAME }, "deletionPolicy": "Delete",
             "entitlements": entitlements,
             // The limit itself is not what is measured.
-            "limits": { "requestsPerSecond": 100_000 },
+            "limits": { "requestsPerSecond": 100_000, "users": 100_000 },
         },
     });
     api.patch(name, &PatchParams::apply(NAME), &Patch::Apply(object)).await

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use easycode_contract::runtime::TENANT_SERVICE;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{figures::Spread, ground::Ground};
 use crate::tokens;
@@ -16,15 +15,17 @@ const TENANTS: usize = 50;
 const REQUESTS: usize = 2_000;
 const WARM_UP: usize = 200;
 
-/// A tenant to read of: one of its users, and a contact.
+/// A tenant to read of: one of its users, and a record.
 #[derive(Clone)]
 pub struct Subject {
     /// The tenant.
     pub tenant: String,
     /// A user's token.
     pub token: String,
-    /// A contact.
-    pub contact: Uuid,
+    /// What a record is known by.
+    pub record: String,
+    /// Path of what is read, below that of the service.
+    pub path: String,
 }
 
 /// What was measured.
@@ -51,7 +52,7 @@ pub async fn measure(ground: &Ground, tenants: &[String]) -> anyhow::Result<Read
     let contexts = format!("http://{address}/tenant/v1/context");
     Ok(Reads {
         context: read(&http, &subjects, |_| contexts.clone()).await?,
-        crm: read(&http, &subjects, |subject| format!("{crm}/contacts/{}", subject.contact)).await?,
+        crm: read(&http, &subjects, |subject| format!("{crm}{}", subject.path)).await?,
         subjects,
         straight: !address.ip().is_loopback(),
     })
@@ -62,8 +63,8 @@ async fn subject(http: &reqwest::Client, crm: &str, tenant: &str) -> anyhow::Res
     let contact = json!({ "givenName": "Ada", "familyName": "Lovelace", "email": format!("ada@{tenant}.example") });
     let request = http.post(format!("{crm}/contacts")).bearer_auth(&token).json(&contact);
     let made: Value = request.send().await?.error_for_status()?.json().await?;
-    let contact = made["id"].as_str().context("no id")?.parse()?;
-    Ok(Subject { tenant: tenant.to_owned(), token, contact })
+    let record = made["id"].as_str().context("no id")?.to_owned();
+    Ok(Subject { tenant: tenant.to_owned(), token, path: format!("/contacts/{record}"), record })
 }
 
 async fn read(

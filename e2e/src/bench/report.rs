@@ -29,6 +29,17 @@ pub struct Machine {
     postgres: String,
 }
 
+impl Machine {
+    /// In words.
+    #[must_use]
+    pub fn described(&self) -> String {
+        format!(
+            "on {} cores with {} MiB, {} node(s), Kubernetes {}, Postgres {}",
+            self.cores, self.memory_mib, self.nodes, self.kubernetes, self.postgres
+        )
+    }
+}
+
 /// What was measured, step by step.
 pub struct Measured {
     /// Tenants made.
@@ -106,7 +117,7 @@ impl Report {
         let usage = &provisioned.usage;
         let per_tenant = |count: u64| round(float(count) / f64::from(options.tenants));
         let seconds = provisioned.took.as_secs_f64();
-        let (with, without) = (cost.crm.request_ms, cost.bare.request_ms);
+        let (with, without) = (cost.service.request_ms, cost.bare.request_ms);
         Self {
             tenants: options.tenants,
             tenants_per_second: round(f64::from(options.tenants) / seconds),
@@ -159,14 +170,10 @@ impl Report {
         let machine = &self.machine;
         let mut lines = vec![
             format!(
-                "{} tenants with {} schemas each, on {} cores with {} MiB, {} node(s), Kubernetes {}, Postgres {}",
+                "{} tenants with {} schemas each, {}",
                 self.tenants,
                 super::ground::SERVICES.len() + 1,
-                machine.cores,
-                machine.memory_mib,
-                machine.nodes,
-                machine.kubernetes,
-                machine.postgres
+                machine.described()
             ),
             format!("services reached {}", self.services_reached),
             String::new(),
@@ -186,7 +193,7 @@ impl Report {
             Figure { what, value, target: None }
         };
         let plain = |what, value: String| Figure { what, value, target: None };
-        let (crm, bare) = (&self.tenancy_cost_sides.crm, &self.tenancy_cost_sides.bare);
+        let (crm, bare) = (&self.tenancy_cost_sides.service, &self.tenancy_cost_sides.bare);
         vec![
             plain("tenants a second", format!("{:.1}", self.tenants_per_second))
                 .target("≥ 50", self.tenants_per_second >= 50.0),

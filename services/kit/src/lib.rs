@@ -101,7 +101,10 @@ where
         }
         let config = Config::from_environment(service)?;
         match std::env::args().nth(1).as_deref() {
-            None => start(config).await,
+            None => {
+                tracing::info!(service = config.service, "starting");
+                start(config).await
+            }
             Some(easycode_contract::runtime::MIGRATE_COMMAND) => migrate::run(&config, service.migrations).await,
             Some(other) => anyhow::bail!("unknown command {other}; run without any to serve, or with migrate or probe"),
         }

@@ -185,13 +185,14 @@ pub async fn listen(
 
 fn probes(app: &App, leaving: Arc<AtomicBool>) -> Router {
     let (ready, metrics) = (app.clone(), Arc::clone(&app.metrics));
+    let told = Arc::new(AtomicBool::new(false));
     Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/metrics", get(move || std::future::ready(metrics.encode())))
         .route(
             "/readyz",
             get(move || {
-                let (app, leaving) = (ready.clone(), Arc::clone(&leaving));
+                let (app, leaving, told) = (ready.clone(), Arc::clone(&leaving), Arc::clone(&told));
                 async move {
                     if leaving.load(Ordering::Relaxed) {
                         return (StatusCode::SERVICE_UNAVAILABLE, "stopping");
@@ -203,6 +204,9 @@ fn probes(app: &App, leaving: Arc<AtomicBool>) -> Router {
                     // on every replica at once would help nobody.
                     if app.pool.size() == 0 && app.pool.acquire().await.is_err() {
                         return (StatusCode::SERVICE_UNAVAILABLE, "no database yet");
+                    }
+                    if !told.swap(true, Ordering::Relaxed) {
+                        info!("ready");
                     }
                     (StatusCode::OK, "ok")
                 }
