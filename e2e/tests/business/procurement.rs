@@ -24,13 +24,14 @@ async fn submitted(by: &Person<'_>, price: &str) -> anyhow::Result<(String, Valu
 async fn a_requisition_goes_through_the_steps_of_the_tenants_workflow() -> anyhow::Result<()> {
     let company = company("workflow").await?;
     let administrator = Person::new(&company, "ada", &["tenant-admin"])?;
-    let requester = Person::new(&company, "rita", &["procurement-requester", "procurement-approver", "cfo"])?;
-    let approver = Person::new(&company, "abel", &["procurement-approver", "cfo"])?;
-    let officer = Person::new(&company, "cleo", &["cfo"])?;
+    let requester =
+        Person::new(&company, "rita", &["procurement-requester", "procurement-approver", "procurement-director"])?;
+    let approver = Person::new(&company, "abel", &["procurement-approver", "procurement-director"])?;
+    let officer = Person::new(&company, "cleo", &["procurement-director"])?;
     let (id, without) = submitted(&requester, "1.00").await?;
     ensure!(without["status"] == "Submitted" && without["approvals"][0]["role"] == "procurement-approver", "{without}");
 
-    let workflow = json!({ "approvals": [{ "above": "100.00", "role": "procurement-approver" }, { "above": "1000.00", "role": "cfo" }] });
+    let workflow = json!({ "approvals": [{ "above": "100.00", "role": "procurement-approver" }, { "above": "1000.00", "role": "procurement-director" }] });
     administrator.put("tenant-service/settings/procurement", workflow).await?;
     // The workflow reaches the service within a second; what was submitted before keeps its steps.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;

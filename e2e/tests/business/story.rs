@@ -13,7 +13,7 @@ async fn a_company_buys_receives_and_sells_and_its_books_balance() -> anyhow::Re
     let company = company("story").await?;
     let administrator = Person::new(&company, "ada", &["tenant-admin"])?;
     let clerk = Person::new(&company, "rita", &["procurement-requester"])?;
-    let approver = Person::new(&company, "abel", &["head-of-purchasing"])?;
+    let approver = Person::new(&company, "abel", &["procurement-director"])?;
     let buyer =
         Person::new(&company, "bob", &["procurement-buyer", "stock-mover", "ledger-poster", "inventory-manager"])?;
     let kim = Person::new(&company, "kim", &["pos-cashier", "pos-manager", "stock-mover", "ledger-poster"])?;
@@ -25,7 +25,7 @@ async fn a_company_buys_receives_and_sells_and_its_books_balance() -> anyhow::Re
         let roles = kim.get(&format!("{service}/roles")).await?;
         ensure!(roles.as_array().into_iter().flatten().any(|one| one["name"] == role), "{service}: {roles}");
     }
-    let workflow = json!({ "approvals": [{ "above": "10.00", "role": "head-of-purchasing" }] });
+    let workflow = json!({ "approvals": [{ "above": "10.00", "role": "procurement-director" }] });
     administrator.put("tenant-service/settings/procurement", workflow).await?;
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
 

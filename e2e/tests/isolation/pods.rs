@@ -1,7 +1,7 @@
 //! What a program that was taken over could do on its node: nothing.
 
 use anyhow::{Context, ensure};
-use easycode_contract::runtime::TENANT_SERVICE;
+use easycode_contract::runtime::COMMON_SERVICES;
 use easycode_e2e::platform::Platform;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::{Api, ResourceExt, api::PostParams};
@@ -41,11 +41,15 @@ async fn every_pod_of_a_platform_runs_without_rights() -> anyhow::Result<()> {
             locked_down(&spec, container).with_context(|| format!("{}/{}", pod.name_any(), container.name))?;
         }
         let token = spec.automount_service_account_token != Some(false);
-        ensure!(token == (serves && name == TENANT_SERVICE), "{}: token of the API server: {token}", pod.name_any());
+        ensure!(
+            token == (serves && COMMON_SERVICES.contains(&name)),
+            "{}: token of the API server: {token}",
+            pod.name_any()
+        );
         names.push(name.to_owned());
     }
-    for name in ["crm", "postgres", TENANT_SERVICE] {
-        ensure!(names.iter().any(|one| one == name), "{name} is not among {names:?}");
+    for name in ["crm", "postgres"].iter().chain(&COMMON_SERVICES) {
+        ensure!(names.iter().any(|one| one == *name), "{name} is not among {names:?}");
     }
     Ok(())
 }

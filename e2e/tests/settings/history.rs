@@ -1,11 +1,13 @@
 //! Versions, the way back to one, and the defaults.
 
 use anyhow::{Context, ensure};
-use easycode_contract::runtime::TENANT_SERVICE;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Company, theme};
+
+/// The database of tenant-service.
+const DATABASE: &str = "tenant_service";
 
 #[tokio::test]
 async fn every_change_makes_a_version_and_any_can_be_taken_back() -> anyhow::Result<()> {
@@ -58,7 +60,7 @@ async fn a_version_that_no_longer_fits_is_not_taken_back() -> anyhow::Result<()>
         "INSERT INTO {}.setting_version (service, version, act, value, made_by) VALUES ('ui', 2, 'Set', '{{\"theme\": \"dark\"}}', 'e2e')",
         company.tenant.role(),
     );
-    company.tenant.platform.sql(TENANT_SERVICE, &earlier).await?;
+    company.tenant.platform.sql(DATABASE, &earlier).await?;
     let refused = company.ask(Method::POST, "/ui/rollback", Some(json!({ "version": 2 })), None).await?;
     ensure!((refused.status, refused.code()) == (422, "invalid"), "{refused:?}");
     ensure!(refused.body["errors"][0]["pointer"] == "/theme", "{refused:?}");
@@ -74,7 +76,7 @@ async fn what_was_can_not_be_rewritten() -> anyhow::Result<()> {
         ["UPDATE {}.setting_version SET made_by = 'x'", "DELETE FROM {}.setting_version", "TRUNCATE {}.setting_version"]
     {
         let statement = statement.replace("{}", &role);
-        let outcome = company.tenant.platform.sql(TENANT_SERVICE, &statement).await;
+        let outcome = company.tenant.platform.sql(DATABASE, &statement).await;
         let refusal = format!("{:#}", outcome.err().with_context(|| format!("{statement} was done"))?);
         ensure!(refusal.contains("can't be changed"), "{refusal}");
     }

@@ -1,14 +1,20 @@
-//! Hashes of passwords: Argon2id, with the parameters that OWASP recommends. Each takes 19 MiB for its time, so they take turns: the
-//! process is small, and many who sign in at once wait for one another.
+//! Hashes of passwords: Argon2id, with the parameters that OWASP recommends. Each takes 19 MiB for its time, so they take turns, on one
+//! thread: the process is small, and many who sign in at once wait for one another. On threads in turn each would keep what it once
+//! took, as the allocator gives every thread memory of its own.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{LazyLock, mpsc},
+    thread,
+    time::Duration,
+};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use easycode_kit::Problem;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::secret::Secret;
 
@@ -24,11 +30,21 @@ static DUMMY: LazyLock<String> =
     LazyLock::new(|| hash(&format!("{:032x}", rand::random::<u128>())).unwrap_or_default());
 
 /// Hashes passwords, and compares them with hashes.
-pub struct Hasher(Semaphore);
+pub struct Hasher {
+    turns: Semaphore,
+    work: mpsc::Sender<Box<dyn FnOnce() + Send>>,
+}
 
 impl Default for Hasher {
     fn default() -> Self {
-        Self(Semaphore::new(AT_ONCE))
+        let (work, turn) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+        thread::spawn(move || {
+            for work in turn {
+                // What panics answers nobody, and the next has its turn.
+                let _ = catch_unwind(AssertUnwindSafe(work));
+            }
+        });
+        Self { turns: Semaphore::new(AT_ONCE), work }
     }
 }
 
@@ -52,12 +68,19 @@ impl Hasher {
         .await
     }
 
-    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        let turn = tokio::time::timeout(PATIENCE, self.0.acquire()).await;
+    /// Does what takes long or much memory, one after the other.
+    pub(crate) async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
             return Err(Problem::unavailable("too many people sign in at the moment; try again"));
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| Problem::internal())
+        let (answer, answered) = oneshot::channel();
+        let work = Box::new(move || drop(answer.send(work())));
+        self.work.send(work).map_err(|_| Problem::internal())?;
+        answered.await.map_err(|_| Problem::internal())
     }
 }
 
@@ -88,10 +111,18 @@ mod tests {
         assert!(!hasher.is(&password, None).await.unwrap());
     }
 
+    #[tokio::test]
+    async fn what_panics_takes_nobody_elses_turn() {
+        let hasher = Hasher::default();
+        let refused = hasher.in_turn(|| panic!("as it must")).await.map(|(): ()| ()).unwrap_err();
+        assert_eq!(refused.status, 500);
+        assert_eq!(hasher.in_turn(|| 1).await.unwrap(), 1);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_waits_too_long_for_a_turn_is_told() {
         let hasher = Hasher::default();
-        let _all = hasher.0.acquire_many(1).await.unwrap();
+        let _all = hasher.turns.acquire_many(1).await.unwrap();
         let refused = hasher.is(&Secret::from("x".to_owned()), None).await.unwrap_err();
         assert_eq!(refused.status, 503);
     }

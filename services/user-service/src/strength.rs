@@ -22,11 +22,11 @@ pub async fn check(realm: &Realm, password: &Secret, email: &str, name: &str) ->
         parts.chain(names).chain(["easycode"]).filter(|one| !one.is_empty()).map(str::to_owned).collect();
     let looked_at = password.clone();
     // The longer the password, the longer it takes.
-    let refusal = tokio::task::spawn_blocking(move || {
+    let refusal = shared().hasher.in_turn(move || {
         let about: Vec<&str> = about.iter().map(String::as_str).collect();
         refusal(&looked_at, &about)
     });
-    if let Some(refusal) = refusal.await.map_err(|_| Problem::internal())? {
+    if let Some(refusal) = refusal.await? {
         return Err(Problem::invalid(format!("password: {refusal}")));
     }
     if shared().breached.knows(password).await? {
