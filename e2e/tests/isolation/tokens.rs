@@ -86,7 +86,7 @@ fn own_key() -> anyhow::Result<EncodingKey> {
 fn claims(changes: &Value) -> anyhow::Result<Value> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let mut claims = json!({
-        "iss": ISSUER, "aud": "easycode", "sub": "e2e", "tenant": "aurora", "roles": [], "iat": now, "exp": now + 600,
+        "iss": ISSUER, "aud": "easycode", "sub": "e2e", "tenant": "aurora", "roles": ["crm-user"], "iat": now, "exp": now + 600,
     });
     for (claim, value) in changes.as_object().context("an object")? {
         claims[claim] = value.clone();

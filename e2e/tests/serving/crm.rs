@@ -206,7 +206,7 @@ async fn fields_that_a_tenants_administrator_declares_are_the_tenants_own() -> a
         tenant.role(),
         tenant.name,
     );
-    platform.sql(TENANT_SERVICE, &unreadable).await?;
+    platform.sql("tenant_service", &unreadable).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let refused = tenant.ask("crm", Method::POST, "/contacts", Some(contact(full))).await?;
     ensure!((refused.status, refused.code()) == (409, "conflict"), "{refused:?}");
