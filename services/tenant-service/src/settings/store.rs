@@ -48,7 +48,9 @@ pub enum Act {
 #[serde(rename_all = "camelCase")]
 pub struct Version {
     /// Its number.
-    pub version: i32,
+    #[serde(rename = "version")]
+    #[sqlx(rename = "version")]
+    pub number: i32,
     /// What made it.
     pub act: Act,
     /// What was set; empty where the defaults were taken back.
