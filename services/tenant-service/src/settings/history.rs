@@ -64,7 +64,7 @@ async fn list(
     let mut transaction = caller.begin(&app).await?;
     let before = which.before.unwrap_or(i32::MAX);
     let (items, more) = store::versions(&mut transaction, &service, before, limit).await?;
-    let next = items.last().filter(|_| more).map(|last| last.version);
+    let next = items.last().filter(|_| more).map(|last| last.number);
     Ok(Json(Versions { items, next }))
 }
 
@@ -93,10 +93,10 @@ async fn rollback(
 ) -> Result<Response, Problem> {
     caller.require_role(ADMINISTRATOR)?;
     entitled(&caller, &service)?;
-    let Version { version, value, .. } = {
+    let Version { number, value, .. } = {
         let mut transaction = caller.begin(&app).await?;
         store::version(&mut transaction, &service, wanted.version).await?
     };
     schemas.of(&app, &service).await?.check(&service, &value)?;
-    Ok(answer(change(&caller, &app, &headers, &service, Change::Rollback(version, value)).await?))
+    Ok(answer(change(&caller, &app, &headers, &service, Change::Rollback(number, value)).await?))
 }

@@ -43,13 +43,14 @@ pub enum Act {
     Reset,
 }
 
-/// A version of the settings of a service, under the names that the API has.
-#[allow(clippy::struct_field_names)]
+/// A version of the settings of a service.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct Version {
     /// Its number.
-    pub version: i32,
+    #[serde(rename = "version")]
+    #[sqlx(rename = "version")]
+    pub number: i32,
     /// What made it.
     pub act: Act,
     /// What was set; empty where the defaults were taken back.

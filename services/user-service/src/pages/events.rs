@@ -13,7 +13,7 @@ const HERE: &str = "/user/events";
 pub async fn show(Administrator(visitor): Administrator, Query(page): Query<PageQuery>) -> Result<Response, Failure> {
     let page = events::page(&visitor.member, &page).await?;
     let body = html! {
-        div class="table" {
+        div class="table" tabindex="0" role="region" aria-label="Events" {
             table {
                 caption { "Oldest first" }
                 thead {

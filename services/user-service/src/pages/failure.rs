@@ -31,13 +31,18 @@ impl IntoResponse for Failure {
                 (StatusCode::SEE_OTHER, cookie, [(header::LOCATION, SIGN_IN)]).into_response()
             }
             Self::Refused(problem) => {
-                let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let body = html! {
                     p { (problem.detail) }
                     p { a href="/user/" { "To your own page" } }
                 };
-                Frame::bare(problem.title).answer(status, &body)
+                Frame::bare(problem.title).answer(status(&problem), &body)
             }
         }
     }
+}
+
+/// The status of a page that says what a problem document would.
+#[must_use]
+pub fn status(problem: &Problem) -> StatusCode {
+    StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

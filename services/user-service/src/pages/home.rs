@@ -12,10 +12,9 @@ use uuid::Uuid;
 use super::{
     Done,
     controls::{Field, errors_of},
-    failure::Failure,
+    failure::{Failure, status},
     forms::Fields,
     layout::Frame,
-    sign_in::refused,
     visitor::Visitor,
     within,
 };
@@ -49,7 +48,7 @@ pub async fn change_password(visitor: Visitor, fields: Fields) -> Result<Respons
     let Err(problem) = outcome else { return Ok(super::to("/user/?done=password")) };
     let errors = errors_of(&problem, &["current", "password"]);
     let body = body(&visitor, &errors).await?;
-    Ok(Frame { errors: &errors, ..Frame::of(&visitor, HERE, "Your page") }.answer(refused(&problem), &body))
+    Ok(Frame { errors: &errors, ..Frame::of(&visitor, HERE, "Your page") }.answer(status(&problem), &body))
 }
 
 /// Ends one of one's own sessions.
@@ -66,7 +65,7 @@ async fn body(visitor: &Visitor, errors: &[Violation]) -> Result<Markup, Failure
         form method="post" action="/user/sign-out" { (visitor.token.field()) button { "Sign out" } }
         (services(visitor, &user))
         h2 { "Sessions" }
-        div class="table" {
+        div class="table" tabindex="0" role="region" aria-label="Sessions" {
             table {
                 caption { "Where you are signed in" }
                 thead { tr { th scope="col" { "Browser" } th scope="col" { "Since" } th scope="col" { "Last used" } th scope="col" { "End" } } }
@@ -108,7 +107,7 @@ fn services(visitor: &Visitor, user: &User) -> Markup {
     };
     html! {
         h2 { "Services" }
-        div class="table" {
+        div class="table" tabindex="0" role="region" aria-label="Services" {
             table {
                 caption { "What your company uses, and what you may do there" }
                 thead { tr { th scope="col" { "Service" } th scope="col" { "Your roles" } } }

@@ -8,12 +8,11 @@ use maud::{Markup, html};
 
 use super::{
     controls::{Field, errors_of, wrong},
-    failure::Failure,
+    failure::{Failure, status},
     forms::Fields,
     layout::Frame,
     more,
     role_boxes::{chosen, role_boxes},
-    sign_in::refused,
     visitor::{Administrator, Visitor},
     within,
 };
@@ -53,7 +52,7 @@ pub async fn invite(
             let errors = errors_of(&problem, &["email", "name", "roles"]);
             let body = invitation(&visitor, &wanted(), &errors).await;
             let frame = Frame { errors: &errors, ..Frame::of(&visitor, HERE, "Invite someone") };
-            Ok(frame.answer(refused(&problem), &body))
+            Ok(frame.answer(status(&problem), &body))
         }
     }
 }
@@ -76,7 +75,7 @@ pub fn show_link(visitor: &Visitor, headers: &HeaderMap, email: &str, link: &Lin
 async fn table(visitor: &Visitor, page: &PageQuery) -> Result<Markup, Failure> {
     let page = accounts::page(&visitor.member, page).await?;
     Ok(html! {
-        div class="table" {
+        div class="table" tabindex="0" role="region" aria-label="People" {
             table {
                 caption { "Who works with the company" }
                 thead {

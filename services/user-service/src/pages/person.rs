@@ -14,12 +14,11 @@ use uuid::Uuid;
 use super::{
     Done,
     controls::{Field, errors_of, wrong},
-    failure::Failure,
+    failure::{Failure, status},
     forms::Fields,
     layout::Frame,
     people::{show_link, state},
     role_boxes::{chosen, role_boxes},
-    sign_in::refused,
     visitor::{Administrator, Visitor},
     within,
 };
@@ -115,7 +114,7 @@ async fn failed(visitor: &Visitor, id: Uuid, wanted: Option<Wanted>, problem: &P
     let user = accounts::read(&visitor.member, id).await?;
     let errors = errors_of(problem, &["name", "roles", "sure"]);
     let body = body(visitor, &user, &wanted.unwrap_or_else(|| Wanted::as_is(&user)), &errors).await;
-    Ok(Frame { errors: &errors, ..Frame::of(visitor, PEOPLE, &user.name) }.answer(refused(problem), &body))
+    Ok(Frame { errors: &errors, ..Frame::of(visitor, PEOPLE, &user.name) }.answer(status(problem), &body))
 }
 
 async fn body(visitor: &Visitor, user: &User, wanted: &Wanted, errors: &[Violation]) -> Markup {

@@ -45,7 +45,7 @@ pub async fn list(Administrator(visitor): Administrator) -> Result<Response, Fai
     let entitled = visitor.member.context.entitlements.keys().map(String::as_str);
     let all: Vec<_> = std::iter::once(UI).chain(entitled).collect();
     let body = html! {
-        div class="table" {
+        div class="table" tabindex="0" role="region" aria-label="Settings" {
             table {
                 caption { "What can be set" }
                 thead { tr { th scope="col" { "Of" } th scope="col" { "Version" } th scope="col" { "Changed" } } }
@@ -89,29 +89,31 @@ pub async fn submit(
     fields: Fields,
 ) -> Result<Response, Failure> {
     let page = Page::read(&visitor, service).await?;
-    let entered = match page.entered(&fields) {
-        Ok(entered) => entered,
-        Err((entered, error)) => {
-            return page.show(StatusCode::UNPROCESSABLE_ENTITY, None, entered, &[error], None).await;
-        }
-    };
+    let version: i64 =
+        fields.get("version").parse().map_err(|_| Problem::invalid("the form has no version; load it anew"))?;
     let path = format!("/settings/{}", page.service);
-    let version = fields.get("version").parse().ok();
-    let (method, path, body, done) = match fields.get("do").split_once(' ').unwrap_or((fields.get("do"), "")) {
-        ("preview", _) => {
-            let notice = Some("A preview: nothing is saved yet.");
-            return page.show(StatusCode::OK, notice, entered, &[], None).await;
-        }
-        ("save", _) => (Method::PUT, path, Some(entered.value.clone()), "saved"),
-        ("reset", _) => (Method::DELETE, path, None, "reset"),
-        ("back", number) => {
+    let as_is = Entered { value: page.present.value.clone(), json: None };
+    let (button, number) = fields.get("do").split_once(' ').unwrap_or((fields.get("do"), ""));
+    let (method, path, entered, body, done) = match button {
+        "save" | "preview" => match page.entered(&fields) {
+            Ok(entered) if button == "preview" => {
+                let notice = Some("A preview: nothing is saved yet.");
+                return page.show(StatusCode::OK, notice, entered, &[], None).await;
+            }
+            Ok(entered) => (Method::PUT, path, entered.clone(), Some(entered.value), "saved"),
+            Err((entered, error)) => {
+                return page.show(StatusCode::UNPROCESSABLE_ENTITY, None, entered, &[error], None).await;
+            }
+        },
+        "reset" => (Method::DELETE, path, as_is, None, "reset"),
+        "back" => {
             let number: i32 = number.parse().map_err(|_| Problem::invalid("there is no such version"))?;
-            (Method::POST, format!("{path}/rollback"), Some(json!({ "version": number })), "back")
+            (Method::POST, format!("{path}/rollback"), as_is, Some(json!({ "version": number })), "back")
         }
         _ => return Err(Problem::invalid("there is no such button").into()),
     };
     let here = format!("{HERE}/{}", page.service);
-    match page.services.ask(method, TENANT_SERVICE, &path, body.as_ref(), version).await? {
+    match page.services.ask(method, TENANT_SERVICE, &path, body.as_ref(), Some(version)).await? {
         Ok(_) => Ok(super::to(&format!("{here}?done={done}"))),
         Err(refusal) => page.refused(entered, refusal).await,
     }

@@ -45,6 +45,7 @@ struct Version {
 }
 
 /// What was filled in.
+#[derive(Clone)]
 pub struct Entered {
     /// The value.
     pub value: Value,
@@ -133,7 +134,7 @@ impl View<'_> {
             h2 { "Versions" }
             @if self.history.items.is_empty() { p { "Nothing was ever set." } }
             @else {
-                div class="table" {
+                div class="table" tabindex="0" role="region" aria-label="Versions" {
                     table {
                         caption { "Newest first" }
                         thead {

@@ -2,17 +2,17 @@
 
 use axum::{
     extract::{Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{AppendHeaders, IntoResponse, Response},
 };
-use easycode_kit::{App, Problem};
+use easycode_kit::App;
 use maud::{Markup, html};
 use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::{
     controls::{Field, errors_of},
-    failure::Failure,
+    failure::{Failure, status},
     forms::{Fields, Guest},
     layout::{Frame, SIGN_IN},
     within,
@@ -53,8 +53,8 @@ pub async fn submit(
         Ok(opened) => enter(&headers, &opened),
         Err(problem) => {
             let errors = errors_of(&problem, &[]);
-            let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNAUTHORIZED);
-            Ok(Frame { errors: &errors, ..Frame::bare(TITLE) }.answer(status, &form(&guest, tenant, email)))
+            let form = form(&guest, tenant, email);
+            Ok(Frame { errors: &errors, ..Frame::bare(TITLE) }.answer(status(&problem), &form))
         }
     }
 }
@@ -108,9 +108,4 @@ fn form(guest: &Guest, tenant: &str, email: &str) -> Markup {
         }
         p { "Forgotten the password? An administrator of your company can make you a new link." }
     }
-}
-
-/// For a page that says what a problem document would.
-pub fn refused(problem: &Problem) -> StatusCode {
-    StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
