@@ -13,18 +13,21 @@ log "$(kubectl get sharedplatforms,dedicatedinstances,tenants)"
 log ""
 forwards=()
 trap 'kill "${forwards[@]}" 2>/dev/null || true' EXIT
-# Where CRM of a namespace is reached: a forwarded port, since that works on every cluster.
-crm_of() {
-  local namespace=$1 port
-  kubectl --namespace "$namespace" port-forward service/crm :8080 >"$repo/target/demo/$namespace.log" 2>&1 &
+# Where a service of a namespace is reached: a forwarded port, since that works on every cluster.
+address_of() {
+  local namespace=$1 service=$2 said=$repo/target/demo/$1-$2.log
+  kubectl --namespace "$namespace" port-forward "service/$service" :8080 >"$said" 2>&1 &
   forwards+=($!)
-  forwarded() { sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$repo/target/demo/$namespace.log" | grep .; }
-  wait_for 20 "port of crm in $namespace" forwarded
-  port=$(forwarded | head -1)
-  crm=http://127.0.0.1:$port/crm/v1
+  forwarded() { sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$said" | grep .; }
+  wait_for 20 "port of $service in $namespace" forwarded
+  address=http://127.0.0.1:$(forwarded | head -1)
+}
+crm_of() {
+  address_of "$1" crm
+  crm=$address/crm/v1
 }
 crm_of easycode-platform-eu1
-token() { easycode token sign --key "$repo/target/demo/signing-key.pem" --issuer https://login.example.com --tenant "$1"; }
+token() { easycode token sign --key "$repo/target/demo/signing-key.pem" --issuer https://login.example.com --tenant "$1" --role crm-user; }
 show() {
   local tenant=$1
   shift
@@ -84,6 +87,17 @@ moved() { [ "$(kubectl get tenant electra --ignore-not-found -o jsonpath='{.stat
 moved || move_electra
 
 people=$(cat "$repo/target/demo/people/password")
+# Aurora's first administrator follows the link that the console makes for its staff, once.
+welcome_ada() {
+  local staff link
+  address_of easycode-platform-eu1 user-service
+  staff=$(kubectl --namespace easycode-system create token easycode-client-admin --audience easycode-user-service)
+  link=$(curl --silent --oauth2-bearer "$staff" --json '{"email": "ada@aurora.example", "by": "demo"}' \
+    "$address/internal/v1/tenants/aurora/invitations" | sed -n 's/.*"path": *"[^"]*token=\([^"]*\)".*/\1/p')
+  [ -n "$link" ] || return 0
+  curl --silent --fail --output /dev/null --json "{\"token\": \"$link\", \"password\": \"$people\"}" "$address/user/v1/invitations/accept"
+}
+welcome_ada
 cat <<TEXT
 
 Ready after $((SECONDS - started)) s. To try next:
@@ -92,12 +106,14 @@ Ready after $((SECONDS - started)) s. To try next:
   # The staff's console at http://localhost:8088/client-admin/, once its ports are forwarded:
   kubectl --namespace easycode-system port-forward deployment/easycode-client-admin 8088:8080 9998 &
   #   support@easycode.example, operations@easycode.example, administrator@easycode.example; password $people
+  # Aurora's own page at http://localhost:8089/user/, for ada@aurora.example of aurora; the same password.
+  kubectl --namespace easycode-platform-eu1 port-forward service/user-service 8089:8080 &
   kubectl get easycode                        # all of EasyCode's resources
   kubectl get dedicatedinstances -o wide      # all instances: tenant, version, region, health
   easycode status aurora                      # a tenant as a tree (also: kubectl easycode status aurora)
   kubectl explain tenant.spec                 # what can be set
   kubectl --namespace easycode-platform-eu1 port-forward service/crm 8080 &
-  token() { easycode token sign --key target/demo/signing-key.pem --issuer https://login.example.com --tenant \$1; }
+  token() { easycode token sign --key target/demo/signing-key.pem --issuer https://login.example.com --tenant \$1 --role crm-user; }
   curl --oauth2-bearer "\$(token aurora)" localhost:8080/crm/v1/contacts
   kubectl patch tenant aurora --type merge -p '{"spec": {"state": "Suspended"}}'   # curl again: refused
   easycode audit --tenant electra             # who changed what, and what the operator did

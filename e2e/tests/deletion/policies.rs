@@ -50,7 +50,7 @@ async fn retained_data_is_kept_closed_and_taken_over_by_who_names_it() -> anyhow
     let answer = tenant.serves(200).await;
     ensure!(answer.body["items"][0]["familyName"] == "Kept", "{answer:?}");
     let undeleted = platform.sql("easycode", &state).await?;
-    ensure!(undeleted == "f|2", "in use again by both services: {undeleted}");
+    ensure!(undeleted == "f|3", "in use again by all of its services: {undeleted}");
     tenant.erase().await?;
     erased(&tenant).await
 }
