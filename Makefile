@@ -24,7 +24,7 @@ unit: ## Tests that need no cluster
 	cargo test --doc --workspace --locked --quiet
 
 e2e: deploy ## Tests on the real cluster
-	$(TOOLS) nextest fuzz browser
+	$(TOOLS) nextest browser
 	e2e/example.sh
 	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e --locked
 
@@ -33,7 +33,7 @@ e2e-cloudnative-pg: deploy ## An instance on CloudNativePG, which is built and i
 	e2e/example.sh
 	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e-cloudnative-pg --locked
 
-fuzz: deploy ## The services fuzzed for longer, EXAMPLES=200 an operation; another SEED=… than usual; writes target/fuzz
+fuzz: deploy ## The services fuzzed by their documents, EXAMPLES=200 an operation, by SEED=…; writes target/fuzz
 	$(TOOLS) nextest fuzz
 	e2e/example.sh
 	EASYCODE_FUZZ_EXAMPLES=$(EXAMPLES) $(if $(SEED),EASYCODE_FUZZ_SEED=$(SEED)) \
