@@ -27,3 +27,11 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: easycode
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
+
+{{/* Variable of a policy: whether a deletion is confirmed by the object's own name. */}}
+{{- define "easycode.confirmed" -}}
+- name: confirmed
+  expression: >-
+    has(oldObject.metadata.annotations) && 'easycode.io/confirm-delete' in oldObject.metadata.annotations
+    && oldObject.metadata.annotations['easycode.io/confirm-delete'] == oldObject.metadata.name
+{{- end -}}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use easycode_contract::runtime::{API_PORT, USER_SERVICE};
+use easycode_contract::runtime::{USER_SERVICE, base_url};
 use easycode_crds::Tenant;
 use easycode_kit::Problem;
 use easycode_operator::{stack::home::Home, tenant::placement::placed_on};
@@ -68,8 +68,7 @@ pub async fn invite(app: &App, tenant: &Tenant, email: &str, staff: &Staff) -> R
 }
 
 fn url(home: &Home, tenant: &str) -> String {
-    let namespace = home.namespace();
-    format!("http://{USER_SERVICE}.{namespace}.svc:{API_PORT}/internal/v1/tenants/{tenant}/invitations")
+    format!("{}/internal/v1/tenants/{tenant}/invitations", base_url(USER_SERVICE, &home.namespace()))
 }
 
 #[cfg(test)]

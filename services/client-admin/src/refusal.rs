@@ -1,10 +1,6 @@
 //! Why something is not done: a problem document, with the conflicts or the faults where there are any.
 
-use axum::{
-    Json,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use easycode_kit::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -62,10 +58,7 @@ impl IntoResponse for Refusal {
                 ProblemDocument { problem: Problem::invalid(detail), conflicts: Vec::new(), errors }
             }
         };
-        let status = StatusCode::from_u16(document.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(document)).into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        response
+        document.problem.answer(&document)
     }
 }
 

@@ -9,7 +9,7 @@ use axum_extra::extract::{
     PrivateCookieJar,
     cookie::{Cookie, SameSite},
 };
-use easycode_kit::Problem;
+use easycode_kit::{Problem, token::bearer};
 use jiff::Timestamp;
 use rand::{Rng, distr::Alphanumeric};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -186,9 +186,9 @@ impl FromRequestParts<App> for ApiCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        if let Some(header) = parts.headers.get(header::AUTHORIZATION) {
-            let token = header.to_str().ok().and_then(|header| header.strip_prefix("Bearer "));
-            let token = token.ok_or_else(|| Problem::unauthorized("send Authorization: Bearer and an ID token"))?;
+        if parts.headers.contains_key(header::AUTHORIZATION) {
+            let token = bearer(&parts.headers)
+                .ok_or_else(|| Problem::unauthorized("send Authorization: Bearer and an ID token"))?;
             return app.provider.verify(token.trim()).await.map(Self);
         }
         let jar = PrivateCookieJar::from_headers(&parts.headers, app.config.session_key.clone());

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use easycode_kit::Problem;
+use easycode_kit::{
+    Problem,
+    http::{Unread, bounded},
+};
 use openidconnect::{
     AdditionalClaims, AsyncHttpClient, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId,
     ClientSecret, CsrfToken, EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest,
@@ -87,8 +90,8 @@ enum Unanswered {
     Request(#[from] reqwest::Error),
     #[error(transparent)]
     Http(#[from] http::Error),
-    #[error("the answer is longer than {LONGEST_ANSWER} bytes")]
-    TooLong,
+    #[error(transparent)]
+    Unread(#[from] Unread),
 }
 
 struct Http(reqwest::Client);
@@ -101,19 +104,12 @@ impl<'c> AsyncHttpClient<'c> for Http {
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let url = parts.uri.to_string();
-            let mut answer = self.0.request(parts.method, url).headers(parts.headers).body(body).send().await?;
+            let answer = self.0.request(parts.method, url).headers(parts.headers).body(body).send().await?;
             let mut response = http::Response::builder().status(answer.status());
             if let Some(headers) = response.headers_mut() {
                 headers.clone_from(answer.headers());
             }
-            let mut read = Vec::new();
-            while let Some(chunk) = answer.chunk().await? {
-                if read.len() + chunk.len() > LONGEST_ANSWER {
-                    return Err(Unanswered::TooLong);
-                }
-                read.extend_from_slice(&chunk);
-            }
-            Ok(response.body(read)?)
+            Ok(response.body(bounded(answer, LONGEST_ANSWER).await?)?)
         })
     }
 }

@@ -69,10 +69,16 @@ pub fn path_prefix(service: &str) -> &str {
     }
 }
 
+/// Where a service is within the cluster.
+#[must_use]
+pub fn base_url(service: &str, namespace: &str) -> String {
+    format!("http://{service}.{namespace}.svc:{API_PORT}")
+}
+
 /// Base URL, within the cluster, of a service's API.
 #[must_use]
 pub fn api_url(service: &str, namespace: &str) -> String {
-    format!("http://{service}.{namespace}.svc:{API_PORT}/{}/v1", path_prefix(service))
+    format!("{}/{}/v1", base_url(service, namespace), path_prefix(service))
 }
 
 /// The subcommand of every service image that publishes and runs its migrations.

@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     extract::FromRequestParts,
-    http::{Method, header, request::Parts},
+    http::{Method, request::Parts},
 };
 use easycode_contract::{
     context::{TenantContext, TenantState},
@@ -19,7 +19,7 @@ use easycode_contract::{
 
 use crate::{
     App, Config, Problem, TenantTransaction,
-    token::{Claims, Rejected},
+    token::{Claims, bearer},
 };
 
 /// Role of a company's administrators.
@@ -158,21 +158,15 @@ impl FromRequestParts<App> for Configuring {
 
 impl Caller {
     async fn of_the_tenant(parts: &Parts, app: &App) -> Result<Self, Problem> {
-        let token = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
-            .ok_or_else(|| Problem::unauthorized("send a token as Authorization: Bearer …"))?;
+        let token =
+            bearer(&parts.headers).ok_or_else(|| Problem::unauthorized("send a token as Authorization: Bearer …"))?;
         Self::by_token(token, &parts.method, app).await
     }
 
     /// The user whose token it is, whatever the user's roles are, if the tenant may use the service now. For requests that show it
     /// in another way than services do.
     pub async fn by_token(token: &str, method: &Method, app: &App) -> Result<Self, Problem> {
-        let claims: Claims = app.issuers.verify(token).await.map_err(|rejected| match rejected {
-            Rejected::Invalid(_) => Problem::unauthorized(rejected.to_string()),
-            Rejected::NoKeys => Problem::unavailable(rejected.to_string()),
-        })?;
+        let claims: Claims = app.issuers.verify(token).await?;
         // What can't be a tenant's name is not asked for.
         let context = match Identifier::tenant(&claims.tenant) {
             Ok(_) => app.contexts.get(&claims.tenant).await?,

@@ -31,6 +31,29 @@ pub(crate) fn trusting(roots: RootCertStore) -> reqwest::ClientBuilder {
     reqwest::Client::builder().tls_backend_preconfigured(tls)
 }
 
+/// Why an answer was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// It broke off.
+    #[error(transparent)]
+    Broken(#[from] reqwest::Error),
+    /// It is too long.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+}
+
+/// The body of an answer, unless it is longer than that.
+pub async fn bounded(mut answer: reqwest::Response, longest: usize) -> Result<Vec<u8>, Unread> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > longest {
+            return Err(Unread::TooLong(longest));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
 #[cfg(test)]
 mod tests {
     #[tokio::test]

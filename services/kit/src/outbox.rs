@@ -11,13 +11,12 @@ use uuid::Uuid;
 
 use crate::{
     App, Caller, Json, Path, Problem, TenantTransaction,
+    guard::ADMINISTRATOR,
     peer::{self, Unserved},
 };
 
 /// The table, to be put before a service's first migration.
 pub const TABLE: &str = include_str!("outbox.sql");
-/// Who sees to refusals.
-const ADMINISTRATOR: &str = "tenant-admin";
 /// Most deliveries that one request carries out, and most of those that are about other records than its own.
 const MOST: usize = 20;
 const OTHERS: usize = 3;

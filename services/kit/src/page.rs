@@ -58,7 +58,7 @@ impl PageQuery {
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        let limit = self.limit()?;
+        let limit = bounded(self.limit)?;
         let after = self.after(|bytes| Uuid::from_slice(bytes).ok())?.unwrap_or_default();
         let query = format!("SELECT {select} WHERE {key} > $1 ORDER BY {key} LIMIT $2");
         let records = sqlx::query_as(AssertSqlSafe(query)).bind(after).bind(limit + 1).fetch_all(connection).await?;
@@ -78,7 +78,7 @@ impl PageQuery {
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        let limit = self.limit()?;
+        let limit = bounded(self.limit)?;
         let after = self.after(|bytes| {
             let texts: Vec<String> = serde_json::from_slice(bytes).ok()?;
             // Postgres stores no such character.
@@ -97,20 +97,21 @@ impl PageQuery {
         Ok(Page::of(records, limit, |one| json!(texts(one).as_slice()).to_string().into_bytes()))
     }
 
-    fn limit(&self) -> Result<i64, Problem> {
-        let limit = self.limit.unwrap_or(25);
-        if (1..=MOST).contains(&limit) {
-            return Ok(limit);
-        }
-        Err(Problem::invalid(format!("limit: must be from 1 to {MOST}")))
-    }
-
     /// What the page comes after.
     fn after<K>(&self, read: impl Fn(&[u8]) -> Option<K>) -> Result<Option<K>, Problem> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let key = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| read(&bytes));
         key.map(Some).ok_or_else(|| Problem::invalid("cursor: use next of the page before, unchanged"))
     }
+}
+
+/// How many records a page has: what is asked for, within bounds.
+pub fn bounded(limit: Option<i64>) -> Result<i64, Problem> {
+    let limit = limit.unwrap_or(25);
+    if (1..=MOST).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Problem::invalid(format!("limit: must be from 1 to {MOST}")))
 }
 
 impl<T> Page<T> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 use utoipa::ToSchema;
 
-use crate::document;
+use crate::{document, token::Rejected};
 
 /// A problem document.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -129,17 +129,37 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after;
-        let mut response = (status, Json(self)).into_response();
+impl Problem {
+    /// HTTP status, for an answer that says the same in another form.
+    #[must_use]
+    pub fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The answer with a document that tells more than the problem alone.
+    pub fn answer(&self, document: &impl Serialize) -> Response {
+        let mut response = (self.status_code(), Json(document)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(document::PROBLEM));
-        if let Some(seconds) = retry_after {
+        if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.answer(&self)
+    }
+}
+
+impl From<Rejected> for Problem {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::Invalid(_) => Self::unauthorized(rejected.to_string()),
+            Rejected::NoKeys => Self::unavailable(rejected.to_string()),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use axum::http::{HeaderMap, header};
 use easycode_contract::runtime::{JWKS_PATH, USER_AUDIENCE};
 use jsonwebtoken::{Algorithm, Validation, dangerous::insecure_decode_claims, decode, decode_header};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -25,6 +26,22 @@ pub struct Claims {
     /// The user's session, if the issuer tells.
     #[serde(default)]
     pub sid: Option<String>,
+}
+
+/// The token that a request bears in `Authorization`.
+#[must_use]
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// Whose token it claims to be; nothing of it is checked.
+pub(crate) fn issuer(token: &str) -> Result<String, Rejected> {
+    #[derive(Deserialize)]
+    struct Issued {
+        iss: String,
+    }
+    let claimed: Issued = insecure_decode_claims(token).map_err(|error| Rejected::Invalid(error.to_string()))?;
+    Ok(claimed.iss)
 }
 
 /// Why a token does not count. The text may be sent to the caller.
@@ -87,11 +104,6 @@ pub struct Issuers<S = KeyLocation> {
 }
 
 #[derive(Clone, Deserialize)]
-struct Issued {
-    iss: String,
-}
-
-#[derive(Clone, Deserialize)]
 struct Expiring {
     #[serde(flatten)]
     claims: Claims,
@@ -125,8 +137,8 @@ impl<S: KeySource> Issuers<S> {
                 return Ok(verified.claims.clone());
             }
         }
-        let claimed: Issued = insecure_decode_claims(token).map_err(|error| Rejected::Invalid(error.to_string()))?;
-        let issuer = self.issuers.iter().position(|one| one.issuer == claimed.iss);
+        let claimed = issuer(token)?;
+        let issuer = self.issuers.iter().position(|one| one.issuer == claimed);
         let issuer = issuer.ok_or_else(|| Rejected::Invalid("InvalidIssuer".to_owned()))?;
         let (Expiring { claims, exp }, kid, key) = self.issuers[issuer].check(token).await?;
         let kept = Verified { claims: claims.clone(), issuer, kid: kid.into(), key, expires: exp };

@@ -4,8 +4,7 @@
 use std::{env, fs, sync::Arc};
 
 use anyhow::Context;
-use axum::http::{HeaderMap, header};
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use axum::http::HeaderMap;
 use jsonwebtoken::jwk::JwkSet;
 use rustls::{
     RootCertStore,
@@ -17,7 +16,7 @@ use crate::{
     Config, Problem,
     http::trusting,
     keys::KeySource,
-    token::{Rejected, Verifier},
+    token::{Verifier, bearer, issuer},
 };
 
 /// Where a pod finds the API server's certificate and its own token for it.
@@ -81,11 +80,6 @@ impl Workload {
     }
 }
 
-#[derive(Deserialize)]
-struct Issued {
-    iss: String,
-}
-
 /// Checks the tokens of workloads; cheap to clone.
 #[derive(Clone)]
 pub struct Workloads(Arc<Verifier<ClusterKeys>>);
@@ -95,22 +89,14 @@ impl Workloads {
     pub fn new(config: &Config, audience: &str) -> anyhow::Result<Self> {
         // Its own token comes from the same issuer, and from the kubelet, so it need not be checked.
         let own = fs::read_to_string(&config.identity_token).context("reading the service's own token")?;
-        let payload = own.split('.').nth(1).context("the service's own token is no JWT")?;
-        let issued: Issued = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload)?)?;
-        Ok(Self(Arc::new(Verifier::new(ClusterKeys::connect()?, &issued.iss, audience))))
+        Ok(Self(Arc::new(Verifier::new(ClusterKeys::connect()?, &issuer(&own)?, audience))))
     }
 
     /// The workload whose token the request bears.
     pub async fn asking(&self, headers: &HeaderMap) -> Result<Workload, Problem> {
-        let token =
-            headers
-                .get(header::AUTHORIZATION)
-                .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
-                .ok_or_else(|| Problem::unauthorized("send the service account's token as Authorization: Bearer …"))?;
-        let claims: Claims = self.0.verify(token).await.map_err(|rejected| match rejected {
-            Rejected::Invalid(_) => Problem::unauthorized(rejected.to_string()),
-            Rejected::NoKeys => Problem::unavailable(rejected.to_string()),
-        })?;
+        let token = bearer(headers)
+            .ok_or_else(|| Problem::unauthorized("send the service account's token as Authorization: Bearer …"))?;
+        let claims: Claims = self.0.verify(token).await?;
         Ok(claims.kubernetes)
     }
 }

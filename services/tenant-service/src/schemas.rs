@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use easycode_contract::runtime::{SETTINGS_SCHEMA_PATH, api_url};
-use easycode_kit::{App, Problem};
+use easycode_kit::{App, Problem, http::bounded};
 use serde_json::Value;
 use tracing::warn;
 
@@ -73,13 +73,8 @@ async fn read(app: &App, service: &str) -> anyhow::Result<Schema> {
     }
     let url = format!("{}{SETTINGS_SCHEMA_PATH}", api_url(service, &app.config.namespace));
     let answer = async {
-        let mut response = app.http.get(url).send().await?.error_for_status()?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            body.extend_from_slice(&chunk);
-            ensure!(body.len() <= LONGEST, "it is longer than {LONGEST} bytes");
-        }
-        Ok(body)
+        let response = app.http.get(url).send().await?.error_for_status()?;
+        Ok::<_, anyhow::Error>(bounded(response, LONGEST).await?)
     };
     let body = tokio::time::timeout(PATIENCE, answer).await.context("it takes too long")??;
     let document: Value = serde_json::from_slice(&body).context("it is no JSON")?;

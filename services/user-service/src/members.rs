@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, ops::Deref};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use easycode_contract::runtime::TENANT_SERVICE;
-use easycode_kit::{App, Caller, Problem};
+use easycode_kit::{App, Caller, Problem, guard};
 use uuid::Uuid;
 
 use crate::realm::Realm;
 
 /// Role of a tenant's administrators, and the service that defines it.
-pub const ADMINISTRATOR: (&str, &str) = (TENANT_SERVICE, "tenant-admin");
+pub const ADMINISTRATOR: (&str, &str) = (TENANT_SERVICE, guard::ADMINISTRATOR);
 
 /// Someone who is signed in.
 #[derive(Clone)]

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use easycode_kit::http::{Unread, bounded};
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
@@ -33,9 +34,9 @@ pub enum Refused {
     /// It does not answer.
     #[error(transparent)]
     Http(#[from] reqwest::Error),
-    /// The answer is too long.
-    #[error("the answer is longer than {LONGEST} bytes")]
-    TooLong,
+    /// The answer is too long, or broke off.
+    #[error(transparent)]
+    Unread(#[from] Unread),
     /// The answer is none.
     #[error(transparent)]
     Answer(#[from] http::Error),
@@ -70,19 +71,12 @@ impl Outbound {
         let url = address.parse().ok().filter(|url| self.allows(url));
         let url: Url = url.ok_or(Refused::Address(address))?;
         let (parts, body) = request.into_parts();
-        let mut response = self.http.request(parts.method, url).headers(parts.headers).body(body).send().await?;
+        let response = self.http.request(parts.method, url).headers(parts.headers).body(body).send().await?;
         let mut answer = http::Response::builder().status(response.status());
         for (name, value) in response.headers() {
             answer = answer.header(name, value);
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > LONGEST {
-                return Err(Refused::TooLong);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(answer.body(body)?)
+        Ok(answer.body(bounded(response, LONGEST).await?)?)
     }
 }
 

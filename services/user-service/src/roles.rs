@@ -9,9 +9,9 @@ use std::{
 
 use easycode_contract::{
     context::TenantContext,
-    runtime::{API_PORT, TENANT_SERVICE, USER_SERVICE},
+    runtime::{TENANT_SERVICE, USER_SERVICE, api_url},
 };
-use easycode_kit::{App, Problem};
+use easycode_kit::{App, Problem, http::bounded};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -26,7 +26,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// Longest time for its answer: someone waits to sign in.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Most bytes of an answer.
-const LONGEST: u64 = 1 << 16;
+const LONGEST: usize = 1 << 16;
 
 /// A role that was given to a user.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -110,11 +110,9 @@ impl Catalogues {
 }
 
 async fn fetch(app: &App, service: &str) -> anyhow::Result<Vec<Definition>> {
-    let prefix = if service == TENANT_SERVICE { "tenant" } else { service };
-    let url = format!("http://{service}.{}.svc:{API_PORT}/{prefix}/v1/roles", app.config.namespace);
+    let url = format!("{}/roles", api_url(service, &app.config.namespace));
     let response = app.http.get(url).timeout(PATIENCE).send().await?.error_for_status()?;
-    anyhow::ensure!(response.content_length().is_some_and(|length| length <= LONGEST), "the answer is too long");
-    Ok(response.json().await?)
+    Ok(serde_json::from_slice(&bounded(response, LONGEST).await?)?)
 }
 
 /// Whether a role of the service counts for the tenant now.

@@ -101,13 +101,18 @@ pub fn generate() -> String {
     rand::rng().sample_iter(&Alphanumeric).take(32).map(char::from).collect()
 }
 
+/// The annotation by which a Secret tells which request for new credentials it has served.
+pub(super) fn served(blueprint: &Blueprint) -> Option<(&'static str, String)> {
+    blueprint.rotation.requested.clone().map(|value| (labels::ROTATE_CREDENTIALS, value))
+}
+
 /// The Secret of a login, if it differs from what is there.
 #[must_use]
 pub fn planned(blueprint: &Blueprint, name: &str, credentials: &Credentials, present: &Secrets) -> Option<Planned> {
     let annotations: Vec<_> = match present.get(name) {
         Some(kept) => REMEMBERED.iter().filter_map(|key| Some((*key, kept.annotations.get(*key)?.clone()))).collect(),
         // What was made just now serves the request, too.
-        None => blueprint.rotation.requested.iter().map(|value| (labels::ROTATE_CREDENTIALS, value.clone())).collect(),
+        None => served(blueprint).into_iter().collect(),
     };
     changed(blueprint, name, "Opaque", &Kept::new(credentials.to_fields(), annotations), present)
 }
@@ -115,8 +120,7 @@ pub fn planned(blueprint: &Blueprint, name: &str, credentials: &Credentials, pre
 /// The Secret of a login with credentials that are new as of now.
 #[must_use]
 pub fn renewed(blueprint: &Blueprint, name: &str, credentials: &Credentials, now: Timestamp) -> Planned {
-    let requested = blueprint.rotation.requested.iter().map(|value| (labels::ROTATE_CREDENTIALS, value.clone()));
-    let annotations = [(labels::ROTATED, now.to_string())].into_iter().chain(requested);
+    let annotations = [(labels::ROTATED, now.to_string())].into_iter().chain(served(blueprint));
     body(blueprint, name, "Opaque", &Kept::new(credentials.to_fields(), annotations))
 }
 

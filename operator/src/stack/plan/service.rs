@@ -106,7 +106,7 @@ pub(crate) fn environment(blueprint: &Blueprint, service: &str, connections: u32
     let identity = blueprint.identity;
     let namespace = blueprint.namespace();
     let jwks = identity.jwks_uri.clone().unwrap_or_else(|| runtime::JWKS_FILE.to_owned());
-    let base_url = |service: &str| format!("http://{service}.{namespace}.svc:{}", runtime::API_PORT);
+    let base_url = |service: &str| runtime::base_url(service, &namespace);
     let mut variables = vec![
         (runtime::SERVICE, service.to_owned()),
         (runtime::ISSUER, identity.issuer.clone()),

@@ -26,12 +26,11 @@ pub fn made(blueprint: &Blueprint, present: &Secrets) -> Option<Planned> {
     if is_there || !blueprint.runs(USER_SERVICE) {
         return None;
     }
-    let requested = blueprint.rotation.requested.iter().map(|value| (labels::ROTATE_CREDENTIALS, value.clone()));
     secrets::changed(
         blueprint,
         SECRET,
         "Opaque",
-        &Kept::new(SIGNING_KEYS.map(|key| (key, key_pair())), requested),
+        &Kept::new(SIGNING_KEYS.map(|key| (key, key_pair())), secrets::served(blueprint)),
         present,
     )
 }
@@ -47,8 +46,7 @@ pub fn turned(blueprint: &Blueprint, present: &Secrets, now: Timestamp) -> Optio
     let [previous, current, next] = SIGNING_KEYS;
     let text = |key: &str| kept.text(key).map_or_else(key_pair, str::to_owned);
     let fields = [(previous, text(current)), (current, text(next)), (next, key_pair())];
-    let requested = rotation.requested.iter().map(|value| (labels::ROTATE_CREDENTIALS, value.clone()));
-    let annotations = [(labels::ROTATED, now.to_string())].into_iter().chain(requested);
+    let annotations = [(labels::ROTATED, now.to_string())].into_iter().chain(secrets::served(blueprint));
     secrets::changed(blueprint, SECRET, "Opaque", &Kept::new(fields, annotations), present)
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::tenants::{Confirmation, PlanDocument, confirmed, document};
+use super::tenants::{Confirmation, PlanDocument, document, end};
 use crate::{
     App,
     change::{self, Wanted},
@@ -46,8 +46,7 @@ pub async fn one(
     _: ApiCaller,
     Path(name): Path<String>,
 ) -> Result<Json<InstanceDocument>, Problem> {
-    let instance = app.fleet.instance(&name);
-    let instance = instance.ok_or_else(|| Problem::not_found(format!("there is no instance {name}")))?;
+    let instance = app.fleet.known_instance(&name)?;
     Ok(Json(instance_document(&instance)))
 }
 
@@ -87,8 +86,5 @@ pub async fn delete(
     Path(name): Path<String>,
     Json(confirmation): Json<Confirmation>,
 ) -> Result<StatusCode, Refusal> {
-    caller.require(Role::Administrator)?;
-    confirmed(&confirmation.confirm, &name)?;
-    change::delete::<DedicatedInstance>(&app.client, &name, &caller.0).await?;
-    Ok(StatusCode::ACCEPTED)
+    end::<DedicatedInstance>(&app, &caller, &name, &confirmation).await
 }

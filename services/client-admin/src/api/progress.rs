@@ -13,7 +13,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::tenants::known;
 use crate::{App, fleet::summary, session::ApiCaller};
 
 /// Longest that one follows; browsers ask again by themselves.
@@ -64,7 +63,7 @@ pub async fn events(
     _: ApiCaller,
     Path(name): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    known(&app, &name)?;
+    app.fleet.known_tenant(&name)?;
     let stopping = app.stopping.clone();
     let events = stream! {
         let mut news = app.fleet.changes();

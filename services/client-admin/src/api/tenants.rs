@@ -1,7 +1,5 @@
 //! Tenants.
 
-use std::sync::Arc;
-
 use axum::{extract::State, http::StatusCode};
 use easycode_crds::{DedicatedInstance, Tenant};
 use easycode_kit::{Json, Path, Problem, Query};
@@ -14,7 +12,7 @@ use utoipa::ToSchema;
 use crate::{
     App,
     change::{
-        self, Outcome, Wanted,
+        self, Managed, Outcome, Wanted,
         conflict::{Conflict, Fault},
         preview::{self, OperatorPlan},
     },
@@ -156,11 +154,6 @@ pub fn document(
     plan
 }
 
-/// The tenant of the name, as it is known by now.
-pub fn known(app: &App, name: &str) -> Result<Arc<Tenant>, Problem> {
-    app.fleet.tenant(name).ok_or_else(|| Problem::not_found(format!("there is no tenant {name}")))
-}
-
 fn tenant_document(app: &App, tenant: &Tenant) -> TenantDocument {
     TenantDocument {
         summary: summary::of_tenant(tenant, &app.fleet),
@@ -184,7 +177,7 @@ pub async fn one(
     _: ApiCaller,
     Path(name): Path<String>,
 ) -> Result<Json<TenantDocument>, Problem> {
-    let tenant = known(&app, &name)?;
+    let tenant = app.fleet.known_tenant(&name)?;
     Ok(Json(tenant_document(&app, &tenant)))
 }
 
@@ -195,7 +188,7 @@ pub async fn history(
     _: ApiCaller,
     Path(name): Path<String>,
 ) -> Result<Json<Vec<Entry>>, Problem> {
-    let tenant = known(&app, &name)?;
+    let tenant = app.fleet.known_tenant(&name)?;
     Ok(Json(history::of_tenant(&app.client, &tenant).await?))
 }
 
@@ -258,7 +251,7 @@ async fn set_state(
     state: &str,
 ) -> Result<Json<TenantDocument>, Refusal> {
     caller.require(Role::Operations)?;
-    let mut spec = json!(known(app, name)?.spec);
+    let mut spec = json!(app.fleet.known_tenant(name)?.spec);
     spec["state"] = state.into();
     let wanted = Wanted { spec, seen: Some(seen.seen), take_over: Vec::new() };
     let tenant = change::apply::<Tenant>(&app.client, name, &wanted, &caller.0).await?;
@@ -274,19 +267,23 @@ pub async fn offboard(
     Path(name): Path<String>,
     Json(confirmation): Json<Confirmation>,
 ) -> Result<StatusCode, Refusal> {
-    caller.require(Role::Administrator)?;
-    confirmed(&confirmation.confirm, &name)?;
-    change::delete::<Tenant>(&app.client, &name, &caller.0).await?;
-    Ok(StatusCode::ACCEPTED)
+    end::<Tenant>(&app, &caller, &name, &confirmation).await
 }
 
-/// Refuses what was not confirmed by its own name.
-pub fn confirmed(confirmation: &str, name: &str) -> Result<(), Refusal> {
-    if confirmation == name {
-        return Ok(());
+/// Deletes what was confirmed by its own name, for an administrator.
+pub async fn end<K: Managed>(
+    app: &App,
+    caller: &ApiCaller,
+    name: &str,
+    confirmation: &Confirmation,
+) -> Result<StatusCode, Refusal> {
+    caller.require(Role::Administrator)?;
+    if confirmation.confirm != name {
+        let message = format!("type the name, {name}, to confirm");
+        return Err(Refusal::Invalid(vec![Fault { field: "confirm".to_owned(), message }]));
     }
-    let message = format!("type the name, {name}, to confirm");
-    Err(Refusal::Invalid(vec![Fault { field: "confirm".to_owned(), message }]))
+    change::delete::<K>(&app.client, name, &caller.0).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Makes a link by which one of its administrators becomes a user. It is told once.
@@ -299,7 +296,7 @@ pub async fn invite(
     Json(invitee): Json<Invitee>,
 ) -> Result<Json<Invitation>, Problem> {
     caller.require(Role::Operations)?;
-    let tenant = known(&app, &name)?;
+    let tenant = app.fleet.known_tenant(&name)?;
     Ok(Json(invite_administrator(&app, &tenant, &invitee.email, &caller.0).await?))
 }
 

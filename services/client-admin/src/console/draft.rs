@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{fields::Fields, form, layout::Refused, plan};
 use crate::{
     App,
-    api::{InstanceChange, TenantChange, tenants::known},
+    api::{InstanceChange, TenantChange},
     change::{
         Wanted,
         conflict::{Fault, TakeOver},
@@ -207,7 +207,7 @@ fn changer(session: &Session) -> Result<(), Refused> {
 }
 
 fn found(app: &App, name: &str, session: &Session) -> Result<std::sync::Arc<Tenant>, Refused> {
-    known(app, name).map_err(|problem| Refused::new(&problem, session))
+    app.fleet.known_tenant(name).map_err(|problem| Refused::new(&problem, session))
 }
 
 /// The form to onboard a company.
@@ -250,9 +250,7 @@ pub async fn change_instance(
     Path(name): Path<String>,
 ) -> Result<Markup, Refused> {
     changer(&session)?;
-    let instance = app.fleet.instance(&name);
-    let instance =
-        instance.ok_or_else(|| Refused::new(&Problem::not_found(format!("there is no instance {name}")), &session))?;
+    let instance = app.fleet.known_instance(&name).map_err(|problem| Refused::new(&problem, &session))?;
     Ok(form::page(&app, &session, &of_instance(&instance), &[]))
 }
 

@@ -117,7 +117,7 @@ impl Refused {
     /// For who is signed in.
     #[must_use]
     pub fn new(problem: &Problem, session: &Session) -> Self {
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = problem.status_code();
         let content = html! {
             p role="alert" { (problem.detail) }
             p { a href="/client-admin/fleet" { "Go to the fleet" } }

@@ -7,7 +7,6 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use easycode_crds::{DedicatedInstance, Tenant, tenant::DeletionPolicy};
-use easycode_kit::Problem;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -45,9 +44,7 @@ pub async fn instance_page(
     Path(name): Path<String>,
 ) -> Result<Markup, Refused> {
     administrator(&session)?;
-    if app.fleet.instance(&name).is_none() {
-        return Err(Refused::new(&Problem::not_found(format!("there is no instance {name}")), &session));
-    }
+    app.fleet.known_instance(&name).map_err(|problem| Refused::new(&problem, &session))?;
     Ok(page(&session, "instance", &name, OF_INSTANCE, false))
 }
 
@@ -104,9 +101,7 @@ fn administrator(session: &Session) -> Result<(), Refused> {
 
 /// What becomes of the tenant's data.
 fn consequence(app: &App, name: &str, session: &Session) -> Result<String, Refused> {
-    let tenant = app.fleet.tenant(name);
-    let tenant =
-        tenant.ok_or_else(|| Refused::new(&Problem::not_found(format!("there is no tenant {name}")), session))?;
+    let tenant = app.fleet.known_tenant(name).map_err(|problem| Refused::new(&problem, session))?;
     let data = match tenant.spec.deletion_policy {
         DeletionPolicy::Retain => "Its data is kept in place, and can be taken over by a tenant of the same name.",
         DeletionPolicy::Archive => "A last dump of its data is archived, then the data is erased.",

@@ -108,12 +108,11 @@ pub async fn sign_out(
 }
 
 fn failed(problem: &Problem) -> Response {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let content = html! {
         p role="alert" { (problem.detail) }
         p { a href="/client-admin/sign-in" { "Sign in again" } }
     };
-    unsigned(status, "You are not signed in", content)
+    unsigned(problem.status_code(), "You are not signed in", content)
 }
 
 #[cfg(test)]

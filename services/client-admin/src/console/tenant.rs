@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     App,
-    api::tenants::{invite_administrator, known},
+    api::tenants::invite_administrator,
     fleet::summary::{self, TenantSummary},
     history::{self, Entry},
     invitation::Invitation,
@@ -50,7 +50,7 @@ pub async fn invite(
     let refused = |problem: Problem| Refused::new(&problem, &session);
     session.require(Role::Operations).map_err(refused)?;
     session.check(&invitee.csrf).map_err(refused)?;
-    let tenant = known(&app, &name).map_err(refused)?;
+    let tenant = app.fleet.known_tenant(&name).map_err(refused)?;
     let made = invite_administrator(&app, &tenant, &invitee.email, &session.staff).await.map_err(refused)?;
     shown(&app, &session, &name, Some((&invitee.email, &made))).await
 }
@@ -62,7 +62,7 @@ async fn shown(
     invitation: Option<(&str, &Invitation)>,
 ) -> Result<Markup, Refused> {
     let refused = |problem: Problem| Refused::new(&problem, session);
-    let tenant = known(app, name).map_err(refused)?;
+    let tenant = app.fleet.known_tenant(name).map_err(refused)?;
     let line = summary::of_tenant(&tenant, &app.fleet);
     let entries = history::of_tenant(&app.client, &tenant).await.map_err(refused)?;
     let title = format!("Tenant {name}");
@@ -228,9 +228,7 @@ pub async fn instance_page(
     session: Session,
     Path(name): Path<String>,
 ) -> Result<Markup, Refused> {
-    let instance = app.fleet.instance(&name);
-    let instance =
-        instance.ok_or_else(|| Refused::new(&Problem::not_found(format!("there is no instance {name}")), &session))?;
+    let instance = app.fleet.known_instance(&name).map_err(|problem| Refused::new(&problem, &session))?;
     let line = summary::of_instance(&instance);
     let status = instance.status.clone().unwrap_or_default();
     let to = |what: &str| format!("/client-admin/instances/{name}/{what}");

@@ -6,6 +6,7 @@ pub mod summary;
 use std::{fmt::Debug, future::ready, sync::Arc};
 
 use easycode_crds::{DedicatedInstance, Release, ReleaseChannel, SharedPlatform, Tenant};
+use easycode_kit::Problem;
 use easycode_operator::cli::plan::catalogue::Catalogue;
 use futures::StreamExt;
 use kube::{
@@ -85,6 +86,16 @@ impl Fleet {
     #[must_use]
     pub fn instance(&self, name: &str) -> Option<Arc<DedicatedInstance>> {
         self.instances.get(&ObjectRef::new(name))
+    }
+
+    /// The tenant of the name, which there must be.
+    pub fn known_tenant(&self, name: &str) -> Result<Arc<Tenant>, Problem> {
+        self.tenant(name).ok_or_else(|| Problem::not_found(format!("there is no tenant {name}")))
+    }
+
+    /// The instance of the name, which there must be.
+    pub fn known_instance(&self, name: &str) -> Result<Arc<DedicatedInstance>, Problem> {
+        self.instance(name).ok_or_else(|| Problem::not_found(format!("there is no instance {name}")))
     }
 
     /// The platform of the name.

@@ -1,7 +1,7 @@
 //! The versions of a service's settings, and the way back to one.
 
 use axum::{Extension, extract::State, http::HeaderMap, response::Response};
-use easycode_kit::{App, Caller, Json, Path, Problem, Query, guard::ADMINISTRATOR, record::IfMatch};
+use easycode_kit::{App, Caller, Json, Path, Problem, Query, guard::ADMINISTRATOR, page, record::IfMatch};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -11,9 +11,6 @@ use super::{
     store::{self, Change, Setting, Version},
 };
 use crate::schemas::Schemas;
-
-/// Most versions of a page.
-const MOST: i64 = 100;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<App> {
@@ -57,10 +54,7 @@ async fn list(
 ) -> Result<Json<Versions>, Problem> {
     caller.require_role(ADMINISTRATOR)?;
     entitled(&caller, &service)?;
-    let limit = which.limit.unwrap_or(25);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::invalid(format!("limit: must be from 1 to {MOST}")));
-    }
+    let limit = page::bounded(which.limit)?;
     let mut transaction = caller.begin(&app).await?;
     let before = which.before.unwrap_or(i32::MAX);
     let (items, more) = store::versions(&mut transaction, &service, before, limit).await?;

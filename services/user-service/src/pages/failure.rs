@@ -35,14 +35,8 @@ impl IntoResponse for Failure {
                     p { (problem.detail) }
                     p { a href="/user/" { "To your own page" } }
                 };
-                Frame::bare(problem.title).answer(status(&problem), &body)
+                Frame::bare(problem.title).answer(problem.status_code(), &body)
             }
         }
     }
-}
-
-/// The status of a page that says what a problem document would.
-#[must_use]
-pub fn status(problem: &Problem) -> StatusCode {
-    StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     Done,
     controls::{Field, errors_of},
-    failure::{Failure, status},
+    failure::Failure,
     forms::Fields,
     layout::Frame,
     visitor::Visitor,
@@ -48,7 +48,7 @@ pub async fn change_password(visitor: Visitor, fields: Fields) -> Result<Respons
     let Err(problem) = outcome else { return Ok(super::to("/user/?done=password")) };
     let errors = errors_of(&problem, &["current", "password"]);
     let body = body(&visitor, &errors).await?;
-    Ok(Frame { errors: &errors, ..Frame::of(&visitor, HERE, "Your page") }.answer(status(&problem), &body))
+    Ok(Frame { errors: &errors, ..Frame::of(&visitor, HERE, "Your page") }.answer(problem.status_code(), &body))
 }
 
 /// Ends one of one's own sessions.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     controls::{Field, errors_of},
-    failure::{Failure, status},
+    failure::Failure,
     forms::{Fields, Guest},
     layout::Frame,
     sign_in::{enter, with_cookies},
@@ -54,7 +54,7 @@ pub async fn submit(
     let (realm, invitee) = invitations::invitee(&app, &token).await?;
     let errors = errors_of(&problem, &["password", "name"]);
     let body = form(&guest, &realm.context.display_name, realm.tenant(), &invitee, &token, name, &errors);
-    Ok(Frame { errors: &errors, ..Frame::bare(TITLE) }.answer(status(&problem), &body))
+    Ok(Frame { errors: &errors, ..Frame::bare(TITLE) }.answer(problem.status_code(), &body))
 }
 
 fn form(

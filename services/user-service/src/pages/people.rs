@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::{
     controls::{Field, errors_of, wrong},
-    failure::{Failure, status},
+    failure::Failure,
     forms::Fields,
     layout::Frame,
     more,
@@ -52,7 +52,7 @@ pub async fn invite(
             let errors = errors_of(&problem, &["email", "name", "roles"]);
             let body = invitation(&visitor, &wanted(), &errors).await;
             let frame = Frame { errors: &errors, ..Frame::of(&visitor, HERE, "Invite someone") };
-            Ok(frame.answer(status(&problem), &body))
+            Ok(frame.answer(problem.status_code(), &body))
         }
     }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     Done,
     controls::{Field, errors_of, wrong},
-    failure::{Failure, status},
+    failure::Failure,
     forms::Fields,
     layout::Frame,
     people::{show_link, state},
@@ -114,7 +114,7 @@ async fn failed(visitor: &Visitor, id: Uuid, wanted: Option<Wanted>, problem: &P
     let user = accounts::read(&visitor.member, id).await?;
     let errors = errors_of(problem, &["name", "roles", "sure"]);
     let body = body(visitor, &user, &wanted.unwrap_or_else(|| Wanted::as_is(&user)), &errors).await;
-    Ok(Frame { errors: &errors, ..Frame::of(visitor, PEOPLE, &user.name) }.answer(status(problem), &body))
+    Ok(Frame { errors: &errors, ..Frame::of(visitor, PEOPLE, &user.name) }.answer(problem.status_code(), &body))
 }
 
 async fn body(visitor: &Visitor, user: &User, wanted: &Wanted, errors: &[Violation]) -> Markup {

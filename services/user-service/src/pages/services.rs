@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use easycode_contract::runtime::api_url;
-use easycode_kit::{App, Problem, problem::Violation};
+use easycode_kit::{App, Problem, http::bounded, problem::Violation};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
@@ -87,15 +87,9 @@ impl Services {
         if let Some(version) = version {
             request = request.header("if-match", format!("\"{version}\""));
         }
-        let mut response = request.send().await.map_err(|error| away(service, &error))?;
+        let response = request.send().await.map_err(|error| away(service, &error))?;
         let done = response.status().is_success();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| away(service, &error))? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > LONGEST {
-                return Err(away(service, &"its answer is too long"));
-            }
-        }
+        let bytes = bounded(response, LONGEST).await.map_err(|error| away(service, &error))?;
         if done {
             return Ok(Ok(String::from_utf8_lossy(&bytes).into_owned()));
         }

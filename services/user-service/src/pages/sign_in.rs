@@ -12,7 +12,7 @@ use url::form_urlencoded;
 
 use super::{
     controls::{Field, errors_of},
-    failure::{Failure, status},
+    failure::Failure,
     forms::{Fields, Guest},
     layout::{Frame, SIGN_IN},
     within,
@@ -54,7 +54,7 @@ pub async fn submit(
         Err(problem) => {
             let errors = errors_of(&problem, &[]);
             let form = form(&guest, tenant, email);
-            Ok(Frame { errors: &errors, ..Frame::bare(TITLE) }.answer(status(&problem), &form))
+            Ok(Frame { errors: &errors, ..Frame::bare(TITLE) }.answer(problem.status_code(), &form))
         }
     }
 }
