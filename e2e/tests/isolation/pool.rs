@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{anyhow, ensure};
 use easycode_contract::{context::TenantContext, runtime::TENANT_SERVICE};
 use easycode_e2e::{platform::Answer, tenant::TestTenant};
-use easycode_kit::{TenantTransaction, database::pool, limits::Limits};
+use easycode_kit::{TenantTransaction, database::Connections, limits::Limits};
 use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::Method;
 use serde_json::json;
@@ -30,7 +30,7 @@ async fn context(tenant: &TestTenant) -> anyhow::Result<TenantContext> {
 #[tokio::test]
 async fn a_tenants_role_ends_with_its_transaction_however_that_ends() -> anyhow::Result<()> {
     let (a, b) = two_tenants("turn").await?;
-    let pool = pool(a.platform.login_of("crm").await?, 1);
+    let pool = Connections::new(a.platform.login_of("crm").await?, 1);
     let (limits, of_a, of_b) = (Arc::new(Limits::default()), context(&a).await?, context(&b).await?);
     let outside = identity(&mut *pool.acquire().await?).await?;
     ensure!(outside.0 == "svc_crm", "{outside:?}");
@@ -69,7 +69,7 @@ async fn a_tenants_role_ends_with_its_transaction_however_that_ends() -> anyhow:
 #[tokio::test]
 async fn a_request_that_is_cut_off_at_any_point_leaves_no_trace_for_the_next() -> anyhow::Result<()> {
     let (a, b) = two_tenants("cut").await?;
-    let pool = pool(a.platform.login_of("crm").await?, 1);
+    let pool = Connections::new(a.platform.login_of("crm").await?, 1);
     let (limits, of_a, of_b) = (Arc::new(Limits::default()), context(&a).await?, context(&b).await?);
     let outside = identity(&mut *pool.acquire().await?).await?;
     for step in 0..80 {
@@ -99,7 +99,7 @@ async fn a_request_that_is_cut_off_at_any_point_leaves_no_trace_for_the_next() -
 #[tokio::test]
 async fn what_a_tenant_sets_for_its_session_is_not_there_for_the_next() -> anyhow::Result<()> {
     let (a, b) = two_tenants("session").await?;
-    let pool = pool(a.platform.login_of("crm").await?, 1);
+    let pool = Connections::new(a.platform.login_of("crm").await?, 1);
     let (limits, of_a, of_b) = (Arc::new(Limits::default()), context(&a).await?, context(&b).await?);
     let problem = |problem| anyhow!("{problem:?}");
     let mut transaction = TenantTransaction::begin(&pool, &of_a, &limits).await.map_err(problem)?;

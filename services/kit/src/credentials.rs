@@ -1,74 +1,22 @@
-//! How the service logs in to its database, read from the mounted Secret, and followed when that changes: connections with
-//! the credentials of before are replaced one by one, each when its request is done.
+//! How the service logs in to its database, read from the mounted Secret.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    future::ready,
-    io,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use anyhow::{Context, ensure};
-use sqlx::{
-    Connection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::postgres::PgConnectOptions;
 
 /// Names of the files, of which the last may be missing.
 const FIELDS: [&str; 7] = ["host", "port", "user", "password", "dbname", "sslmode", "ca.crt"];
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(5);
-/// Longest wait for a connection.
-const ACQUIRE: Duration = Duration::from_secs(3);
-/// How long a connection counts as alive without being asked: it is asked whenever it is given back, and asking costs a round trip.
-const UNTESTED: Duration = Duration::from_secs(1);
-
-type Fields = BTreeMap<&'static str, String>;
+/// The files' texts, by name.
+pub(crate) type Fields = BTreeMap<&'static str, String>;
 
 /// Reads how to connect from the folder of one file a field.
 pub fn options(folder: &Path) -> anyhow::Result<PgConnectOptions> {
     parse(&read(folder)?)
 }
 
-/// A pool that connects when first used.
-#[must_use]
-pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
-    pool_options(connections).connect_lazy_with(options)
-}
-
-/// A pool whose credentials are those in the folder at any time: the kubelet renews a mounted Secret in place.
-pub(crate) fn following_pool(folder: PathBuf, connections: u32) -> anyhow::Result<PgPool> {
-    let known = read(&folder)?;
-    let changed = Changed::default();
-    let seen = changed.clone();
-    let pool = pool_options(connections)
-        .after_release(move |_, connection| Box::pin(ready(Ok(!seen.is_later_than(connection.age)))))
-        .connect_lazy_with(parse(&known)?);
-    tokio::spawn(follow(pool.clone(), folder, known, changed));
-    Ok(pool)
-}
-
-fn pool_options(connections: u32) -> PgPoolOptions {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE)
-        .idle_timeout(Duration::from_mins(5))
-        .test_before_acquire(false)
-        .before_acquire(|connection, its| {
-            Box::pin(async move {
-                if its.idle_for >= UNTESTED {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-}
-
 /// All fields, as they were at one time. The kubelet changes them all at once, by a link to the folder that holds them.
-fn read(folder: &Path) -> anyhow::Result<Fields> {
+pub(crate) fn read(folder: &Path) -> anyhow::Result<Fields> {
     let linked = || fs::canonicalize(folder.join("..data")).ok();
     let data = linked();
     let mut fields = Fields::new();
@@ -86,7 +34,8 @@ fn read(folder: &Path) -> anyhow::Result<Fields> {
     Ok(fields)
 }
 
-fn parse(fields: &Fields) -> anyhow::Result<PgConnectOptions> {
+/// How to connect.
+pub(crate) fn parse(fields: &Fields) -> anyhow::Result<PgConnectOptions> {
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&fields["host"])
         .port(fields["port"].parse().context("port is no number")?)
@@ -98,52 +47,6 @@ fn parse(fields: &Fields) -> anyhow::Result<PgConnectOptions> {
         options = options.ssl_root_cert_from_pem(certificate.clone().into_bytes());
     }
     Ok(options)
-}
-
-/// When the credentials changed last, if they did.
-#[derive(Clone, Default)]
-struct Changed(Arc<Mutex<Option<Instant>>>);
-
-impl Changed {
-    fn now(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    /// Whether a connection of this age may have been made with the credentials of before: it was being made when they
-    /// changed, at the latest.
-    fn is_later_than(&self, age: Duration) -> bool {
-        let changed = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        changed.is_some_and(|changed| age + ACQUIRE > changed.elapsed())
-    }
-}
-
-async fn follow(pool: PgPool, folder: PathBuf, mut known: Fields, changed: Changed) {
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let present = match read(&folder) {
-            Ok(present) if present == known => continue,
-            Ok(present) => present,
-            Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "the database credentials can't be read");
-                continue;
-            }
-        };
-        match parse(&present) {
-            Ok(options) => {
-                pool.set_connect_options(options);
-                changed.now();
-                // Those in use are closed when they are given back.
-                for _ in 0..pool.num_idle() {
-                    if let Some(idle) = pool.try_acquire() {
-                        let _ = idle.close().await;
-                    }
-                }
-                tracing::info!("the database credentials have changed; connections are made anew");
-            }
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "changed database credentials can't be used"),
-        }
-        known = present;
-    }
 }
 
 #[cfg(test)]
@@ -182,15 +85,5 @@ mod tests {
         fs::remove_file(root.join("..2/password")).unwrap();
         assert!(read(&root).is_err());
         fs::remove_dir_all(&root).unwrap();
-    }
-
-    #[test]
-    fn connections_made_before_the_change_are_told_from_those_after() {
-        let changed = Changed::default();
-        assert!(!changed.is_later_than(Duration::from_hours(1)));
-        *changed.0.lock().unwrap() = Instant::now().checked_sub(Duration::from_mins(1));
-        assert!(changed.is_later_than(Duration::from_secs(61)));
-        assert!(changed.is_later_than(Duration::from_secs(58)));
-        assert!(!changed.is_later_than(Duration::from_secs(50)));
     }
 }

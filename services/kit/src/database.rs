@@ -12,8 +12,8 @@ use futures::future::BoxFuture;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 
-pub use crate::credentials::{options, pool};
 use crate::{Problem, guard::NOT_ENTITLED, limits::Limits};
+pub use crate::{connections::Connections, credentials::options};
 
 /// Longest time for a transaction to begin, waiting for a connection included.
 const LONGEST_BEGIN: Duration = Duration::from_secs(6);
@@ -26,14 +26,15 @@ pub struct TenantTransaction {
 
 impl TenantTransaction {
     /// Begins. Fails with a 403 if the database does not let the service act as the tenant.
-    pub async fn begin(pool: &PgPool, context: &TenantContext, limits: &Limits) -> Result<Self, Problem> {
+    pub async fn begin(connections: &Connections, context: &TenantContext, limits: &Limits) -> Result<Self, Problem> {
         // Derived anew rather than taken from the document: this is the name that reaches SQL.
         let role = Identifier::tenant(&context.tenant)
             .map_err(|error| Problem::forbidden("unknown-tenant", error.to_string()))?;
         let permit = limits.connection(context).await?;
+        let pool = connections.for_work_of(&context.tenant).clone();
         let statement = beginning(&role, context);
         // A server that hangs enforces no timeout of its own.
-        tokio::time::timeout(LONGEST_BEGIN, Beginning::of(pool.clone(), statement, permit))
+        tokio::time::timeout(LONGEST_BEGIN, Beginning::of(pool, statement, permit))
             .await
             .map_err(|_| Problem::unavailable("the database does not answer; try again"))?
             .map_err(refused)

@@ -92,7 +92,7 @@ impl Caller {
     /// Begins the tenant's transaction. If the database lets nobody act as the tenant any more, says why as soon as the context
     /// does, which is published at the same time.
     pub async fn begin(&self, app: &App) -> Result<TenantTransaction, Problem> {
-        let refusal = match TenantTransaction::begin(&app.pool, &self.context, &app.limits).await {
+        let refusal = match TenantTransaction::begin(&app.connections, &self.context, &app.limits).await {
             Err(problem) if problem.code == NOT_ENTITLED => problem,
             outcome => return outcome,
         };

@@ -4,6 +4,7 @@
 //! transaction ([`database`]). Contexts are kept fresh by [`contexts`].
 
 pub mod config;
+mod connections;
 pub mod contexts;
 mod credentials;
 pub mod database;
@@ -27,6 +28,7 @@ pub mod record;
 mod server;
 mod stream;
 pub mod token;
+mod turnover;
 mod verified;
 pub mod workload;
 

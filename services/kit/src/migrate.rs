@@ -7,7 +7,10 @@ use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use tracing::{error, info, warn};
 
-use crate::{Config, database};
+use crate::{
+    Config,
+    database::{self, Connections},
+};
 
 /// One migration of the tenants' schemas.
 #[derive(Clone, Copy, Debug)]
@@ -29,15 +32,18 @@ const LONGEST_LOCK: &str = "2s";
 /// Runs all of it with the credentials of the environment.
 pub async fn run(config: &Config, migrations: &[Migration]) -> anyhow::Result<()> {
     let options = database::options(&config.database)?.options([("lock_timeout", LONGEST_LOCK)]);
-    let pool = database::pool(options, u32::try_from(PARALLEL)?);
-    let newest = publish(&pool, migrations).await?;
+    let connections = Connections::new(options, u32::try_from(PARALLEL)?);
+    let newest = publish(&connections, migrations).await?;
     let behind: Vec<String> =
         sqlx::query_scalar("SELECT name FROM easycode.tenant_schema WHERE version < $1 ORDER BY name")
             .bind(newest)
-            .fetch_all(&pool)
+            .fetch_all(&*connections)
             .await?;
-    let outcomes: Vec<_> =
-        futures::stream::iter(&behind).map(|schema| migrate(&pool, schema)).buffer_unordered(PARALLEL).collect().await;
+    let outcomes: Vec<_> = futures::stream::iter(&behind)
+        .map(|schema| migrate(connections.for_work_of(schema), schema))
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await;
     let failed = outcomes.iter().filter(|succeeded| !**succeeded).count();
     info!(service = config.service, version = newest, schemas = behind.len(), failed, "migrated");
     if failed > 0 {

@@ -18,7 +18,6 @@ use axum::{
     routing::get,
 };
 use easycode_contract::runtime::{ADMIN_PORT, API_PORT, SETTINGS_SCHEMA_PATH};
-use sqlx::PgPool;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -33,8 +32,9 @@ use tracing::{Span, error, field::Empty, info, info_span, warn};
 
 use crate::{
     Config, Problem, Service,
+    connections::Connections,
     contexts::Contexts,
-    credentials, document,
+    document,
     limits::Limits,
     metrics::{self, Metrics},
     token::Issuers,
@@ -56,7 +56,7 @@ pub struct App {
     /// Configuration.
     pub config: Arc<Config>,
     /// Connections to the service's database. A tenant's data is reached by [`crate::Caller::begin`] only.
-    pub pool: PgPool,
+    pub connections: Connections,
     /// Contexts of the tenants.
     pub contexts: Contexts,
     /// Checks users' tokens.
@@ -80,11 +80,11 @@ impl App {
 
     /// With contexts from elsewhere.
     pub fn with_contexts(config: Config, contexts: Contexts) -> anyhow::Result<Self> {
-        let pool = credentials::following_pool(config.database.clone(), config.connections)?;
+        let connections = Connections::following(config.database.clone(), config.connections)?;
         Ok(Self {
             issuers: Arc::new(Issuers::of(&config)),
             config: Arc::new(config),
-            pool,
+            connections,
             contexts,
             limits: Arc::default(),
             metrics: Arc::default(),
@@ -202,7 +202,7 @@ fn probes(app: &App, leaving: Arc<AtomicBool>) -> Router {
                     }
                     // Only at the start: a database that is away later is told per request, and readiness that fails
                     // on every replica at once would help nobody.
-                    if app.pool.size() == 0 && app.pool.acquire().await.is_err() {
+                    if app.connections.size() == 0 && app.connections.acquire().await.is_err() {
                         return (StatusCode::SERVICE_UNAVAILABLE, "no database yet");
                     }
                     if !told.swap(true, Ordering::Relaxed) {
@@ -226,7 +226,7 @@ mod tests {
         App {
             issuers: Arc::new(Issuers::of(&config)),
             config: Arc::new(config),
-            pool: credentials::pool(PgConnectOptions::new_without_pgpass(), 1),
+            connections: Connections::new(PgConnectOptions::new_without_pgpass(), 1),
             contexts: Contexts::local(),
             limits: Arc::default(),
             metrics: Arc::default(),

@@ -25,7 +25,9 @@ use crate::{
 
 /// Most roles of a user.
 const MOST_ROLES: usize = 50;
-const SELECT: &str = "id, email, name, status, version, created_at, coalesce(locked_until > now(), false) AS locked,
+/// What is selected of users, up to the table.
+pub const SELECT: &str =
+    "id, email, name, status, version, created_at, coalesce(locked_until > now(), false) AS locked,
     (SELECT max(used_at) FROM session WHERE account_id = account.id) AS last_used_at,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('service', service, 'role', role) ORDER BY service, role), '[]')
      FROM assignment WHERE account_id = account.id) AS roles FROM account";

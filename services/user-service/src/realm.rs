@@ -73,7 +73,7 @@ impl Realm {
 
     /// Begins the tenant's transaction.
     pub async fn begin(&self) -> Result<TenantTransaction, Problem> {
-        TenantTransaction::begin(&self.app.pool, &self.context, &self.app.limits).await
+        TenantTransaction::begin(&self.app.connections, &self.context, &self.app.limits).await
     }
 
     /// Refuses while the tenant's data is being moved.

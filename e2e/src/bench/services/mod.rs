@@ -89,10 +89,7 @@ async fn measure(
     let write = load::writes(typical, &base, &subjects, WRITES).await?;
     let rss_mib = pods.memory_mib().await?;
     progress(&format!("{name}: what tenancy costs"));
-    let cost = match &typical.program {
-        Some(program) => Some(cost::measure(ground, name, program, &subjects, EFFORT).await?),
-        None => None,
-    };
+    let cost = cost::measure(ground, name, &typical.program, &subjects, EFFORT).await?;
     progress(&format!("{name}: a noisy neighbour"));
     let noisy = load::prepare(typical, &base, std::slice::from_ref(noisy)).await?;
     let neighbour = neighbour::measure(&base, &noisy[0], &subjects).await?;

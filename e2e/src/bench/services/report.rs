@@ -28,11 +28,11 @@ pub struct ServiceFigures {
     read_ms: Spread,
     write_ms: Spread,
     /// In this process, as the two that follow: the query alone.
-    bare_read_rps: Option<f64>,
+    bare_read_rps: f64,
     /// The service's own handler.
-    tenancy_read_rps: Option<f64>,
-    tenancy_throughput_ratio: Option<f64>,
-    tenancy_cost_sides: Option<Cost>,
+    tenancy_read_rps: f64,
+    tenancy_throughput_ratio: f64,
+    tenancy_cost_sides: Cost,
     rss_mib: f64,
     start_ms: f64,
     noisy_neighbour_p99_ratio: f64,
@@ -47,7 +47,7 @@ impl ServiceFigures {
         start_ms: f64,
         rss_mib: f64,
         (read, write): (Rate, Rate),
-        cost: Option<Cost>,
+        cost: Cost,
         neighbour: &Neighbour,
     ) -> Self {
         Self {
@@ -56,9 +56,9 @@ impl ServiceFigures {
             write_rps: write.per_second,
             read_ms: read.times,
             write_ms: write.times,
-            bare_read_rps: cost.map(|cost| cost.bare.requests_per_second),
-            tenancy_read_rps: cost.map(|cost| cost.service.requests_per_second),
-            tenancy_throughput_ratio: cost.map(|cost| cost.throughput_ratio()),
+            bare_read_rps: cost.bare.requests_per_second,
+            tenancy_read_rps: cost.service.requests_per_second,
+            tenancy_throughput_ratio: cost.throughput_ratio(),
             tenancy_cost_sides: cost,
             rss_mib,
             start_ms,
@@ -123,11 +123,9 @@ impl Report {
             ),
         ];
         for one in &self.services {
-            let rate = |rate: Option<f64>| rate.map_or("-".to_owned(), |rate| format!("{rate:.0}"));
             let ratio = one.tenancy_throughput_ratio;
-            let ratio = ratio.map_or("-".to_owned(), |ratio| marked(format!("{ratio:.2}"), ratio >= LEAST_RATIO));
             lines.push(format!(
-                "{:<15} {:>7.0} {:>6.2} {:>6.2}  {:>8.0} {:>6.2} {:>6.2}  {:>7} {:>7} {:>6}  {:>6} {:>7} {:>6}",
+                "{:<15} {:>7.0} {:>6.2} {:>6.2}  {:>8.0} {:>6.2} {:>6.2}  {:>7.0} {:>7.0} {:>6}  {:>6} {:>7} {:>6}",
                 one.service,
                 one.read_rps,
                 one.read_ms.p50,
@@ -135,9 +133,9 @@ impl Report {
                 one.write_rps,
                 one.write_ms.p50,
                 one.write_ms.p99,
-                rate(one.bare_read_rps),
-                rate(one.tenancy_read_rps),
-                ratio,
+                one.bare_read_rps,
+                one.tenancy_read_rps,
+                marked(format!("{ratio:.2}"), ratio >= LEAST_RATIO),
                 marked(format!("{:.1}", one.rss_mib), one.rss_mib < MOST_MEMORY),
                 marked(format!("{:.0}", one.start_ms), one.start_ms < LONGEST_START),
                 marked(format!("{:.2}", one.noisy_neighbour_p99_ratio), one.noisy_neighbour_p99_ratio <= MOST_NOISE),

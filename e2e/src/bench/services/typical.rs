@@ -1,5 +1,7 @@
 //! A typical read and a typical write of each service, and the query of that read.
 
+use std::sync::LazyLock;
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -57,8 +59,8 @@ pub struct Typical {
     pub read: fn(&str) -> String,
     /// The write, which is never the same twice.
     pub write: fn(&str) -> Write,
-    /// Its program and the query of the read, for what tenancy costs; none for a service whose reads are more than a query.
-    pub program: Option<Program>,
+    /// Its program and the query of the read, for what tenancy costs.
+    pub program: Program,
 }
 
 #[derive(Serialize, FromRow)]
@@ -78,6 +80,9 @@ pub const CRM: Program = Program {
     },
 };
 
+static ONE_USER: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} WHERE id = $1", easycode_user_service::accounts::SELECT));
+
 /// Of every service that there is.
 pub const TYPICAL: [Typical; 7] = [
     Typical {
@@ -88,7 +93,7 @@ pub const TYPICAL: [Typical; 7] = [
         known_by: "id",
         read: |id| format!("/contacts/{id}"),
         write: |_| contact(),
-        program: Some(CRM),
+        program: CRM,
     },
     Typical {
         service: "finance",
@@ -101,10 +106,10 @@ pub const TYPICAL: [Typical; 7] = [
             let lines = json!([{ "account": code, "debit": "10.00" }, { "account": "1000", "credit": "10.00" }]);
             Write::post("/entries", json!({ "description": "Rent", "currency": "EUR", "lines": lines }))
         },
-        program: Some(Program {
+        program: Program {
             service: easycode_finance::SERVICE,
             bare: || by_code::<Account>("SELECT code, name, kind, closed, version FROM account WHERE code = $1"),
-        }),
+        },
     },
     Typical {
         service: "inventory",
@@ -117,10 +122,10 @@ pub const TYPICAL: [Typical; 7] = [
             let lines = json!([{ "sku": "BOLT", "quantity": "10", "unitCost": "1.50" }]);
             Write::post("/receipts", json!({ "lines": lines }))
         },
-        program: Some(Program {
+        program: Program {
             service: easycode_inventory::SERVICE,
             bare: || by_id::<Item>("SELECT id, sku, name, unit, allow_negative, version FROM item WHERE id = $1"),
-        }),
+        },
     },
     Typical {
         service: "procurement",
@@ -133,10 +138,10 @@ pub const TYPICAL: [Typical; 7] = [
             let line = json!({ "description": "Bolt", "quantity": "100", "unitPrice": "1.50" });
             Write::post("/requisitions", json!({ "title": "Bolts", "currency": "EUR", "lines": [line] }))
         },
-        program: Some(Program {
+        program: Program {
             service: easycode_procurement::SERVICE,
             bare: || by_id::<Supplier>("SELECT id, name, email, version FROM supplier WHERE id = $1"),
-        }),
+        },
     },
     Typical {
         service: "pos",
@@ -157,12 +162,12 @@ pub const TYPICAL: [Typical; 7] = [
             let sale = json!({ "shiftId": shift, "payment": "Cash", "lines": [line] });
             Write::put(format!("/sales/{}", Uuid::now_v7()), sale)
         },
-        program: Some(Program {
+        program: Program {
             service: easycode_pos::SERVICE,
             bare: || {
                 all::<Register>("SELECT code, name, currency::text AS currency FROM register ORDER BY code LIMIT 1000")
             },
-        }),
+        },
     },
     Typical {
         service: TENANT_SERVICE,
@@ -172,10 +177,10 @@ pub const TYPICAL: [Typical; 7] = [
         known_by: "service",
         read: |_| "/settings".to_owned(),
         write: |_| theme(),
-        program: Some(Program {
+        program: Program {
             service: easycode_tenant_service::SERVICE,
             bare: || all::<Setting>("SELECT service, value, version FROM setting ORDER BY service"),
-        }),
+        },
     },
     Typical {
         service: USER_SERVICE,
@@ -185,7 +190,10 @@ pub const TYPICAL: [Typical; 7] = [
         known_by: "id",
         read: |id| format!("/users/{id}"),
         write: |_| user(),
-        program: None,
+        program: Program {
+            service: easycode_user_service::SERVICE,
+            bare: || by_id::<easycode_user_service::accounts::User>(&ONE_USER),
+        },
     },
 ];
 

@@ -37,8 +37,8 @@ pub async fn follow(app: App, publisher: Publisher) {
 }
 
 async fn listen(app: &App, publisher: &Publisher) -> anyhow::Result<()> {
-    let mut credentials = app.pool.connect_options();
-    let mut listener = PgListener::connect_with(&app.pool).await?;
+    let mut credentials = app.connections.connect_options();
+    let mut listener = PgListener::connect_with(&app.connections).await?;
     listener.listen(CHANNEL).await?;
     publisher.listed().await;
     let mut unloaded = publisher.unloaded();
@@ -59,10 +59,10 @@ async fn listen(app: &App, publisher: &Publisher) -> anyhow::Result<()> {
                     load(app, publisher, &context).await;
                 }
             }
-            () = changed_credentials(&app.pool, &credentials) => {
+            () = changed_credentials(&app.connections, &credentials) => {
                 // Heard by the next one before all is read again, so that nothing is missed between.
-                credentials = app.pool.connect_options();
-                listener = PgListener::connect_with(&app.pool).await?;
+                credentials = app.connections.connect_options();
+                listener = PgListener::connect_with(&app.connections).await?;
                 listener.listen(CHANNEL).await?;
                 load_all(app, publisher, app.contexts.all()).await;
             }
@@ -103,7 +103,7 @@ async fn load(app: &App, publisher: &Publisher, context: &TenantContext) -> bool
 }
 
 async fn read(app: &App, context: &TenantContext) -> Result<Settings, Problem> {
-    let mut transaction = TenantTransaction::begin(&app.pool, context, &app.limits).await?;
+    let mut transaction = TenantTransaction::begin(&app.connections, context, &app.limits).await?;
     let rows: Vec<(String, Value)> =
         sqlx::query_as("SELECT service, value FROM setting").fetch_all(&mut *transaction).await?;
     Ok(rows.into_iter().collect())
