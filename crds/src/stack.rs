@@ -83,6 +83,14 @@ pub struct Identity {
     #[schemars(length(min = 1, max = 300))]
     #[x_kube(validation = Rule::new("self.matches('^(https://[^/[:space:]]+|http://[a-z0-9.-]+[.]svc([.]cluster[.]local)?(:[0-9]+)?/)[^[:space:]]*$')").message("jwksUri: must be https, or http of a Service within the cluster, such as https://login.example.com/jwks.json"))]
     pub jwks_uri: Option<String>,
+    /// Identity providers of companies that are not on the internet, such as one in a client's own network. A company's
+    /// administrators may have their people sign in at these beside any that has a public name and TLS; user-service reaches no
+    /// other address within. What an issuer tells of itself must be at the same scheme, host and port. A change restarts
+    /// user-service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), inner(length(min = 1, max = 300)))]
+    #[x_kube(validation = Rule::new("self.all(one, one.matches('^(https://[^/[:space:]]+|http://[a-z0-9.-]+[.]svc([.]cluster[.]local)?(:[0-9]+)?)(/[^[:space:]]*)?$'))").message("privateIssuers: each must be https, or http of a Service within the cluster, such as https://login.acme.internal"))]
+    pub private_issuers: Vec<String>,
 }
 
 /// What was observed of one service.

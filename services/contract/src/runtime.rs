@@ -11,6 +11,8 @@ pub const JWKS: &str = "EASYCODE_JWKS";
 /// Base URL of user-service, which is also the issuer of the tokens that it signs. Set where the release has it; its keys are
 /// at [`JWKS_PATH`] below.
 pub const USER_SERVICE_URL: &str = "EASYCODE_USER_SERVICE_URL";
+/// Companies' identity providers that are not on the internet and may be asked all the same, with spaces between them. For user-service.
+pub const PRIVATE_ISSUERS: &str = "EASYCODE_PRIVATE_ISSUERS";
 /// Base URL of tenant-service.
 pub const TENANT_SERVICE_URL: &str = "EASYCODE_TENANT_SERVICE_URL";
 /// Folder with the database credentials; defaults to [`DATABASE_DIR`].

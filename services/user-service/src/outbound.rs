@@ -1,5 +1,5 @@
 //! Requests to addresses that tenants name: to public ones alone, by TLS, without following redirects, within bounds of time and
-//! length. So nobody has the service ask what only it can reach.
+//! length. So nobody has the service ask what only it can reach, but for what EasyCode's operations have named.
 
 use std::{
     env,
@@ -10,16 +10,15 @@ use std::{
     time::Duration,
 };
 
+use easycode_contract::runtime::PRIVATE_ISSUERS;
 use easycode_kit::http::{Unread, bounded};
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     redirect::Policy,
 };
-use url::{Host, Url};
+use url::{Host, Origin, Url};
 
-/// Environment variable by which issuers may be anywhere, and without TLS: for tests.
-pub const INSECURE: &str = "EASYCODE_INSECURE_ISSUERS";
 /// Longest time for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest answer.
@@ -44,34 +43,47 @@ pub enum Refused {
 
 /// A client for such requests.
 pub struct Outbound {
-    http: reqwest::Client,
-    insecure: bool,
+    public: reqwest::Client,
+    /// For the origins that operations have named, wherever these are.
+    private: reqwest::Client,
+    named: Vec<Origin>,
 }
 
 impl Default for Outbound {
     fn default() -> Self {
-        let insecure = env::var(INSECURE).is_ok_and(|value| value == "true");
-        let http = easycode_kit::http::builder().redirect(Policy::none()).timeout(PATIENCE).no_proxy();
-        let http = if insecure { http } else { http.https_only(true).dns_resolver(Arc::new(PublicAddresses)) };
-        Self { http: http.build().expect("the settings are complete"), insecure }
+        Self::with(&env::var(PRIVATE_ISSUERS).unwrap_or_default())
     }
 }
 
 impl Outbound {
+    /// With the issuers that are not public, and spaces between them.
+    fn with(issuers: &str) -> Self {
+        let client = || easycode_kit::http::builder().redirect(Policy::none()).timeout(PATIENCE).no_proxy();
+        let public = client().https_only(true).dns_resolver(Arc::new(PublicAddresses));
+        let [public, private] = [public, client()].map(|client| client.build().expect("the settings are complete"));
+        let named = issuers.split_whitespace().filter_map(|issuer| issuer.parse::<Url>().ok());
+        Self { public, private, named: named.map(|issuer| issuer.origin()).collect() }
+    }
+
     /// Whether the address may be asked, as far as its text tells. What its name stands for is seen when it is asked.
     #[must_use]
     pub fn allows(&self, url: &Url) -> bool {
-        let named = matches!(url.host(), Some(Host::Domain(_)));
+        let public = matches!(url.host(), Some(Host::Domain(_))) && url.scheme() == "https";
         let bare = url.username().is_empty() && url.password().is_none();
-        bare && (self.insecure || (named && url.scheme() == "https"))
+        bare && (public || self.is_named(url))
+    }
+
+    fn is_named(&self, url: &Url) -> bool {
+        self.named.contains(&url.origin())
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Refused> {
         let address = request.uri().to_string();
         let url = address.parse().ok().filter(|url| self.allows(url));
         let url: Url = url.ok_or(Refused::Address(address))?;
+        let http = if self.is_named(&url) { &self.private } else { &self.public };
         let (parts, body) = request.into_parts();
-        let response = self.http.request(parts.method, url).headers(parts.headers).body(body).send().await?;
+        let response = http.request(parts.method, url).headers(parts.headers).body(body).send().await?;
         let mut answer = http::Response::builder().status(response.status());
         for (name, value) in response.headers() {
             answer = answer.header(name, value);
@@ -173,7 +185,7 @@ mod tests {
 
     #[test]
     fn only_named_hosts_by_tls_are_asked() {
-        let outbound = Outbound { insecure: false, ..Outbound::default() };
+        let outbound = Outbound::with("");
         let allows = |url: &str| outbound.allows(&url.parse().unwrap());
         assert!(allows("https://login.example.com/.well-known/openid-configuration"));
         for bad in [
@@ -187,9 +199,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn of_what_is_not_public_just_what_operations_named_is_asked() {
+        let outbound = Outbound::with("http://login.acme.svc:8080/realm https://login.acme.internal nonsense");
+        let allows = |url: &str| outbound.allows(&url.parse().unwrap());
+        assert!(allows("http://login.acme.svc:8080/realm/.well-known/openid-configuration"));
+        assert!(allows("https://login.acme.internal/token"));
+        for bad in [
+            "http://login.acme.svc/",
+            "http://login.acme.svc:8081/",
+            "http://other.acme.svc:8080/",
+            "http://login.acme.internal/",
+            "http://a:b@login.acme.svc:8080/",
+        ] {
+            assert!(!allows(bad), "{bad}");
+        }
+    }
+
     #[tokio::test]
     async fn a_name_for_an_address_inside_is_not_asked() {
-        let outbound = Outbound::default();
+        let outbound = Outbound::with("");
         let request = http::Request::get("https://localhost:1/").body(Vec::new()).unwrap();
         let refused = format!("{:?}", outbound.send(request).await.unwrap_err());
         assert!(refused.contains("no public address"), "{refused}");

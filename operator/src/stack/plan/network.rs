@@ -1,5 +1,7 @@
 //! Network policies: nothing may talk to anything, except what is listed here.
 
+use std::collections::BTreeSet;
+
 use easycode_contract::runtime::{API_PORT, COMMON_SERVICES, USER_SERVICE};
 use serde_json::{Value, json};
 
@@ -140,6 +142,17 @@ fn with_others(blueprint: &Blueprint, service_pods: &Value) -> Vec<(&'static str
             }),
         ));
     }
+    let private = ports_of(&blueprint.identity.private_issuers);
+    if blueprint.runs(USER_SERVICE) && !private.is_empty() {
+        let ports: Vec<_> = private.into_iter().map(tcp).collect();
+        policies.push((
+            "user-service-to-private-issuers",
+            json!({
+                "podSelector": { "matchLabels": { NAME_LABEL: USER_SERVICE } }, "policyTypes": ["Egress"],
+                "egress": [{ "to": any_address(), "ports": ports }],
+            }),
+        ));
+    }
     if !blueprint.bounds.egress.is_empty() {
         let to = |(cidr, ports): &(String, Vec<u16>)| {
             let ports: Vec<_> = ports.iter().map(|port| tcp(*port)).collect();
@@ -152,6 +165,13 @@ fn with_others(blueprint: &Blueprint, service_pods: &Value) -> Vec<(&'static str
         ));
     }
     policies
+}
+
+/// The ports that addresses are at.
+fn ports_of(addresses: &[String]) -> BTreeSet<u16> {
+    let parsed = addresses.iter().filter_map(|address| address.parse::<http::Uri>().ok());
+    let port = |uri: http::Uri| uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+    parsed.map(port).collect()
 }
 
 /// Who may connect to the database: its clients, and the operator.

@@ -120,6 +120,9 @@ pub(crate) fn environment(blueprint: &Blueprint, service: &str, connections: u32
     }
     if service == runtime::USER_SERVICE {
         variables.push((runtime::STAFF_ACCOUNT, format!("{}/{}", blueprint.operator.namespace, network::STAFF)));
+        if !identity.private_issuers.is_empty() {
+            variables.push((runtime::PRIVATE_ISSUERS, identity.private_issuers.join(" ")));
+        }
     }
     variables.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
 }
