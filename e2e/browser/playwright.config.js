@@ -7,13 +7,15 @@ args.push(`--host-resolver-rules=${process.env.EASYCODE_BROWSER_HOSTS ?? ""}`);
 // Chromium's sandbox is not for root.
 if (process.getuid() === 0) args.push("--no-sandbox");
 
+// Those of the console and those of a company may run at the same time.
+const specs = process.env.EASYCODE_BROWSER_SPECS ?? "all";
 const desktop = { width: 1280, height: 900 };
 const phone = { width: 390, height: 844 };
 
 export default defineConfig({
   testDir: "specs",
-  outputDir: "../../target/browser/runs",
-  reporter: [["list"], ["junit", { outputFile: "../../target/browser/junit.xml" }]],
+  outputDir: `../../target/browser/runs-${specs}`,
+  reporter: [["list"], ["junit", { outputFile: `../../target/browser/${specs}.xml` }]],
   workers: 1,
   fullyParallel: false,
   timeout: 60_000,

@@ -1,19 +1,13 @@
 //! A Postgres that someone else runs: a pod of the test's own, whose login for the operator is no superuser.
 
-use std::time::Duration;
-
-use anyhow::ensure;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
-use serde_json::{Value, from_value, json};
+use serde_json::{Value, json};
 
-use crate::{
-    cluster::Cluster, operator::NAMESPACE, own_platform::remove_namespace, platform::postgres_image,
-    tenant::fresh_name, wait::until,
-};
+use crate::{cluster::Cluster, operator::NAMESPACE, own_pod::OwnPod, platform::postgres_image};
 
 /// As a managed Postgres is handed over: a login that may make roles and databases, and a database of its own.
 const START: &str = r#"
@@ -30,9 +24,7 @@ done
 
 /// A Postgres in a namespace of the test's own.
 pub struct Elsewhere {
-    cluster: Cluster,
-    /// Its namespace.
-    pub namespace: String,
+    pod: OwnPod,
 }
 
 impl Elsewhere {
@@ -47,64 +39,35 @@ impl Elsewhere {
     }
 
     async fn start_on(cluster: &Cluster, volume: Value) -> anyhow::Result<Self> {
-        let name = fresh_name("postgres");
-        let client = cluster.client.clone();
-        let namespace: Namespace = from_value(json!({ "metadata": {
-            "name": name, "labels": { "pod-security.kubernetes.io/enforce": "restricted" },
-        } }))?;
-        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;
-        let pod: Pod = from_value(json!({
-            "metadata": { "name": "postgres", "labels": { "app": "postgres" } },
-            "spec": {
-                "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 1,
-                "securityContext": {
-                    "runAsNonRoot": true, "runAsUser": 999, "runAsGroup": 999, "fsGroup": 999,
-                    "seccompProfile": { "type": "RuntimeDefault" },
-                },
-                "containers": [{
-                    "name": "postgres", "image": postgres_image(cluster).await?, "imagePullPolicy": "IfNotPresent",
-                    "command": ["sh", "-c", START],
-                    "resources": { "requests": { "cpu": "20m", "memory": "64Mi" } },
-                    "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
-                    "readinessProbe": { "exec": { "command": ["pg_isready", "--host=127.0.0.1"] }, "periodSeconds": 1 },
-                    "volumeMounts": [{ "name": "data", "mountPath": "/data" }, { "name": "tmp", "mountPath": "/tmp" }],
-                }],
-                "volumes": [{ "name": "data", "emptyDir": volume }, { "name": "tmp", "emptyDir": {} }],
-            },
-        }))?;
-        let pods: Api<Pod> = Api::namespaced(client.clone(), &name);
-        // The service account that a pod needs is made a moment after the namespace.
-        until("the pod is admitted", Duration::from_secs(20), || async {
-            Ok(pods.create(&PostParams::default(), &pod).await?)
-        })
-        .await;
-        let service: Service = from_value(json!({
-            "metadata": { "name": "postgres" },
-            "spec": { "selector": { "app": "postgres" }, "ports": [{ "port": 5432 }] },
-        }))?;
-        Api::<Service>::namespaced(client, &name).create(&PostParams::default(), &service).await?;
-        until("the other Postgres is ready", Duration::from_mins(2), || async {
-            let conditions = pods.get("postgres").await?.status.and_then(|status| status.conditions);
-            let ready = conditions.iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True");
-            ensure!(ready, "{conditions:?}");
-            Ok(())
-        })
-        .await;
-        Ok(Self { cluster: cluster.clone(), namespace: name })
+        let pod = OwnPod::namespace(cluster, "postgres").await?;
+        let container = json!({
+            "image": postgres_image(cluster).await?, "command": ["sh", "-c", START],
+            "readinessProbe": { "exec": { "command": ["pg_isready", "--host=127.0.0.1"] }, "periodSeconds": 1 },
+            "volumeMounts": [{ "name": "data", "mountPath": "/data" }, { "name": "tmp", "mountPath": "/tmp" }],
+        });
+        let volumes = json!([{ "name": "data", "emptyDir": volume }, { "name": "tmp", "emptyDir": {} }]);
+        pod.run(999, container, &volumes, 5432).await?;
+        Ok(Self { pod })
+    }
+
+    /// Its namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.pod.namespace
     }
 
     /// The fields of a Secret that leads here.
     #[must_use]
     pub fn fields(&self) -> Value {
         json!({
-            "host": format!("postgres.{}.svc", self.namespace), "port": "5432", "user": "ops", "password": "right",
+            "host": self.pod.host(), "port": "5432", "user": "ops", "password": "right",
             "dbname": "ops", "sslmode": "disable",
         })
     }
 
     /// Writes the Secret of the name with the fields, where the operator may read it.
     pub async fn secret(&self, name: &str, fields: &Value) -> anyhow::Result<()> {
-        let secrets: Api<Secret> = Api::namespaced(self.cluster.client.clone(), NAMESPACE);
+        let secrets: Api<Secret> = Api::namespaced(self.pod.cluster.client.clone(), NAMESPACE);
         let secret =
             json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "stringData": fields });
         // Replaced as a whole, so that a field that is left out is gone.
@@ -117,14 +80,14 @@ impl Elsewhere {
 
     /// Runs a command in its pod.
     pub async fn run(&self, command: &str) -> anyhow::Result<String> {
-        self.cluster.exec(&self.namespace, "postgres", &["sh", "-c", command]).await
+        self.pod.exec(command).await
     }
 
     /// Deletes it, and the Secret.
     pub async fn remove(self, secret: &str) -> anyhow::Result<()> {
-        let secrets: Api<Secret> = Api::namespaced(self.cluster.client.clone(), NAMESPACE);
+        let secrets: Api<Secret> = Api::namespaced(self.pod.cluster.client.clone(), NAMESPACE);
         secrets.delete(secret, &DeleteParams::default()).await?;
-        remove_namespace(&self.cluster, &self.namespace).await
+        self.pod.remove().await
     }
 }
 

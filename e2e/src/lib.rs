@@ -3,14 +3,18 @@
 
 pub mod bench;
 pub mod block;
+pub mod browser;
 pub mod cluster;
+pub mod console;
 pub mod diagnosis;
 pub mod elsewhere;
 pub mod faults;
 pub mod holdings;
+pub mod login_server;
 pub mod operator;
 pub mod own_instance;
 pub mod own_platform;
+pub mod own_pod;
 pub mod people;
 pub mod platform;
 pub mod reach;

@@ -46,6 +46,17 @@ impl OwnInstance {
 
     /// Applies the whole spec: that of the tests with `spec` over it.
     pub async fn apply(&self, spec: Value) -> anyhow::Result<()> {
+        let object = json!({
+            "apiVersion": "easycode.io/v1alpha1", "kind": "DedicatedInstance",
+            "metadata": { "name": self.platform.name, "labels": { "easycode.io/e2e": "true" } },
+            "spec": self.spec(spec).await?,
+        });
+        self.api().patch(&self.platform.name, &PatchParams::apply("e2e").force(), &Patch::Apply(object)).await?;
+        Ok(())
+    }
+
+    /// The spec of the tests with `spec` over it.
+    pub async fn spec(&self, spec: Value) -> anyhow::Result<Value> {
         let cluster = &self.platform.cluster;
         let example = Api::<SharedPlatform>::all(cluster.client.clone()).get(EXAMPLE).await?.spec;
         let releases: Api<Release> = Api::all(cluster.client.clone());
@@ -60,12 +71,7 @@ impl OwnInstance {
         for (key, value) in spec.as_object().context("spec is an object")? {
             full[key] = value.clone();
         }
-        let object = json!({
-            "apiVersion": "easycode.io/v1alpha1", "kind": "DedicatedInstance",
-            "metadata": { "name": self.platform.name, "labels": { "easycode.io/e2e": "true" } }, "spec": full,
-        });
-        self.api().patch(&self.platform.name, &PatchParams::apply("e2e").force(), &Patch::Apply(object)).await?;
-        Ok(())
+        Ok(full)
     }
 
     /// Changes fields of the spec.

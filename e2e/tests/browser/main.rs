@@ -4,10 +4,13 @@
 use std::{fs, net::SocketAddr, process::Stdio, time::Duration};
 
 use anyhow::{Context, ensure};
+use easycode_contract::runtime::{API_PORT, USER_SERVICE};
 use easycode_e2e::{
     cluster::{Cluster, checkout},
     operator::NAMESPACE,
-    reach::reach_pod,
+    people::{ADMINISTRATOR, PASSWORD, tenant_with_administrator},
+    platform::Platform,
+    reach::{reach, reach_pod},
     tenant::{fresh_name, tenants},
 };
 use kube::{
@@ -20,6 +23,8 @@ use tokio::process::Command;
 /// Where the console says that it is, and who knows the staff.
 const CONSOLE: &str = "http://localhost:8088";
 const PROVIDER: &str = "http://localhost:9998";
+/// Where a company's people find their pages.
+const PAGES: &str = "http://localhost:8089";
 /// Longest time for all of it.
 const PATIENCE: Duration = Duration::from_mins(8);
 
@@ -30,30 +35,55 @@ async fn staff_do_their_work_in_the_console() -> anyhow::Result<()> {
     let console = reach_pod(&cluster, NAMESPACE, selector, 8080).await?;
     let provider = reach_pod(&cluster, NAMESPACE, selector, 9998).await?;
     let company = fresh_name("browser");
-    let outcome = run("console", &[(CONSOLE, console), (PROVIDER, provider)], &company).await;
+    let password = checkout().join("target/demo/people/password");
+    let password =
+        fs::read_to_string(&password).with_context(|| format!("reading {}; run `make deploy`", password.display()))?;
+    let known = [
+        ("EASYCODE_BROWSER_OWN", CONSOLE),
+        ("EASYCODE_BROWSER_FOREIGN", PROVIDER),
+        ("EASYCODE_CONSOLE", CONSOLE),
+        ("EASYCODE_STAFF_PASSWORD", password.trim()),
+        ("EASYCODE_COMPANY", &company),
+    ];
+    let outcome = run("console", &[(CONSOLE, console), (PROVIDER, provider)], &known).await;
     // Whatever was not let go in the pages.
     let_go(&cluster, &company).await?;
     outcome
 }
 
+#[tokio::test]
+async fn a_companys_people_use_its_pages() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let address = reach(&platform.cluster, &platform.namespace(), USER_SERVICE, API_PORT).await?;
+    let spec = json!({ "displayName": "Fjord Bakery", "limits": { "users": 50 }, "entitlements": [
+        { "service": "crm" }, { "service": "pos" }, { "service": "finance" }, { "service": "inventory" },
+        { "service": "procurement", "modules": ["approvals"] },
+    ] });
+    let (tenant, _) = tenant_with_administrator(&platform, "browser", spec).await?;
+    let known = [
+        ("EASYCODE_BROWSER_OWN", PAGES),
+        ("EASYCODE_PAGES", PAGES),
+        ("EASYCODE_COMPANY", &tenant.name),
+        ("EASYCODE_ADMINISTRATOR", ADMINISTRATOR),
+        ("EASYCODE_PASSWORD", PASSWORD),
+    ];
+    let outcome = run("company", &[(PAGES, address)], &known).await;
+    tenant.erase().await?;
+    outcome
+}
+
 /// Runs the specs of a name in the browser, which is led to the addresses.
-async fn run(specs: &str, hosts: &[(&str, SocketAddr)], company: &str) -> anyhow::Result<()> {
+async fn run(specs: &str, hosts: &[(&str, SocketAddr)], known: &[(&str, &str)]) -> anyhow::Result<()> {
     let folder = checkout().join("e2e/browser");
     ensure!(folder.join("node_modules").exists(), "Playwright is missing; run `e2e/tools.sh browser`");
-    let password = checkout().join("target/demo/people/password");
-    let password =
-        fs::read_to_string(&password).with_context(|| format!("reading {}; run `make deploy`", password.display()))?;
     let rules = hosts.iter().map(|(origin, address)| format!("MAP {} {address}", origin.trim_start_matches("http://")));
     let mut browser = Command::new("npx");
     browser
         .current_dir(folder)
         .args(["--no-install", "playwright", "test", specs])
         .env("EASYCODE_BROWSER_HOSTS", rules.collect::<Vec<_>>().join(","))
-        .env("EASYCODE_BROWSER_OWN", CONSOLE)
-        .env("EASYCODE_BROWSER_FOREIGN", PROVIDER)
-        .env("EASYCODE_CONSOLE", CONSOLE)
-        .env("EASYCODE_STAFF_PASSWORD", password.trim())
-        .env("EASYCODE_COMPANY", company)
+        .env("EASYCODE_BROWSER_SPECS", specs)
+        .envs(known.iter().copied())
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let status = tokio::time::timeout(PATIENCE, browser.status()).await.context("the browser took too long")??;

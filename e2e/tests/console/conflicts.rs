@@ -1,15 +1,16 @@
 //! Fields that another manager owns are shown, and not overwritten.
 
 use anyhow::ensure;
-use easycode_e2e::tenant::TestTenant;
+use easycode_e2e::{
+    browser::set,
+    console::{Browser, Program},
+    tenant::TestTenant,
+};
 use http::Method;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{
-    browser::{Browser, Program, set},
-    generation, newcomer, spec,
-};
+use super::{generation, newcomer, spec};
 
 const PIPELINE: &str = "e2e-pipeline";
 

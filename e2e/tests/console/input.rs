@@ -1,12 +1,9 @@
 //! Input that must not count.
 
 use anyhow::ensure;
-use easycode_e2e::cluster::Cluster;
+use easycode_e2e::{browser::set, cluster::Cluster, console::Browser};
 
-use super::{
-    browser::{Browser, set},
-    newcomer,
-};
+use super::newcomer;
 
 #[tokio::test]
 async fn what_is_wrong_is_told_at_the_field_in_the_resources_own_words() -> anyhow::Result<()> {

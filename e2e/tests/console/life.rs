@@ -2,13 +2,14 @@
 
 use anyhow::{Context, ensure};
 use easycode_crds::tenant::State;
-use easycode_e2e::tenant::TestTenant;
+use easycode_e2e::{
+    browser::{Page, set},
+    console::Browser,
+    tenant::TestTenant,
+};
 use kube::ResourceExt;
 
-use super::{
-    browser::{Browser, Page, set},
-    newcomer,
-};
+use super::newcomer;
 
 const OPERATIONS: &str = "operations@easycode.example";
 

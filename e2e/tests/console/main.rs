@@ -1,8 +1,6 @@
 //! The staff's console and its API, over HTTP, signed in by the demo's identity provider.
 
-mod browser;
 mod conflicts;
-mod html;
 mod input;
 mod life;
 mod rights;

@@ -1,11 +1,9 @@
 //! What the console's own account may do in the cluster.
 
 use anyhow::ensure;
-use easycode_e2e::cluster::Cluster;
+use easycode_e2e::{cluster::Cluster, console::NAMESPACE};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::{Api, api::PostParams};
-
-use super::browser::NAMESPACE;
 
 #[tokio::test]
 async fn it_writes_tenants_and_instances_and_reads_no_secrets_and_no_pods() -> anyhow::Result<()> {

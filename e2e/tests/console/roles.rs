@@ -1,14 +1,14 @@
 //! Who may do what.
 
 use anyhow::ensure;
-use easycode_e2e::cluster::Cluster;
+use easycode_e2e::{
+    cluster::Cluster,
+    console::{Browser, Program},
+};
 use http::Method;
 use serde_json::json;
 
-use super::{
-    browser::{Browser, Program},
-    generation, newcomer, spec,
-};
+use super::{generation, newcomer, spec};
 
 #[tokio::test]
 async fn support_reads_and_changes_nothing() -> anyhow::Result<()> {

@@ -138,7 +138,7 @@ async fn a_database_elsewhere_that_is_not_reached_is_told_of_and_found_again() -
         "it made a Postgres, too"
     );
 
-    let services: Api<Service> = Api::namespaced(cluster.client.clone(), &elsewhere.namespace);
+    let services: Api<Service> = Api::namespaced(cluster.client.clone(), elsewhere.namespace());
     let mut service = services.get("postgres").await?;
     services.delete("postgres", &DeleteParams::default()).await?;
     elsewhere.run("psql -h /tmp -U postgres -XAtqc \"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> 'postgres'\"").await?;

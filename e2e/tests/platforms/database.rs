@@ -35,7 +35,7 @@ async fn an_external_database_serves_once_its_secret_is_right_and_until_then_it_
     says(&own, "DatabaseReady", "DatabaseUnavailable", "password authentication failed").await;
 
     fields["password"] = "right".into();
-    fields["host"] = format!("nowhere.{}.svc", elsewhere.namespace).into();
+    fields["host"] = format!("nowhere.{}.svc", elsewhere.namespace()).into();
     elsewhere.secret(&secret, &fields).await?;
     says(&own, "DatabaseReady", "DatabaseUnavailable", "does not answer").await;
 

@@ -3,6 +3,7 @@
 mod boundaries;
 mod invitations;
 mod keys;
+mod own_login;
 mod passwords;
 mod roles;
 mod sessions;
