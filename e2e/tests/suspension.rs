@@ -72,7 +72,7 @@ async fn a_pooled_connection_can_not_go_on_as_the_tenant() -> anyhow::Result<()>
     let answer = tenant.ask(TENANT_SERVICE, Method::GET, "/context", None).await?;
     // A service that never heard of the suspension, as it were: it still holds the old context.
     let context: TenantContext = serde_json::from_value(answer.body)?;
-    let (pool, limits) = (Connections::new(platform.login_of("crm").await?, 1), Arc::new(Limits::default()));
+    let (pool, limits) = (Connections::new(&platform.login_of("crm").await?, 1), Arc::new(Limits::default()));
     let begin = async || TenantTransaction::begin(&pool, &context, &limits).await;
     begin()
         .await

@@ -14,10 +14,7 @@ use easycode_contract::{
     database::Identifier,
     runtime::{TENANT_SERVICE, TENANT_SERVICE_AUDIENCE},
 };
-use easycode_kit::{
-    App, Config, Service,
-    database::{self, Connections},
-};
+use easycode_kit::{App, Config, Service, database};
 use easycode_operator::{postgres::credentials::Credentials, stack::plan::secrets::service_secret};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
@@ -99,8 +96,8 @@ pub async fn measure(
     let api = format!("/{}/v1", app.config.prefix);
     let service = serve(easycode_kit::router(&program.service, &app, Router::new())).await? + &api;
     let one = &subjects[..1];
-    let connections = bare_connections(&folder.0, &one[0])?;
-    let bare = serve(Router::new().route("/{record}", (program.bare)()).with_state((*connections).clone())).await?;
+    let pool = bare_pool(&folder.0, &one[0])?;
+    let bare = serve(Router::new().route("/{record}", (program.bare)()).with_state(pool.clone())).await?;
     let service = |subject: &Subject| format!("{service}{}", subject.path);
     let bare = |subject: &Subject| format!("{bare}/{}", subject.record);
 
@@ -128,7 +125,7 @@ pub async fn measure(
     }
     let count = f64::from(u32::try_from(effort.rounds * effort.burst)?);
     app.connections.close().await;
-    connections.close().await;
+    pool.close().await;
     Ok(Cost {
         service: Side { request_ms: Spread::of(with), requests_per_second: round(count / fast) },
         bare: Side { request_ms: Spread::of(without), requests_per_second: round(count / faster) },
@@ -200,10 +197,10 @@ async fn app(ground: &Ground, folder: &Path, name: &str, service: &Service, subj
 }
 
 /// Connections that are the tenant's from the start; else they are as those of a service.
-fn bare_connections(folder: &Path, subject: &Subject) -> anyhow::Result<Connections> {
+fn bare_pool(folder: &Path, subject: &Subject) -> anyhow::Result<PgPool> {
     let role = Identifier::tenant(&subject.tenant)?;
     let options = database::options(folder)?.options([("role", role.as_str()), ("search_path", role.as_str())]);
-    Ok(Connections::new(options, CONNECTIONS))
+    Ok(database::pool(options, CONNECTIONS))
 }
 
 /// A folder for credentials that only this user can read, and that does not outlive its use.

@@ -30,9 +30,9 @@ async fn context(tenant: &TestTenant) -> anyhow::Result<TenantContext> {
 #[tokio::test]
 async fn a_tenants_role_ends_with_its_transaction_however_that_ends() -> anyhow::Result<()> {
     let (a, b) = two_tenants("turn").await?;
-    let pool = Connections::new(a.platform.login_of("crm").await?, 1);
+    let pool = Connections::new(&a.platform.login_of("crm").await?, 1);
     let (limits, of_a, of_b) = (Arc::new(Limits::default()), context(&a).await?, context(&b).await?);
-    let outside = identity(&mut *pool.acquire().await?).await?;
+    let outside = identity(&mut *pool.any().acquire().await?).await?;
     ensure!(outside.0 == "svc_crm", "{outside:?}");
     // The last one breaks off a statement, as a client does that goes away.
     for ending in ["COMMIT", "ROLLBACK", "error", "cancelled"] {
@@ -59,7 +59,7 @@ async fn a_tenants_role_ends_with_its_transaction_however_that_ends() -> anyhow:
             } else {
                 drop(transaction);
             }
-            let after = identity(&mut *pool.acquire().await?).await?;
+            let after = identity(&mut *pool.any().acquire().await?).await?;
             ensure!(after == outside, "after {ending}: {after:?} and not {outside:?}");
         }
     }
@@ -69,9 +69,9 @@ async fn a_tenants_role_ends_with_its_transaction_however_that_ends() -> anyhow:
 #[tokio::test]
 async fn a_request_that_is_cut_off_at_any_point_leaves_no_trace_for_the_next() -> anyhow::Result<()> {
     let (a, b) = two_tenants("cut").await?;
-    let pool = Connections::new(a.platform.login_of("crm").await?, 1);
+    let pool = Connections::new(&a.platform.login_of("crm").await?, 1);
     let (limits, of_a, of_b) = (Arc::new(Limits::default()), context(&a).await?, context(&b).await?);
-    let outside = identity(&mut *pool.acquire().await?).await?;
+    let outside = identity(&mut *pool.any().acquire().await?).await?;
     for step in 0..80 {
         let work = async {
             let mut transaction = TenantTransaction::begin(&pool, &of_a, &limits).await?;
@@ -88,7 +88,7 @@ async fn a_request_that_is_cut_off_at_any_point_leaves_no_trace_for_the_next() -
         let (role, path, _) = identity(&mut next).await?;
         ensure!(role == b.role() && path.trim_matches('"') == role, "cut off in step {step}: {role} {path}");
         drop(next);
-        let after = identity(&mut *pool.acquire().await?).await?;
+        let after = identity(&mut *pool.any().acquire().await?).await?;
         ensure!(after == outside, "cut off in step {step}: {after:?} and not {outside:?}");
     }
     let left = a.platform.sql("crm", &format!("SELECT count(*) FROM {}.company", a.role())).await?;
@@ -99,7 +99,7 @@ async fn a_request_that_is_cut_off_at_any_point_leaves_no_trace_for_the_next() -
 #[tokio::test]
 async fn what_a_tenant_sets_for_its_session_is_not_there_for_the_next() -> anyhow::Result<()> {
     let (a, b) = two_tenants("session").await?;
-    let pool = Connections::new(a.platform.login_of("crm").await?, 1);
+    let pool = Connections::new(&a.platform.login_of("crm").await?, 1);
     let (limits, of_a, of_b) = (Arc::new(Limits::default()), context(&a).await?, context(&b).await?);
     let problem = |problem| anyhow!("{problem:?}");
     let mut transaction = TenantTransaction::begin(&pool, &of_a, &limits).await.map_err(problem)?;

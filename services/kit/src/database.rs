@@ -12,8 +12,11 @@ use futures::future::BoxFuture;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Problem, guard::NOT_ENTITLED, limits::Limits};
-pub use crate::{connections::Connections, credentials::options};
+use crate::{Problem, connections::Turn, guard::NOT_ENTITLED, limits::Limits};
+pub use crate::{
+    connections::{Connections, pool},
+    credentials::options,
+};
 
 /// Longest time for a transaction to begin, waiting for a connection included.
 const LONGEST_BEGIN: Duration = Duration::from_secs(6);
@@ -21,7 +24,8 @@ const LONGEST_BEGIN: Duration = Duration::from_secs(6);
 /// A transaction as the tenant, in the tenant's schema, within the tenant's limits. Rolled back unless committed.
 pub struct TenantTransaction {
     transaction: Transaction<'static, Postgres>,
-    _connection: OwnedSemaphorePermit,
+    _turn: Turn,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl TenantTransaction {
@@ -31,10 +35,13 @@ impl TenantTransaction {
         let role = Identifier::tenant(&context.tenant)
             .map_err(|error| Problem::forbidden("unknown-tenant", error.to_string()))?;
         let permit = limits.connection(context).await?;
-        let pool = connections.for_work_of(&context.tenant).clone();
         let statement = beginning(&role, context);
+        let beginning = async {
+            let turn = connections.turn(&context.tenant).await?;
+            Beginning::of(turn, statement, permit).await
+        };
         // A server that hangs enforces no timeout of its own.
-        tokio::time::timeout(LONGEST_BEGIN, Beginning::of(pool, statement, permit))
+        tokio::time::timeout(LONGEST_BEGIN, beginning)
             .await
             .map_err(|_| Problem::unavailable("the database does not answer; try again"))?
             .map_err(refused)
@@ -65,10 +72,10 @@ fn beginning(role: &Identifier, context: &TenantContext) -> String {
 struct Beginning(Option<BoxFuture<'static, sqlx::Result<TenantTransaction>>>);
 
 impl Beginning {
-    fn of(pool: PgPool, statement: String, permit: OwnedSemaphorePermit) -> Self {
+    fn of(turn: Turn, statement: String, permit: OwnedSemaphorePermit) -> Self {
         Self(Some(Box::pin(async move {
-            let transaction = begin(&pool, statement).await?;
-            Ok(TenantTransaction { transaction, _connection: permit })
+            let transaction = begin(&turn.pool, statement).await?;
+            Ok(TenantTransaction { transaction, _turn: turn, _permit: permit })
         })))
     }
 }
@@ -94,14 +101,12 @@ impl Drop for Beginning {
     }
 }
 
-/// Begins on any connection that is alive. One that has died since it was last used is told by its first statement; nothing was done
-/// over it then, so the next is tried, and it goes on until there are none left that may be dead.
+/// Begins. A connection that has died since it was last used is told by its first statement; nothing was done over it then, so it is
+/// made anew.
 async fn begin(pool: &PgPool, statement: String) -> sqlx::Result<Transaction<'static, Postgres>> {
-    for _ in 0..pool.size() {
-        match pool.begin_with(AssertSqlSafe(statement.clone())).await {
-            Err(error) if is_of_a_dead_connection(&error) => tracing::info!(%error, "a connection has died"),
-            outcome => return outcome,
-        }
+    match pool.begin_with(AssertSqlSafe(statement.clone())).await {
+        Err(error) if is_of_a_dead_connection(&error) => tracing::info!(%error, "a connection has died"),
+        outcome => return outcome,
     }
     pool.begin_with(AssertSqlSafe(statement)).await
 }

@@ -32,15 +32,15 @@ const LONGEST_LOCK: &str = "2s";
 /// Runs all of it with the credentials of the environment.
 pub async fn run(config: &Config, migrations: &[Migration]) -> anyhow::Result<()> {
     let options = database::options(&config.database)?.options([("lock_timeout", LONGEST_LOCK)]);
-    let connections = Connections::new(options, u32::try_from(PARALLEL)?);
-    let newest = publish(&connections, migrations).await?;
+    let connections = Connections::new(&options, u32::try_from(PARALLEL)?);
+    let newest = publish(connections.any(), migrations).await?;
     let behind: Vec<String> =
         sqlx::query_scalar("SELECT name FROM easycode.tenant_schema WHERE version < $1 ORDER BY name")
             .bind(newest)
-            .fetch_all(&*connections)
+            .fetch_all(connections.any())
             .await?;
     let outcomes: Vec<_> = futures::stream::iter(&behind)
-        .map(|schema| migrate(connections.for_work_of(schema), schema))
+        .map(|schema| migrate(&connections, schema))
         .buffer_unordered(PARALLEL)
         .collect()
         .await;
@@ -84,10 +84,13 @@ pub async fn publish(pool: &PgPool, migrations: &[Migration]) -> anyhow::Result<
     Ok(migrations.iter().map(|migration| migration.version).max().unwrap_or_default())
 }
 
-async fn migrate(pool: &PgPool, schema: &str) -> bool {
+async fn migrate(connections: &Connections, schema: &str) -> bool {
+    let migrated = async || {
+        let turn = connections.turn(schema).await?;
+        sqlx::query("SELECT easycode.migrate($1)").bind(schema).execute(&turn.pool).await
+    };
     for attempt in 1..=ATTEMPTS {
-        let outcome = sqlx::query("SELECT easycode.migrate($1)").bind(schema).execute(pool).await;
-        match outcome {
+        match migrated().await {
             Ok(_) => return true,
             Err(error) if attempt < ATTEMPTS && is_transient(&error) => {
                 warn!(schema, %error, "not migrated, trying again");

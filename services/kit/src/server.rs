@@ -202,7 +202,7 @@ fn probes(app: &App, leaving: Arc<AtomicBool>) -> Router {
                     }
                     // Only at the start: a database that is away later is told per request, and readiness that fails
                     // on every replica at once would help nobody.
-                    if app.connections.size() == 0 && app.connections.acquire().await.is_err() {
+                    if !app.connections.reach().await {
                         return (StatusCode::SERVICE_UNAVAILABLE, "no database yet");
                     }
                     if !told.swap(true, Ordering::Relaxed) {
@@ -226,7 +226,7 @@ mod tests {
         App {
             issuers: Arc::new(Issuers::of(&config)),
             config: Arc::new(config),
-            connections: Connections::new(PgConnectOptions::new_without_pgpass(), 1),
+            connections: Connections::new(&PgConnectOptions::new_without_pgpass(), 1),
             contexts: Contexts::local(),
             limits: Arc::default(),
             metrics: Arc::default(),

@@ -1,12 +1,8 @@
-//! When connections are replaced, one by one, each when its request is done: when the credentials have changed, and before what
-//! they remember of tenants grows too large.
-//!
-//! A connection is a process of Postgres, which remembers the tables of every tenant that it has worked for, some 100 KiB a tenant,
-//! and forgets nothing before it ends.
+//! When a connection is replaced, once its request is done: when the credentials have changed, and before what it remembers of
+//! tenants grows too large. That is up to 170 KiB a tenant, of which Postgres forgets nothing before the connection ends.
 
 use std::{
     collections::HashSet,
-    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,9 +10,9 @@ use std::{
 use crate::connections::ACQUIRE;
 
 /// Most tenants that a connection works for.
-const TENANTS: usize = 256;
+const TENANTS: usize = 64;
 
-/// What decides it, shared by all connections of a pool.
+/// What decides it.
 #[derive(Clone, Default)]
 pub(crate) struct Turnover(Arc<Mutex<State>>);
 
@@ -33,21 +29,19 @@ impl Turnover {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Connections of before have the credentials of before.
+    /// The connection has the credentials of before.
     pub(crate) fn credentials_changed(&self) {
         self.state().credentials = Some(Instant::now());
     }
 
-    /// One of the connections is about to work for the tenant.
-    pub(crate) fn works_for(&self, tenant: &str) {
-        let mut hasher = DefaultHasher::new();
-        tenant.hash(&mut hasher);
+    /// The connection is about to work for the tenant of the hash.
+    pub(crate) fn works_for(&self, tenant: u64) {
         let mut state = self.state();
-        if state.tenants.len() >= TENANTS && !state.tenants.contains(&hasher.finish()) {
+        if state.tenants.len() >= TENANTS && !state.tenants.contains(&tenant) {
             state.tenants.clear();
             state.full = Some(Instant::now());
         }
-        state.tenants.insert(hasher.finish());
+        state.tenants.insert(tenant);
     }
 
     /// Whether a connection of this age is to be replaced.
@@ -78,16 +72,14 @@ mod tests {
     fn connections_that_have_worked_for_too_many_tenants_are_replaced_and_those_made_since_are_not() {
         let turnover = Turnover::default();
         for round in 0..3 {
-            for tenant in 0..TENANTS {
-                turnover.works_for(&format!("tenant-{tenant}"));
-            }
+            (0..TENANTS as u64).for_each(|tenant| turnover.works_for(tenant));
             assert!(!turnover.is_over(Duration::from_mins(1)), "the same tenants in round {round}");
         }
-        turnover.works_for("one-more");
+        turnover.works_for(u64::MAX);
         assert!(turnover.is_over(Duration::from_mins(1)));
         assert!(!turnover.is_over(Duration::ZERO));
-        turnover.works_for("one-more");
-        turnover.works_for("tenant-1");
+        turnover.works_for(u64::MAX);
+        turnover.works_for(1);
         assert_eq!(turnover.state().tenants.len(), 2);
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use easycode_contract::context::TenantContext;
-use easycode_kit::{App, Problem, TenantTransaction};
+use easycode_kit::{App, Problem, TenantTransaction, database::pool};
 use futures::{StreamExt, stream};
 use serde_json::Value;
 use sqlx::{
@@ -37,9 +37,8 @@ pub async fn follow(app: App, publisher: Publisher) {
 }
 
 async fn listen(app: &App, publisher: &Publisher) -> anyhow::Result<()> {
-    let mut credentials = app.connections.connect_options();
-    let mut listener = PgListener::connect_with(&app.connections).await?;
-    listener.listen(CHANNEL).await?;
+    let mut credentials = app.connections.any().connect_options();
+    let mut listener = listener(&credentials).await?;
     publisher.listed().await;
     let mut unloaded = publisher.unloaded();
     loop {
@@ -59,17 +58,23 @@ async fn listen(app: &App, publisher: &Publisher) -> anyhow::Result<()> {
                     load(app, publisher, &context).await;
                 }
             }
-            () = changed_credentials(&app.connections, &credentials) => {
+            () = changed_credentials(app.connections.any(), &credentials) => {
                 // Heard by the next one before all is read again, so that nothing is missed between.
-                credentials = app.connections.connect_options();
-                listener = PgListener::connect_with(&app.connections).await?;
-                listener.listen(CHANNEL).await?;
+                credentials = app.connections.any().connect_options();
+                listener = self::listener(&credentials).await?;
                 load_all(app, publisher, app.contexts.all()).await;
             }
             changed = unloaded.changed() => changed?,
             () = tokio::time::sleep(Duration::from_secs(5)), if !loaded => {}
         }
     }
+}
+
+/// A connection of its own, which is never given back.
+async fn listener(credentials: &PgConnectOptions) -> anyhow::Result<PgListener> {
+    let mut listener = PgListener::connect_with(&pool(credentials.clone(), 1)).await?;
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
 }
 
 /// Waits until the pool has other credentials: a connection that never goes back to it would keep those of before in use.
