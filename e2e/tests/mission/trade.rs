@@ -52,7 +52,13 @@ impl Shop {
         let order = json!({ "requisitionId": id, "supplierId": supplier["id"] });
         let early = ask(rita, Method::POST, "procurement/orders", Some(order.clone())).await?;
         ensure!(early.status == 409, "the clerk orders what nobody has approved: {early:?}");
+        let awaiting = does(&people.abel, Method::GET, "procurement/requisitions/awaiting", Value::Null).await?;
+        ensure!(awaiting.as_array().is_some_and(|all| all.iter().any(|one| one["id"] == id)), "{awaiting}");
+        let own = does(rita, Method::GET, "procurement/requisitions/awaiting", Value::Null).await?;
+        ensure!(own == json!([]), "the clerk is told of what she can't decide: {own}");
         does(&people.abel, Method::POST, &decision, json!({ "approve": true })).await?;
+        let none = does(&people.abel, Method::GET, "procurement/requisitions/awaiting", Value::Null).await?;
+        ensure!(none == json!([]), "what is decided waits: {none}");
         let order = does(rita, Method::POST, "procurement/orders", order).await?;
         order["id"].as_str().context("no id")?.clone_into(&mut self.order);
         Ok(())

@@ -8,6 +8,7 @@ use easycode_e2e::{platform::Platform, reach::reach};
 use reqwest::{RequestBuilder, Url, header::HeaderMap, redirect::Policy};
 
 /// One person's browser.
+#[derive(Clone)]
 pub struct Browser {
     base: String,
     http: reqwest::Client,

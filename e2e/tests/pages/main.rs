@@ -1,6 +1,7 @@
 //! The tenant's pages, over HTTP as a browser asks for them.
 
 mod browser;
+mod notifications;
 mod people;
 mod protection;
 mod settings;

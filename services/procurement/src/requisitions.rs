@@ -102,6 +102,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(read, replace))
         .routes(routes!(submit))
         .routes(routes!(decide))
+        .routes(routes!(awaiting))
 }
 
 /// A page of requisitions, oldest first, without lines and approvals.
@@ -112,6 +113,24 @@ async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Requisition>>, Problem> {
     Ok(Json(page.read(&caller, &app, FIELDS, "id", |one: &Requisition| one.id).await?))
+}
+
+/// Those of which the next step waits for the caller, oldest first, at most 100, without lines and approvals.
+#[utoipa::path(get, path = "/awaiting", tag = "requisitions", responses((status = 200, body = Vec<Requisition>)))]
+async fn awaiting(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Requisition>>, Problem> {
+    let query = format!(
+        "SELECT {FIELDS} WHERE status = 'Submitted' AND requested_by <> $1
+             AND (SELECT role FROM approval WHERE requisition_id = requisition.id AND decision IS NULL
+                  ORDER BY position LIMIT 1) = ANY ($2)
+             AND NOT EXISTS (SELECT FROM approval WHERE requisition_id = requisition.id AND decided_by = $1)
+         ORDER BY id LIMIT 100"
+    );
+    let found = sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(&caller.subject)
+        .bind(caller.roles.iter().map(String::as_str).collect::<Vec<_>>())
+        .fetch_all(&mut *caller.begin(&app).await?)
+        .await?;
+    Ok(Json(found))
 }
 
 /// One requisition.

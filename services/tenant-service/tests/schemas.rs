@@ -53,8 +53,7 @@ fn the_companys_own_settings_are_as_described() {
     let schema = Schema::compile(declared()[SERVICE.name].clone()).unwrap();
     let full = json!({
         "theme": { "accent": "#0a5c8f", "appearance": "dark", "logoText": "Aurora Bäckerei" },
-        "workflow": { "language": "pt-BR", "timeZone": "America/Argentina/Buenos_Aires", "firstDayOfWeek": "Sunday",
-            "dateFormat": "DD.MM.YYYY" },
+        "workflow": { "timeZone": "America/Argentina/Buenos_Aires", "dateFormat": "DD.MM.YYYY" },
         "notifications": { "approvals": false, "security": true },
     });
     schema.check("ui", &full).unwrap();

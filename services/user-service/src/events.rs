@@ -53,6 +53,15 @@ pub async fn record(
     Ok(())
 }
 
+/// What of the last 30 days concerns the security of the caller's own account, newest first, at most ten.
+pub async fn of_concern(member: &Member) -> Result<Vec<Event>, Problem> {
+    let query = "SELECT id, at, actor, act, subject, detail FROM event
+        WHERE subject = $1 AND act = ANY ($2) AND at > now() - interval '30 days' ORDER BY id DESC LIMIT 10";
+    let acts = ["user.locked", "user.password-changed", "user.changed", "user.linked", "session.token-reused"];
+    let account = member.account()?.to_string();
+    Ok(sqlx::query_as(query).bind(account).bind(&acts[..]).fetch_all(&mut *member.begin().await?).await?)
+}
+
 /// A page of the trail, oldest first. For administrators.
 pub async fn page(member: &Member, page: &PageQuery) -> Result<Page<Event>, Problem> {
     member.require_administrator()?;

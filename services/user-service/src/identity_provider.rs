@@ -63,7 +63,9 @@ pub async fn change(member: &Member, change: Change, expected: Option<i32>) -> R
     let plain =
         |url: &Url| url.query().is_none() && url.fragment().is_none() && shared().providers.outbound.allows(url);
     if !url.as_ref().is_some_and(plain) {
-        return Err(Problem::invalid("issuer: must be an https address with a public name, without query"));
+        return Err(Problem::invalid(
+            "issuer: must be an https address with a public name, without query, or one that EasyCode has allowed",
+        ));
     }
     if change.enabled && shared().providers.metadata(&change.issuer).await.is_err() {
         return Err(Problem::invalid(
@@ -109,9 +111,13 @@ pub async fn remove(member: &Member) -> Result<(), Problem> {
     transaction.commit().await
 }
 
-/// The identity provider, if users can sign in there.
+/// The identity provider, if users can sign in there; refuses if not.
 pub(crate) async fn enabled(connection: &mut PgConnection) -> Result<Provider, Problem> {
+    find_enabled(connection).await?.ok_or_else(oidc::not_offered)
+}
+
+/// The identity provider, if users can sign in there.
+pub(crate) async fn find_enabled(connection: &mut PgConnection) -> Result<Option<Provider>, Problem> {
     let query = "SELECT issuer, client_id, client_secret FROM identity_provider WHERE enabled";
-    let found = sqlx::query_as(query).fetch_optional(connection).await?;
-    found.ok_or_else(oidc::not_offered)
+    Ok(sqlx::query_as(query).fetch_optional(connection).await?)
 }

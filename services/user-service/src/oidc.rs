@@ -117,6 +117,12 @@ impl Providers {
     }
 }
 
+/// Whether people of the company can sign in at an identity provider of its own. No, if there is no such company.
+pub async fn is_offered(app: &App, tenant: &str) -> Result<bool, Problem> {
+    let Some(realm) = Realm::find(app, tenant).await? else { return Ok(false) };
+    Ok(identity_provider::find_enabled(&mut *realm.begin().await?).await?.is_some())
+}
+
 /// Begins to sign someone in. `base` is what the services are at, such as `https://erp.example.com`.
 pub async fn start(app: &App, tenant: &str, base: &str) -> Result<Started, Problem> {
     let realm = Realm::find(app, tenant).await?.ok_or_else(not_offered)?;

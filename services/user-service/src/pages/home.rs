@@ -15,6 +15,7 @@ use super::{
     failure::Failure,
     forms::Fields,
     layout::Frame,
+    notifications::notifications,
     visitor::Visitor,
     within,
 };
@@ -63,6 +64,7 @@ async fn body(visitor: &Visitor, errors: &[Violation]) -> Result<Markup, Failure
     Ok(html! {
         p { "You are " strong { (user.name) } " (" (user.email) "), and work for " strong { (visitor.member.context.display_name) } "." }
         form method="post" action="/user/sign-out" { (visitor.token.field()) button { "Sign out" } }
+        (notifications(visitor, &user).await)
         (services(visitor, &user))
         h2 { "Sessions" }
         div class="table" tabindex="0" role="region" aria-label="Sessions" {

@@ -8,6 +8,7 @@ mod forms;
 mod home;
 mod invitation;
 mod layout;
+mod notifications;
 mod people;
 mod person;
 mod preview;

@@ -17,7 +17,7 @@ use super::{
     layout::{Frame, SIGN_IN},
     within,
 };
-use crate::{cookies, sessions, sessions::Opened, sign_in};
+use crate::{cookies, oidc, sessions, sessions::Opened, sign_in};
 
 const TITLE: &str = "Sign in";
 
@@ -29,9 +29,15 @@ pub struct Elsewhere {
 }
 
 /// The form.
-pub async fn show(guest: Guest, Query(Elsewhere { company }): Query<Elsewhere>) -> Response {
-    let page = Frame::bare(TITLE).show(&form(&guest, company.trim(), ""));
-    with_cookies(page, guest.cookie)
+pub async fn show(
+    State(app): State<App>,
+    guest: Guest,
+    Query(Elsewhere { company }): Query<Elsewhere>,
+) -> Result<Response, Failure> {
+    let company = company.trim();
+    let elsewhere = if company.is_empty() { None } else { Some(oidc::is_offered(&app, company).await?) };
+    let page = Frame::bare(TITLE).show(&form(&guest, company, "", elsewhere));
+    Ok(with_cookies(page, guest.cookie))
 }
 
 /// Signs in, and leads to one's own page.
@@ -53,7 +59,7 @@ pub async fn submit(
         Ok(opened) => enter(&headers, &opened),
         Err(problem) => {
             let errors = errors_of(&problem, &[]);
-            let form = form(&guest, tenant, email);
+            let form = form(&guest, tenant, email, None);
             Ok(Frame { errors: &errors, ..Frame::bare(TITLE) }.answer(problem.status_code(), &form))
         }
     }
@@ -84,7 +90,8 @@ pub fn with_cookies(response: Response, cookie: Option<HeaderValue>) -> Response
     }
 }
 
-fn form(guest: &Guest, tenant: &str, email: &str) -> Markup {
+/// The form; `elsewhere` says whether one can sign in at an identity provider of the company, if that was asked.
+fn form(guest: &Guest, tenant: &str, email: &str, elsewhere: Option<bool>) -> Markup {
     html! {
         form method="post" action=(SIGN_IN) {
             (guest.token.field())
@@ -94,10 +101,15 @@ fn form(guest: &Guest, tenant: &str, email: &str) -> Markup {
             button class="main" { "Sign in" }
         }
         h2 { "With your company's account" }
-        // A link leads there: what a form leads to may not be another site.
-        @if !tenant.is_empty() && email.is_empty() {
-            @let query = form_urlencoded::Serializer::new(String::new()).append_pair("tenant", tenant).finish();
-            p { a href={ "/user/v1/oidc/start?" (query) } { "Sign in with your account of " (tenant) } }
+        @match elsewhere {
+            // A link leads there: what a form leads to may not be another site.
+            Some(true) => {
+                @let query = form_urlencoded::Serializer::new(String::new()).append_pair("tenant", tenant).finish();
+                p { a href={ "/user/v1/oidc/start?" (query) } { "Sign in with your account of " (tenant) } }
+            }
+            // The same for a company that there is not.
+            Some(false) => p role="status" { (tenant) " has no identity provider of its own here; sign in with your password." },
+            None => {}
         }
         form method="get" action=(SIGN_IN) {
             div class="field" {
