@@ -44,9 +44,22 @@ pub struct Options {
 /// Measures each service of the release, prints the report and writes it to `target/bench/services.json`.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
     let cluster = Cluster::connect().await?;
-    eprintln!("[1/4] a platform of the benchmark's own, with the release's services");
     ground::clear(&cluster).await?;
-    let ground = Ground::prepare(&cluster, options.tenants, Programs::Release).await?;
+    let outcome = measure_all(&cluster, options).await;
+    eprintln!("[4/4] clearing away");
+    if !options.keep {
+        // After a failure, too: what is left would take room from others.
+        ground::clear(&cluster).await?;
+    }
+    let report = outcome?;
+    report.write()?;
+    print!("{}", report.table());
+    Ok(())
+}
+
+async fn measure_all(cluster: &Cluster, options: &Options) -> anyhow::Result<Report> {
+    eprintln!("[1/4] a platform of the benchmark's own, with the release's services");
+    let ground = Ground::prepare(cluster, options.tenants, Programs::Release).await?;
     eprintln!("[2/4] {} tenants, one of them noisy", options.tenants);
     let tenants = provision::provision(&ground, options.tenants).await?.names;
     let (noisy, others) = tenants.split_first().context("no tenants")?;
@@ -58,14 +71,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         services.push(figures.with_context(|| format!("measuring {}", typical.service))?);
     }
     let (strangers, machine) = (ground.watch.changes_of_others(), shared::facts(&ground).await?);
-    eprintln!("[4/4] clearing away");
-    if !options.keep {
-        ground::clear(&cluster).await?;
-    }
-    let report = Report { tenants: options.tenants, changes_of_other_tenants: strangers, services, machine };
-    report.write()?;
-    print!("{}", report.table());
-    Ok(())
+    Ok(Report { tenants: options.tenants, changes_of_other_tenants: strangers, services, machine })
 }
 
 async fn measure(

@@ -203,7 +203,7 @@ fn contact() -> Write {
 }
 
 fn theme() -> Write {
-    Write::put("/settings/ui", json!({ "theme": Uuid::now_v7() }))
+    Write::put("/settings/ui", json!({ "theme": { "logoText": Uuid::now_v7().simple().to_string() } }))
 }
 
 fn user() -> Write {
