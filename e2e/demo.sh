@@ -79,8 +79,23 @@ YAML
   log "$(easycode move electra)"
   accepted=$(grep -c '^201$' "$written" || true)
   crm_of easycode-instance-electra
-  found=$(curl --silent --oauth2-bearer "$(token electra)" "$crm/contacts?limit=100" | grep -o '"familyName":"Hopper"' | wc -l)
-  log "  $accepted contacts were accepted from the writer, $found are shown on the first page in the new home"
+  found=$(written_there)
+  log "  $accepted contacts were accepted from the writer, $found are in the new home"
+  if [ "$found" -lt "$accepted" ]; then
+    log "  contacts that were accepted are not there"
+    exit 1
+  fi
+}
+# How many of the writer's contacts there are, page by page.
+written_there() {
+  local cursor="" page count=0
+  while :; do
+    page=$(curl --silent --fail --oauth2-bearer "$(token electra)" "$crm/contacts?limit=100$cursor")
+    count=$((count + $(grep -o '"familyName":"Hopper"' <<<"$page" | wc -l)))
+    cursor=$(sed -n 's/.*"next":"\([^"]*\)".*/\&cursor=\1/p' <<<"$page")
+    [ -n "$cursor" ] || break
+  done
+  echo "$count"
 }
 moved() { [ "$(kubectl get tenant electra --ignore-not-found -o jsonpath='{.status.instance}')" = electra ]; }
 # On a second run it is there already.

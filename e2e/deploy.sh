@@ -28,10 +28,13 @@ mkdir -p "$repo/target/demo"
 step "chart easycode"
 image=$(image_of easycode-operator)
 console=$(image_of client-admin)
+client=$postgres_image
+[ "$(cluster_kind)" != existing ] || client=$official_postgres
 # Forced, as the tests make definitions anew under other names.
 "$(tool helm)" --kubeconfig "$kubeconfig" upgrade --install easycode "$repo/charts/easycode" \
   --namespace "$namespace" --create-namespace --wait --timeout 5m --force-conflicts \
   --set "image.repository=${image%:*}" --set-string "image.tag=${image##*:}" \
+  --set "postgresClientImage=$client" \
   --set "clientAdmin.image.repository=${console%:*}" --set-string "clientAdmin.image.tag=${console##*:}" \
   --values "$repo/target/demo/console.yaml" >/dev/null
 step "kubectl, helm and easycode in target/bin; a key that signs test tokens"

@@ -86,7 +86,8 @@ pub struct DedicatedInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Ingress>,
     /// Bounds of the namespace. Whatever is said here, nothing from outside but the ingress controller may connect to
-    /// the services, and they may connect only to each other, their database and the addresses of `egress`.
+    /// the services, and they may connect only to each other, their database, where their issuer publishes its keys, and the addresses of
+    /// `egress`; tenant-service and user-service to the API server, and user-service to companies' identity providers.
     #[serde(default)]
     pub isolation: Isolation,
     /// What is peculiar to single services; what is not named has one replica and modest resources.

@@ -23,4 +23,5 @@ pub mod signals;
 pub mod tenant;
 pub mod tokens;
 pub mod traffic;
+pub mod trail;
 pub mod wait;

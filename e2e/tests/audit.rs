@@ -1,14 +1,14 @@
 //! The audit trail: what was changed by whom, and what the operator did for it, each once and never to be taken back.
 
-use std::{collections::BTreeMap, process::Command, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
 use easycode_crds::SharedPlatform;
 use easycode_e2e::{
-    cluster::{checkout, kubeconfig},
     operator::Operator,
     platform::Platform,
     tenant::TestTenant,
+    trail::{self, printed},
     wait::until,
 };
 use kube::{
@@ -24,19 +24,9 @@ const TOOL: &str = "e2e-tool";
 const PERSON: &str = "ada@easycode.example";
 const OTHER: &str = "grace@easycode.example";
 
-/// What the command prints.
-fn printed(arguments: &[&str]) -> anyhow::Result<String> {
-    let program = checkout().join("target/bin/easycode");
-    let output = Command::new(program).arg("audit").args(arguments).env("KUBECONFIG", kubeconfig()).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-/// The records of one object, out of all of the platform: others need not answer for that.
+/// The records of one object on the platform.
 fn records(platform: &Platform, kind: &str, name: &str) -> anyhow::Result<Vec<Value>> {
-    let mut all: Vec<Value> = serde_json::from_str(&printed(&["--platform", &platform.name, "-o", "json"])?)?;
-    all.retain(|one| one["kind"] == kind && one["name"] == name);
-    Ok(all)
+    trail::records(["--platform", &platform.name], kind, name)
 }
 
 /// Generation, act, actor, and the operator's words.

@@ -26,6 +26,7 @@ pub struct Ingress {
     /// Namespace of the ingress controller's or the gateway's pods; only they may open connections to the services from
     /// outside.
     #[schemars(schema_with = "names::namespace")]
+    #[x_kube(validation = Rule::new("!self.matches('^easycode-(instance|platform)-')").message("controllerNamespace: is that of a platform or an instance, whose pods must not reach this one; name the namespace of the ingress controller"))]
     pub controller_namespace: String,
     /// The certificate of the host. Without it the Ingress speaks plain http.
     #[serde(default, skip_serializing_if = "Option::is_none")]

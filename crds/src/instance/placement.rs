@@ -111,7 +111,7 @@ fn tolerations_schema(_: &mut SchemaGenerator) -> Schema {
             "properties": {
                 "key": {
                     "type": "string",
-                    "description": "Key of the taint; every key without it.",
+                    "description": "Key of the taint.",
                     "maxLength": 316,
                     "x-kubernetes-validations": [{
                         "rule": format!("self.matches('{LABEL}')"),
@@ -147,8 +147,8 @@ fn tolerations_schema(_: &mut SchemaGenerator) -> Schema {
             },
             "x-kubernetes-validations": [
                 {
-                    "rule": "has(self.key) || (has(self.operator) && self.operator == 'Exists')",
-                    "message": "tolerations: name a key, or set operator to Exists to tolerate every taint",
+                    "rule": "has(self.key)",
+                    "message": "tolerations: name a key, such as easycode.io/pool; what bears every taint would run on nodes that are kept for others",
                 },
                 {
                     "rule": "!has(self.value) || !has(self.operator) || self.operator == 'Equal'",

@@ -107,6 +107,10 @@ async fn release_like(cluster: &Cluster, change: impl Fn(&mut Release)) -> anyho
     .await
 }
 
+/// Annotation that a definition in a group of Kubernetes must have, and what those of tests say.
+const APPROVED: &str = "api-approved.kubernetes.io";
+const FOR_A_TEST: &str = "unapproved, for a test";
+
 /// A definition of another project, of which a test installs what it needs.
 struct Definition {
     definitions: Api<CustomResourceDefinition>,
@@ -117,10 +121,18 @@ impl Definition {
     /// The definition of the kind, if the cluster has it not; says so if it has.
     async fn missing(cluster: &Cluster, kind: Kind) -> anyhow::Result<Option<Self>> {
         let own = Self { definitions: Api::all(cluster.client.clone()), kind };
-        if own.definitions.get_opt(&own.name()).await?.is_some() {
+        let Some(found) = own.definitions.get_opt(&own.name()).await? else { return Ok(Some(own)) };
+        if found.annotations().get(APPROVED).is_none_or(|approved| approved != FOR_A_TEST) {
             println!("left out: this cluster has the definition {}, of others' use", own.name());
             return Ok(None);
         }
+        // What a test has left that did not end well.
+        own.definitions.delete(&own.name(), &DeleteParams::default()).await?;
+        until(&format!("definition {} is gone", own.name()), MENDED, || async {
+            ensure!(own.definitions.get_opt(&own.name()).await?.is_none(), "it is still there");
+            Ok(())
+        })
+        .await;
         Ok(Some(own))
     }
 
@@ -134,9 +146,7 @@ impl Definition {
         let resource = self.kind.resource();
         let any = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
         let definition = from_value(json!({
-            "metadata": { "name": self.name(), "annotations": {
-                "api-approved.kubernetes.io": "unapproved, for a test",
-            } },
+            "metadata": { "name": self.name(), "annotations": { APPROVED: FOR_A_TEST } },
             "spec": {
                 "group": resource.group, "scope": "Namespaced",
                 "names": { "plural": resource.plural, "kind": resource.kind, "singular": resource.kind.to_lowercase() },

@@ -88,7 +88,7 @@ async fn a_route_waits_for_the_gateway_api_and_goes_when_it_is_not_asked_for() -
         "sectionName": "https",
     });
     ensure!(made["spec"]["parentRefs"] == json!([parent]) && made["spec"]["hostnames"] == json!([HOST]), "{made}");
-    ensure!(made["spec"]["rules"].as_array().is_some_and(|rules| rules.len() == 2), "{made}");
+    ensure!(made["spec"]["rules"].as_array().is_some_and(|rules| rules.len() == 3), "{made}");
     ensure!(own.status().await?.endpoint.as_deref() == Some(&*format!("https://{HOST}")), "another endpoint");
     own.apply(gateway(None)).await?;
     until("the route is for every listener", MENDED, || async {

@@ -61,6 +61,7 @@ async fn a_company_grows_from_the_platform_into_an_instance_of_its_own() -> anyh
     shop.sell(&people.rita, "4").await?;
     ensure!(shop.in_stock(&people.rita).await? == "20.5", "nothing was taken from the stock");
     shop.receipt_is_the_companys(&people.rita).await?;
+    staff.is_told_of(&own)?;
     staff.let_go(own).await
 }
 

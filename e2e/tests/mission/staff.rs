@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use easycode_e2e::{
     cluster::Cluster, console::Program, own_instance::OwnInstance, own_platform::remove_namespace,
-    people::ADMINISTRATOR, wait::until,
+    people::ADMINISTRATOR, trail, wait::until,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -107,6 +107,21 @@ impl Staff {
         let link = invited["link"].as_str().context("no link")?;
         let at = link.find("/user/invitation?").with_context(|| format!("{link} leads elsewhere"))?;
         Ok(json!({ "path": link[at..] }))
+    }
+
+    /// The audit trail has who wanted the instance, and what the operator did with the company's data.
+    pub fn is_told_of(&self, own: &OwnInstance) -> anyhow::Result<()> {
+        let home = ["--instance", own.platform.name.as_str()];
+        let of_instance = trail::records(home, "DedicatedInstance", &own.platform.name)?;
+        let by_staff = |one: &Value| {
+            one["generation"] == 1
+                && one["actor"].as_str().is_some_and(|actor| actor.contains("operations@easycode.example"))
+        };
+        ensure!(of_instance.iter().filter(|one| by_staff(one)).count() == 1, "{of_instance:?}");
+        let of_tenant = trail::records(home, "Tenant", &self.company)?;
+        let moved = of_tenant.iter().filter(|one| one["act"] == "Move" && one["actor"] == "easycode-operator");
+        ensure!(moved.count() == 1, "{of_tenant:?}");
+        Ok(())
     }
 
     /// Offboards the company with its data, which only an administrator of the staff may, and sees nothing left.

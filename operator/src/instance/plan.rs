@@ -195,6 +195,11 @@ fn container_limits(isolation: &Isolation) -> Vec<Value> {
     vec![bounds]
 }
 
+/// Most sentences of [`deviations`]: as many as the status has room for.
+const MOST_DEVIATIONS: usize = 64;
+/// Connections of a pod that nothing was said of.
+const SERVICE_CONNECTIONS: u32 = 10;
+
 /// What differs from the standard, a sentence each.
 #[must_use]
 pub fn deviations(instance: &DedicatedInstance) -> Vec<String> {
@@ -221,9 +226,21 @@ pub fn deviations(instance: &DedicatedInstance) -> Vec<String> {
         if service.resources.is_some() {
             sentences.push(format!("{name} has resources of its own"));
         }
+        if service.connections != SERVICE_CONNECTIONS {
+            sentences.push(format!("{name} has {} database connections a pod", service.connections));
+        }
     }
     for egress in &instance.spec.isolation.egress {
         sentences.push(format!("services may connect to {}", egress.cidr));
+    }
+    for issuer in &instance.spec.identity.private_issuers {
+        sentences.push(format!("people may sign in at {issuer}"));
+    }
+    // The status has room for so many.
+    let more = sentences.len().saturating_sub(MOST_DEVIATIONS);
+    if more > 0 {
+        sentences.truncate(MOST_DEVIATIONS - 1);
+        sentences.push(format!("{} more; see the spec", more + 1));
     }
     sentences
 }

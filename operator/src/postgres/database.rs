@@ -74,9 +74,12 @@ struct Request {
 
 impl Database {
     /// Connects, sets everything up that is missing, and surveys.
+    ///
+    /// `owner` names the platform or the instance; the server is refused if it is that of another one.
     pub async fn connect(
         server: Credentials,
         logins: &[ServiceLogins],
+        owner: &str,
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, Error> {
         let pool = |credentials: &Credentials, most| {
@@ -91,7 +94,7 @@ impl Database {
         let version = setup::registry(&admin).await?;
         let (mut services, mut open) = (BTreeMap::new(), BTreeSet::new());
         for logins in logins {
-            setup::service(&admin, &server, logins).await?;
+            setup::service(&admin, &server, logins, owner).await?;
             services.insert(logins.service.clone(), pool(&logins.migrating(&server)?, 2));
             if setup::sessions_if_open(&admin, &logins.other()?).await?.is_some() {
                 open.insert(logins.service.clone());

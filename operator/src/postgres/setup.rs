@@ -62,14 +62,15 @@ pub async fn registry(admin: &PgPool) -> Result<String, Error> {
     Ok(format!("{}.{}", version / 10_000, version % 10_000))
 }
 
-/// Makes the database and the logins of a service.
-pub async fn service(admin: &PgPool, server: &Credentials, logins: &ServiceLogins) -> Result<(), Error> {
+/// Makes the database and the logins of a service, for the platform or the instance that `owner` names.
+pub async fn service(admin: &PgPool, server: &Credentials, logins: &ServiceLogins, owner: &str) -> Result<(), Error> {
     let database = Identifier::database(&logins.service)?;
     let service = Identifier::service_login(&logins.service)?;
     let migration = Identifier::migration_login(&logins.service)?;
 
     // The first one even while the second is in use: tenants' roles are granted to it.
     let fresh = create_missing(admin, &service).await?;
+    claim(admin, &service, owner).await?;
     for (login, password) in [(&logins.login, &logins.service_password), (&migration, &logins.migration_password)] {
         let fresh = fresh && *login == service || create_missing(admin, login).await?;
         if fresh || !accepts(server, login, password, &database).await? {
@@ -166,6 +167,24 @@ async fn stands_in(
     let asked =
         sqlx::query_scalar("SELECT pg_has_role($1, $2, 'MEMBER') AND has_database_privilege($1, $3, 'CONNECT')");
     Ok(asked.bind(second.as_str()).bind(first.as_str()).bind(database.as_str()).fetch_one(admin).await?)
+}
+
+/// Notes at the login whose it is, and refuses that of another: names are the same everywhere, so two homes on one server would set
+/// each other's passwords, and take each other's data for their own.
+async fn claim(admin: &PgPool, login: &Identifier, owner: &str) -> Result<(), Error> {
+    let noted = sqlx::query_scalar("SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = $1");
+    let noted: Option<String> = noted.bind(login.as_str()).fetch_one(admin).await?;
+    let note = format!("of EasyCode's {owner}");
+    match noted {
+        Some(noted) if noted == note => Ok(()),
+        Some(noted) if noted.starts_with("of EasyCode's ") => Err(Error::Refused(format!(
+            "the server's login {login} is {noted}, and this is {owner}; each needs a Postgres of its own. If the other is gone and its data is to be taken over, say COMMENT ON ROLE {login} IS NULL there"
+        ))),
+        _ => {
+            raw_sql(AssertSqlSafe(statements::comment(login, &note))).execute(admin).await?;
+            Ok(())
+        }
+    }
 }
 
 /// Makes a login that does not exist, closed. Returns whether it did.

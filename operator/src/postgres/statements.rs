@@ -32,6 +32,12 @@ pub fn create_login(login: &Identifier) -> String {
     format!("CREATE ROLE {login} NOLOGIN NOINHERIT")
 }
 
+/// Notes something at a role.
+#[must_use]
+pub fn comment(role: &Identifier, note: &str) -> String {
+    format!("COMMENT ON ROLE {role} IS {}", literal(note))
+}
+
 /// Opens a login, with a password. `verifier` is a SCRAM verifier, so that the password itself never reaches a log of
 /// statements.
 #[must_use]

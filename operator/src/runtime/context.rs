@@ -92,8 +92,8 @@ impl Context {
         }
     }
 
-    /// An image with Postgres' client programs that can be had where the home is: that of its embedded Postgres, or the
-    /// default one.
+    /// An image with Postgres' client programs that can be had where the home is: that of its embedded Postgres, or what the operator
+    /// was given for the others.
     #[must_use]
     pub fn client_image(&self, home: &Home) -> String {
         let embedded = match home {
@@ -104,7 +104,7 @@ impl Context {
                 self.instances.get(&ObjectRef::new(name)).and_then(|one| one.spec.database.embedded.clone())
             }
         };
-        embedded.unwrap_or_default().image
+        embedded.map_or_else(|| self.options.postgres_client_image.clone(), |embedded| embedded.image)
     }
 
     /// The value of an annotation of the platform or the instance.
@@ -147,6 +147,27 @@ impl Context {
                     issuer: instance.spec.identity.issuer.clone(),
                     nodes: crate::instance::plan::nodes(&instance),
                 })
+            }
+        }
+    }
+
+    /// The nodes that a home's pods are bound to, and the class of its volumes, if it says one.
+    #[must_use]
+    pub fn room(&self, home: &Home) -> (Nodes, Option<String>) {
+        match home {
+            Home::Platform(name) => {
+                let platform = self.platforms.get(&ObjectRef::new(name));
+                let embedded = platform.and_then(|one| one.spec.database.embedded.clone());
+                (Nodes::default(), embedded.and_then(|embedded| embedded.storage_class))
+            }
+            Home::Instance(name) => {
+                let Some(instance) = self.instances.get(&ObjectRef::new(name)) else { return Default::default() };
+                let database = &instance.spec.database;
+                let classes = [
+                    database.embedded.as_ref().and_then(|one| one.storage_class.clone()),
+                    database.cloud_native_pg.as_ref().and_then(|one| one.storage_class.clone()),
+                ];
+                (crate::instance::plan::nodes(&instance), classes.into_iter().flatten().next())
             }
         }
     }

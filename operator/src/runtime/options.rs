@@ -25,6 +25,10 @@ pub struct Options {
     /// Namespace of CloudNativePG's operator, which is let in where an instance's Postgres is its.
     #[arg(long, env = "EASYCODE_CLOUDNATIVE_PG_NAMESPACE", default_value = "cnpg-system")]
     pub cloudnative_pg_namespace: String,
+    /// Image with Postgres' client programs, for moves and archives where the Postgres is not embedded: of no older version than any
+    /// server. An embedded one has its own.
+    #[arg(long, env = "EASYCODE_POSTGRES_CLIENT_IMAGE", default_value = "postgres:18")]
+    pub postgres_client_image: String,
     /// Address of probes and metrics.
     #[arg(long, env = "EASYCODE_LISTEN", default_value = "0.0.0.0:9090")]
     pub listen: SocketAddr,

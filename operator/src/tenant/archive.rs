@@ -36,7 +36,10 @@ pub async fn progress(tenant: &Tenant, home: &Home, data: &TenantData, context: 
     let namespace = home.namespace();
     let planned = planned(tenant, home, data, context);
     let Some(live) = context.caches.get(Kind::Job, &namespace, &planned.name) else {
-        context.applier.apply(&volume(home), &context.caches).await?;
+        // Its class can't be changed once it is there.
+        if context.caches.get(Kind::PersistentVolumeClaim, &namespace, VOLUME).is_none() {
+            context.applier.apply(&volume(home, context), &context.caches).await?;
+        }
         context.applier.apply(&planned, &context.caches).await?;
         return Ok(Progress::Running);
     };
@@ -52,11 +55,14 @@ pub async fn progress(tenant: &Tenant, home: &Home, data: &TenantData, context: 
     })
 }
 
-fn volume(home: &Home) -> Planned {
-    let body = json!({
+fn volume(home: &Home, context: &Context) -> Planned {
+    let mut body = json!({
         "metadata": { "labels": home.labels(VOLUME) },
         "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "20Gi" } } },
     });
+    if let (_, Some(class)) = context.room(home) {
+        body["spec"]["storageClassName"] = class.into();
+    }
     Planned::new(Kind::PersistentVolumeClaim, &home.namespace(), VOLUME, body)
 }
 
@@ -66,6 +72,8 @@ fn planned(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -
     let folder = format!("/archive/{}/{uid}", tenant.name_any());
     let role = Identifier::tenant(&tenant.name_any()).map(|role| role.as_str().to_owned()).unwrap_or_default();
     let image = context.client_image(home);
+    // The dump stays where the data may be, and the pod of a client's own nodes runs on these.
+    let (nodes, _) = context.room(home);
     let container = |name: &str, script: String, env: Vec<Value>| {
         json!({
             "name": name,
@@ -121,6 +129,8 @@ fn planned(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -
                     "restartPolicy": "Never",
                     "automountServiceAccountToken": false,
                     "enableServiceLinks": false,
+                    "nodeSelector": nodes.selector,
+                    "tolerations": nodes.tolerations,
                     "securityContext": pod_security(postgres::USER),
                     "initContainers": dumps,
                     "containers": [seal],

@@ -203,6 +203,7 @@ impl Provider {
         let claims = token
             .claims(&verifier, check)
             .map_err(|error| Problem::unauthorized(format!("the ID token does not count: {error}; sign in again")))?;
+        // EasyCode's own issuer: some say nothing of whether an address is verified, since they have made it themselves.
         let unverified = claims.email_verified() == Some(false);
         let email = claims.email().filter(|_| !unverified).map(|email| email.to_string());
         let email = email.filter(|email| email.len() <= 254 && !email.chars().any(char::is_control));

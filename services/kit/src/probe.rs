@@ -64,7 +64,11 @@ async fn attempt(plan: &ProbePlan) -> ProbeReport {
                         .await
                         .map(|answer| answer.status())
                     {
-                        Ok(status) if status == StatusCode::UNAUTHORIZED || status.is_server_error() => {}
+                        Ok(StatusCode::UNAUTHORIZED) => {}
+                        // A service that is broken has refused nothing.
+                        Ok(status) if status.is_server_error() => {
+                            report.untried.push(format!("{path} answered {status}"));
+                        }
                         Ok(status) => report.breaches.push(format!("{path} answered {status} to a token {kind}")),
                         Err(error) => report.untried.push(format!("{path}: {error}")),
                     }

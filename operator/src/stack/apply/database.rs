@@ -186,7 +186,7 @@ pub(super) async fn connect(
         applied.findings.push(Finding::new(conditions::DATABASE_READY, Some(false), reason, message));
         return Err(Stop::Wait);
     }
-    match Database::connect(server, logins, Arc::clone(&context.metrics)).await {
+    match Database::connect(server, logins, &blueprint.home.to_string(), Arc::clone(&context.metrics)).await {
         Ok(database) => {
             context.databases.insert(&blueprint.home, Arc::clone(&database));
             (applied.changed, applied.connected) = (true, true);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use easycode_contract::runtime::{API_PORT, COMMON_SERVICES, USER_SERVICE};
+use easycode_contract::runtime::{ADMIN_PORT, API_PORT, COMMON_SERVICES, USER_SERVICE};
 use serde_json::{Value, json};
 
 use super::{Blueprint, DATABASE_CLIENT, Server, cloudnative_pg, postgres};
@@ -15,6 +15,8 @@ use crate::{
 pub(crate) const COMPONENT: &str = "network";
 /// Name, and service account, of client-admin-service, in the operator's namespace.
 pub(crate) const STAFF: &str = "easycode-client-admin";
+/// Label of namespaces whose pods may read the services' metrics.
+const SCRAPES: &str = "easycode.io/scrapes-metrics";
 /// Label with the name of what a pod runs.
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
@@ -29,8 +31,8 @@ fn tcp(port: impl Into<Value>) -> Value {
 /// Any address, where what is connected to has no selector; but for those at which clouds tell machines their secrets.
 pub(crate) fn any_address() -> Value {
     json!([
-        { "ipBlock": { "cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"] } },
-        { "ipBlock": { "cidr": "::/0", "except": ["fe80::/10", "fd00:ec2::254/128"] } },
+        { "ipBlock": { "cidr": "0.0.0.0/0", "except": ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32"] } },
+        { "ipBlock": { "cidr": "::/0", "except": ["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"] } },
     ])
 }
 
@@ -93,6 +95,16 @@ pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
             "ingress": [{ "from": [pods(NAME_LABEL, PROBE)], "ports": [tcp(API_PORT)] }],
         }),
     ));
+    policies.push((
+        // Whoever reads metrics has a namespace that is labelled for it.
+        "metrics",
+        json!({
+            "podSelector": service_pods, "policyTypes": ["Ingress"],
+            "ingress": [{
+                "from": [{ "namespaceSelector": { "matchLabels": { SCRAPES: "true" } } }], "ports": [tcp(ADMIN_PORT)],
+            }],
+        }),
+    ));
     policies.extend(to_database(blueprint, database_port));
     policies.extend(with_others(blueprint, &service_pods));
     policies
@@ -133,25 +145,17 @@ fn with_others(blueprint: &Blueprint, service_pods: &Value) -> Vec<(&'static str
             }),
         ));
     }
-    if blueprint.identity.jwks_uri.is_some() {
-        policies.push((
-            "services-to-issuer",
-            json!({
-                "podSelector": service_pods, "policyTypes": ["Egress"],
-                "egress": [{ "to": any_address(), "ports": [tcp(443), tcp(80), tcp(API_PORT)] }],
-            }),
-        ));
-    }
-    let private = ports_of(&blueprint.identity.private_issuers);
-    if blueprint.runs(USER_SERVICE) && !private.is_empty() {
-        let ports: Vec<_> = private.into_iter().map(tcp).collect();
-        policies.push((
-            "user-service-to-private-issuers",
-            json!({
-                "podSelector": { "matchLabels": { NAME_LABEL: USER_SERVICE } }, "policyTypes": ["Egress"],
-                "egress": [{ "to": any_address(), "ports": ports }],
-            }),
-        ));
+    let user_service = json!({ "matchLabels": { NAME_LABEL: USER_SERVICE } });
+    let keys = blueprint.identity.jwks_uri.as_slice();
+    let private = if blueprint.runs(USER_SERVICE) { &blueprint.identity.private_issuers[..] } else { &[] };
+    for (name, pods, addresses) in
+        [("services-to-issuer", service_pods, keys), ("user-service-to-private-issuers", &user_service, private)]
+    {
+        let ports: Vec<_> = ports_of(addresses).into_iter().map(tcp).collect();
+        if !ports.is_empty() {
+            let egress = json!([{ "to": any_address(), "ports": ports }]);
+            policies.push((name, json!({ "podSelector": pods, "policyTypes": ["Egress"], "egress": egress })));
+        }
     }
     if !blueprint.bounds.egress.is_empty() {
         let to = |(cidr, ports): &(String, Vec<u16>)| {

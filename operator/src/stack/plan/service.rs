@@ -61,6 +61,9 @@ pub fn objects(blueprint: &Blueprint, service: &ReleasedService, live: Option<&V
         "requested": blueprint.requested,
     });
     let mut rendered = deployment(blueprint, service, &settings, &object_labels, &selector);
+    if service.name == runtime::USER_SERVICE && !identity.private_issuers.is_empty() {
+        inputs["privateIssuers"] = json!(identity.private_issuers);
+    }
     workload::fit(blueprint, &mut inputs, &mut rendered);
     let live = live.filter(|_| !blueprint.renews);
     let (deployment, pending) =
@@ -184,8 +187,12 @@ fn deployment(
                     "enableServiceLinks": false,
                     "terminationGracePeriodSeconds": 45,
                     "securityContext": pod_security(USER),
+                    "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
+                        "weight": 100,
+                        "podAffinityTerm": { "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": selector } },
+                    }] } },
                     "topologySpreadConstraints": [{
-                        "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+                        "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway",
                         "labelSelector": { "matchLabels": selector },
                     }],
                     "containers": [{

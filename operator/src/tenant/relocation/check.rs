@@ -33,6 +33,13 @@ pub fn services(
             target.version()
         ));
     }
+    let image = context.client_image(to);
+    if major_of_image(&image).is_some_and(|client| Some(client) < major(source.version())) {
+        return Err(format!(
+            "{from} runs Postgres {}, which the client programs in image {image} are too old for; give the operator a later one by postgresClientImage",
+            source.version()
+        ));
+    }
     let there = target.tenant(role);
     let foreign = there.uid.as_ref().is_some_and(|owner| tenant.uid().as_ref() != Some(owner));
     if foreign || (there.uid.is_none() && !there.schemas.is_empty()) {
@@ -40,6 +47,13 @@ pub fn services(
         return Err(format!("{to} keeps data of {owner} ({}); erase it there first", role.as_str()));
     }
     matching(&source.tenant(role), from, &target.published(), to)
+}
+
+/// The major version of Postgres that an image's tag begins with, if it does.
+fn major_of_image(image: &str) -> Option<u32> {
+    let name = image.split('@').next()?.rsplit('/').next()?;
+    let digits: String = name.split_once(':')?.1.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
 }
 
 /// The services whose schemas can be taken as they are; complains of those that can't.
@@ -109,6 +123,18 @@ mod tests {
 
     fn published(services: &[(&str, i32)]) -> BTreeMap<String, i32> {
         services.iter().map(|(name, version)| ((*name).to_owned(), *version)).collect()
+    }
+
+    #[test]
+    fn a_tag_tells_the_version_or_nothing() {
+        for (image, major) in [
+            ("postgres:18", Some(18)),
+            ("registry.example.com:5000/postgres:16.4-bookworm@sha256:0a", Some(16)),
+            ("registry.example.com:5000/postgres", None),
+            ("postgres:latest", None),
+        ] {
+            assert_eq!(major_of_image(image), major, "{image}");
+        }
     }
 
     #[test]

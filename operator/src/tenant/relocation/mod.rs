@@ -22,6 +22,7 @@ use easycode_crds::{
 };
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
+use tokio::time::timeout;
 use tracing::warn;
 
 use self::{
@@ -37,8 +38,10 @@ use crate::{
     stack::home::Home,
 };
 
-/// For how long the work of a phase in which nothing can be written may meet faults, before the move is given up.
+/// For how long a phase in which nothing can be written may take, faults included, before the move is given up.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// Longer than any work: a copy may take as long as its job may.
+const ENDLESS: Duration = Duration::from_hours(24);
 /// Time between two looks while nothing can be written.
 const CLOSE_LOOK: Duration = Duration::from_millis(500);
 /// Time between two looks otherwise.
@@ -121,14 +124,17 @@ pub async fn advance(tenant: &Tenant, home: &Home, settled: bool, context: &Cont
             let mut relocation = relocation(tenant).cloned().unwrap_or_default();
             let (from, to) = (plan::home(&relocation.from), plan::home(&relocation.to));
             let work = Work { tenant, role, from, to, settled, context };
-            let outcome = match work.act(&mut relocation).await {
-                Err(error) if has_patience(&relocation, now) => {
+            let left = patience(&relocation, now);
+            // Every phase can be taken up again, so it can be broken off, too.
+            let outcome = match timeout(left.map_or(ENDLESS, |left| left.max(LOOK)), work.act(&mut relocation)).await {
+                Err(_) => Outcome::Failed(format!("{phase:?} took longer than nothing may be written for")),
+                Ok(Err(error)) if left.is_none_or(|left| !left.is_zero()) => {
                     warn!(tenant = tenant.name_any(), ?phase, %error, "a move met a fault, retrying");
                     Outcome::Waits(error.to_string())
                 }
-                Err(error) => Outcome::Failed(error.to_string()),
-                Ok(Outcome::Waits(why)) if !has_patience(&relocation, now) => Outcome::Failed(why),
-                Ok(outcome) => outcome,
+                Ok(Err(error)) => Outcome::Failed(error.to_string()),
+                Ok(Ok(Outcome::Waits(why))) if left.is_some_and(|left| left.is_zero()) => Outcome::Failed(why),
+                Ok(Ok(outcome)) => outcome,
             };
             let mut after = TenantStatus { relocation: Some(relocation), ..status.clone() };
             match outcome {
@@ -154,13 +160,13 @@ pub async fn advance(tenant: &Tenant, home: &Home, settled: bool, context: &Cont
     }
 }
 
-/// Whether a fault is borne, rather than the move given up: faults may pass, but not for ever while nothing can be written. What
-/// stops nobody, or has to be finished, is tried for ever.
-fn has_patience(relocation: &Relocation, now: Timestamp) -> bool {
+/// For how long yet a phase may take and faults are borne, rather than the move given up: not for ever while nothing can be written.
+/// What stops nobody, or has to be finished, is tried for ever.
+fn patience(relocation: &Relocation, now: Timestamp) -> Option<Duration> {
     let given_up = matches!(relocation.phase, MovePhase::Freezing | MovePhase::CatchingUp | MovePhase::Verifying);
     let since = relocation.phase_since.as_deref().and_then(|since| since.parse::<Timestamp>().ok());
     let passed = since.and_then(|since| Duration::try_from(now.duration_since(since)).ok());
-    !given_up || passed.is_none_or(|passed| passed < PATIENCE)
+    given_up.then(|| PATIENCE.saturating_sub(passed.unwrap_or_default()))
 }
 
 /// How far a move is, as a sentence.

@@ -251,7 +251,8 @@ async fn set_state(
     state: &str,
 ) -> Result<Json<TenantDocument>, Refusal> {
     caller.require(Role::Operations)?;
-    let mut spec = json!(app.fleet.known_tenant(name)?.spec);
+    // As it is now: what is remembered of it may be older than what the caller has seen.
+    let mut spec = json!(change::present::<Tenant>(&app.client, name).await?.spec);
     spec["state"] = state.into();
     let wanted = Wanted { spec, seen: Some(seen.seen), take_over: Vec::new() };
     let tenant = change::apply::<Tenant>(&app.client, name, &wanted, &caller.0).await?;

@@ -117,6 +117,12 @@ pub async fn plan<K: Managed>(
     Ok(Outcome { object, present: present.object, changes, conflicts, faults })
 }
 
+/// The object as it is now.
+pub async fn present<K: Managed>(client: &Client, name: &str) -> Result<K, Problem> {
+    let object = Api::<K>::all(client.clone()).get_opt(name).await.map_err(|error| refused(error).problem())?;
+    object.ok_or_else(|| Problem::not_found(format!("{} {name} does not exist", K::kind(&()))))
+}
+
 /// Makes it so.
 pub async fn apply<K: Managed>(client: &Client, name: &str, wanted: &Wanted, staff: &Staff) -> Result<K, Refusal> {
     write(client, name, Spec::Wanted(wanted), staff, None).await
@@ -161,7 +167,7 @@ async fn write<K: Managed>(
     for _ in 0..ATTEMPTS {
         let present = match spec {
             Spec::Wanted(wanted) => read(&api, name, wanted.seen).await?,
-            Spec::AsItIs => existing(&api, name).await?,
+            Spec::AsItIs => existing(client, name).await?,
         };
         let wanted = match spec {
             Spec::Wanted(wanted) => &wanted.spec,
@@ -215,9 +221,8 @@ async fn read<K: Managed>(api: &Api<K>, name: &str, seen: Option<i64>) -> Result
     }
 }
 
-async fn existing<K: Managed>(api: &Api<K>, name: &str) -> Result<Present<K>, Problem> {
-    let object = api.get_opt(name).await.map_err(|error| refused(error).problem())?;
-    let object = object.ok_or_else(|| Problem::not_found(format!("{} {name} does not exist", K::kind(&()))))?;
+async fn existing<K: Managed>(client: &Client, name: &str) -> Result<Present<K>, Problem> {
+    let object = present(client, name).await?;
     Ok(Present { value: value_of(&object), object: Some(object) })
 }
 

@@ -146,6 +146,13 @@ impl Draft {
             Purpose::Instance => {
                 let present = app.fleet.instance(name);
                 let present = present.ok_or_else(|| fault("", "the instance does not exist any more"))?;
+                // What the form does not show is taken from the version that it was made up from, and from no other.
+                if present.metadata.generation != self.seen() {
+                    return Err(fault(
+                        "",
+                        "the instance was changed since you looked at it; look again, then repeat your change",
+                    ));
+                }
                 let spec = self.fields.instance_spec(&json!(present.spec));
                 Ok(Asked::Instance(Wanted { spec, seen: self.seen(), take_over: of_instance }))
             }
