@@ -2,10 +2,11 @@
 //! says whether anything got through.
 //!
 //! Two attacks at each turn: `database` in Postgres, as the services' own logins; [`network`] by a Job from a pod without
-//! rights, at other homes' addresses and with forged tokens. The Job stays until the next turn: it is what remembers when the
+//! rights, at other homes' addresses and with tokens that nobody may accept. The Job stays until the next turn: it is what remembers when the
 //! last one was, so that a restart of the operator neither forgets nor repeats it.
 
 mod database;
+mod foreign;
 pub mod network;
 
 use std::{
@@ -126,6 +127,9 @@ async fn turn(home: &Home, context: &Context) -> Result<(), Error> {
     let requested = context.annotation(home, labels::PROBE_ISOLATION);
     let Some(live) = context.caches.get(Kind::Job, &namespace, network::JOB) else {
         if let Some(planned) = network::job(home, requested.as_deref(), context) {
+            if let Some(foreign) = foreign::secret(home, context).await? {
+                context.applier.apply(&foreign, &context.caches).await?;
+            }
             context.applier.apply(&planned, &context.caches).await?;
         }
         return Ok(());

@@ -74,7 +74,10 @@ pub fn job(home: &Home, requested: Option<&str>, context: &Context) -> Option<Pl
                             "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": { "cpu": "200m", "memory": "64Mi" },
                         },
                         "securityContext": container_security(),
+                        "volumeMounts": [{ "name": "foreign", "mountPath": probe::FOREIGN_DIR, "readOnly": true }],
                     }],
+                    // Another home's token, if there is another.
+                    "volumes": [{ "name": "foreign", "secret": { "secretName": JOB, "optional": true, "defaultMode": 0o440 } }],
                 },
             },
         },

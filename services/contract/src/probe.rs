@@ -26,6 +26,11 @@ pub struct ProbePlan {
     pub tenant: String,
 }
 
+/// Folder with a token of a tenant of another home, if there is one.
+pub const FOREIGN_DIR: &str = "/etc/easycode/foreign";
+/// The file in it.
+pub const FOREIGN_TOKEN: &str = "token";
+
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
