@@ -69,7 +69,7 @@ async fn a_company_grows_from_the_platform_into_an_instance_of_its_own() -> anyh
 async fn a_company_begins_in_an_instance_of_its_own() -> anyhow::Result<()> {
     let own = OwnInstance::named(&Cluster::connect().await?, &fresh_name("mission"));
     let staff = Staff::of(&own.platform.cluster, &own).await?;
-    let instance = own.spec(json!({})).await?;
+    let instance = staff::small(&own).await?;
     staff.onboard(json!({ "model": "Dedicated", "instance": own.platform.name }), Some(instance)).await?;
     first_days(&staff, &own.platform).await?;
     staff.let_go(own).await

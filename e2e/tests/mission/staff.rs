@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use easycode_contract::runtime::{TENANT_SERVICE, USER_SERVICE};
 use easycode_e2e::{
     cluster::Cluster, console::Program, own_instance::OwnInstance, own_platform::remove_namespace,
     people::ADMINISTRATOR, trail, wait::until,
@@ -19,6 +20,16 @@ pub struct Staff {
     administrator: Program,
     region: String,
     company: String,
+}
+
+/// An instance of all services that fits on a small node beside others.
+pub async fn small(own: &OwnInstance) -> anyhow::Result<Value> {
+    let resources = json!({ "requests": { "cpu": "10m", "memory": "32Mi" }, "limits": { "memory": "256Mi" } });
+    let bought = everything();
+    let names = bought.as_array().into_iter().flatten().map(|one| one["service"].clone());
+    let names = names.chain([json!(TENANT_SERVICE), json!(USER_SERVICE)]);
+    let services: Vec<_> = names.map(|name| json!({ "name": name, "resources": resources })).collect();
+    own.spec(json!({ "services": services })).await
 }
 
 /// Everything that a company can buy.
@@ -86,7 +97,7 @@ impl Staff {
 
     /// Moves the company from the platform into an instance, which is made along with it.
     pub async fn upgrade(&self, own: &OwnInstance) -> anyhow::Result<()> {
-        let instance = json!({ "name": own.platform.name, "wanted": { "spec": own.spec(json!({})).await? } });
+        let instance = json!({ "name": own.platform.name, "wanted": { "spec": small(own).await? } });
         let deployment = json!({ "model": "Dedicated", "instance": own.platform.name });
         self.change(|spec| spec["deployment"] = deployment.clone(), Some(instance)).await?;
         self.is_ready(|status| status["instance"] == json!(own.platform.name) && status.get("platform").is_none())
