@@ -96,7 +96,7 @@ impl Shop {
         let sale = format!("pos/sales/{}", Uuid::now_v7());
         match rita.platform.home {
             Home::Platform(_) => {
-                is_refused(rita, Method::GET, "inventory/stock", None, "not entitled to inventory").await
+                is_refused(rita, Method::GET, "inventory/stock", None, "not entitled to inventory").await;
             }
             // An instance does not run what its tenant is not entitled to.
             Home::Instance(_) => {

@@ -84,7 +84,10 @@ impl FromRequestParts<App> for Administrator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let visitor = Visitor::from_request_parts(parts, app).await?;
-        visitor.member.require_administrator()?;
+        if !visitor.is_administrator() {
+            let detail = "this page is for your company's administrators, whose role is tenant-admin";
+            return Err(Problem::forbidden("role-required", detail).into());
+        }
         Ok(Self(visitor))
     }
 }
