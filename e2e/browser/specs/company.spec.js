@@ -132,7 +132,7 @@ test("an approval workflow is set, as a form and as JSON @look @plain", async ({
   await come(page);
   await page.goto(`${PAGES}/user/settings/procurement`);
   await field(page, "/approvals/0/above").fill("250.00");
-  await field(page, "/approvals/0/role").fill("procurement-director");
+  await field(page, "/approvals/0/role").selectOption("procurement-director");
   await page.getByRole("button", { name: "Save" }).click();
   await expect(page.getByRole("status")).toContainText("Saved");
   await look(page, "company-workflow");

@@ -1,6 +1,7 @@
 //! Finance: entries balance and stay, numbers have no gaps, payments fit.
 
 use anyhow::ensure;
+use easycode_e2e::{platform::Platform, tenant::TestTenant};
 use futures::future::try_join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -155,6 +156,22 @@ async fn invoices_are_numbered_without_a_gap_posted_and_paid_as_much_as_is_open(
     // No context is older than a second.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     clerk.refused(Method::GET, "finance/invoices", json!(null), 403, "invoicing").await?;
+    clerk.refused(Method::GET, "finance/ageing", json!(null), 403, "invoicing").await?;
     books_balance(&manager).await?;
+    company.erase().await
+}
+
+#[tokio::test]
+async fn who_only_writes_invoices_sees_who_owes_what() -> anyhow::Result<()> {
+    let bought = json!({ "entitlements": [{ "service": "finance", "modules": ["invoicing"] }] });
+    let company = TestTenant::create(&Platform::example().await?, "ageing", bought).await?;
+    let clerk = Person::new(&company, "carl", &["finance-clerk"])?;
+    let draft = json!({ "customer": "Borealis GmbH", "currency": "EUR",
+        "lines": [{ "description": "Consulting", "quantity": "1", "unitPrice": "50.00" }] });
+    let draft = clerk.post("finance/invoices", draft).await?;
+    clerk.post(&format!("finance/invoices/{}/issue", draft["id"].as_str().unwrap_or_default()), json!({})).await?;
+    let ages = clerk.get("finance/ageing").await?;
+    ensure!(ages["items"][0]["current"] == "50.00", "{ages}");
+    clerk.refused(Method::GET, "finance/trial-balance", json!(null), 403, "ledger").await?;
     company.erase().await
 }

@@ -27,7 +27,11 @@ async fn stock_never_falls_below_nothing_however_many_take_of_it_at_once() -> an
     let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
     // Who waited too long for the lock was told to try again, and took nothing.
     let (taken, busy) = (count(201), count(503) + count(429));
-    ensure!(taken <= 10 && taken + busy + count(409) == 20, "{taken} taken, {busy} busy, {} refused", count(409));
+    ensure!(
+        taken > 0 && taken <= 10 && taken + busy + count(409) == 20,
+        "{taken} taken, {busy} busy, {} refused",
+        count(409)
+    );
     ensure!(in_stock(&manager, "BOLT").await?.0 == (10 - taken).to_string(), "{:?}", in_stock(&manager, "BOLT").await?);
     // Nor does the database let it, whoever asks.
     let statement = format!("UPDATE {}.stock SET quantity = -1", company.role());
@@ -78,12 +82,50 @@ async fn what_goes_out_is_worth_what_came_in_first() -> anyhow::Result<()> {
     let path = format!("inventory/items/{}", item["id"].as_str().unwrap_or_default());
     manager.put(&path, json!({ "sku": "BOLT", "name": "Bolt", "allowNegative": true })).await?;
     manager.post("inventory/issues", bolts("6")).await?;
-    ensure!(in_stock(&manager, "BOLT").await?.0 == "-2");
+    ensure!(in_stock(&manager, "BOLT").await? == ("-2".to_owned(), "-6.00".to_owned()));
     let strict = json!({ "sku": "BOLT", "name": "Bolt" });
     manager.refused(Method::PUT, &path, strict.clone(), 409, "less than nothing").await?;
-    manager.post("inventory/receipts", delivered("5", "4.00")).await?;
+    let settled = manager.post("inventory/receipts", delivered("5", "4.00")).await?;
+    ensure!((&settled["cost"], &settled["variance"]) == (&json!("20.00"), &json!("2.00")), "{settled}");
     ensure!(in_stock(&manager, "BOLT").await? == ("3".to_owned(), "12.00".to_owned()));
     manager.put(&path, strict).await?;
+    // Nor does the database let a shortfall be worth something of which nothing is missing.
+    let statement = format!("UPDATE {}.stock SET short_value = 1", company.role());
+    let refused = company.platform.sql("inventory", &statement).await.err().map(|error| format!("{error:#}"));
+    ensure!(refused.as_ref().is_some_and(|text| text.contains("stock_short_value_check")), "{refused:?}");
+    company.erase().await
+}
+
+#[tokio::test]
+async fn what_goes_out_in_parts_is_worth_what_came_in_to_the_cent() -> anyhow::Result<()> {
+    let company = company("cents").await?;
+    let manager = Person::new(&company, "ines", &["inventory-manager", "stock-mover"])?;
+    manager.post("inventory/items", json!({ "sku": "BOLT", "name": "Bolt" })).await?;
+    let three = json!({ "lines": [{ "sku": "BOLT", "quantity": "3", "cost": "10.00" }] });
+    manager.post("inventory/receipts", three).await?;
+    for (cost, left) in [("-3.33", "6.67"), ("-3.33", "3.34"), ("-3.34", "0.00")] {
+        let issued = manager.post("inventory/issues", bolts("1")).await?;
+        ensure!(issued["cost"] == cost && in_stock(&manager, "BOLT").await?.1 == left, "{issued}");
+    }
+    let both = json!({ "lines": [{ "sku": "BOLT", "quantity": "3", "cost": "10.00", "unitCost": "3.33" }] });
+    manager.refused(Method::POST, "inventory/receipts", both, 422, "either unitCost or cost").await?;
+    company.erase().await
+}
+
+#[tokio::test]
+async fn the_costs_of_an_item_are_in_one_currency() -> anyhow::Result<()> {
+    let company = company("currency").await?;
+    let manager = Person::new(&company, "ines", &["inventory-manager", "stock-mover"])?;
+    manager.post("inventory/items", json!({ "sku": "BOLT", "name": "Bolt" })).await?;
+    let of = |currency: &str| json!({ "currency": currency, "lines": [{ "sku": "BOLT", "quantity": "1", "unitCost": "2.00" }] });
+    let first = manager.post("inventory/receipts", of("CHF")).await?;
+    ensure!(first["lines"][0]["currency"] == "CHF", "{first}");
+    manager.refused(Method::POST, "inventory/receipts", of("USD"), 409, "are in CHF").await?;
+    // Without one it is the item's.
+    manager.post("inventory/receipts", delivered("1", "3.00")).await?;
+    let stock = manager.get("inventory/stock").await?;
+    ensure!(stock["items"][0]["currency"] == "CHF" && stock["items"][0]["value"] == "5.00", "{stock}");
+    ensure!(manager.get("inventory/items").await?["items"][0]["currency"] == "CHF");
     company.erase().await
 }
 

@@ -6,7 +6,7 @@ mod pos;
 mod procurement;
 mod story;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, ensure};
 use easycode_crds::Duration;
@@ -109,6 +109,40 @@ async fn books_balance(reader: &Person<'_>) -> anyhow::Result<()> {
         balances.as_array().into_iter().flatten().filter_map(|one| one["balance"].as_str()?.parse::<f64>().ok()).sum();
     ensure!(sum.abs() < 0.005, "the books don't balance: {balances}");
     Ok(())
+}
+
+/// What an account stands at in a currency.
+async fn balance_in(reader: &Person<'_>, account: &str, currency: &str) -> anyhow::Result<String> {
+    let balances = reader.get("finance/trial-balance").await?;
+    let mut all = balances.as_array().into_iter().flatten();
+    let of = all.find(|one| one["account"] == account && one["currency"] == currency);
+    Ok(of.and_then(|one| one["balance"].as_str()).unwrap_or("0.00").to_owned())
+}
+
+/// What Finance has on the account of stock is what Inventory says that the stock is worth, in each currency. Nothing but what the
+/// services tell each other makes that so.
+async fn books_agree_with_stock(reader: &Person<'_>) -> anyhow::Result<()> {
+    let balances = reader.get("finance/trial-balance").await?;
+    let booked = balances.as_array().into_iter().flatten().filter(|one| one["account"] == "1200");
+    let booked = sums(booked.map(|one| (&one["currency"], &one["balance"])))?;
+    let stock = reader.get("inventory/stock").await?;
+    ensure!(stock["next"].is_null(), "more is in stock than one page shows");
+    let there = stock["items"].as_array().into_iter().flatten();
+    let there = sums(there.map(|one| (&one["currency"], &one["value"])))?;
+    ensure!(booked == there, "stock is booked at {booked:?} cents, and worth {there:?}: {balances} {stock}");
+    Ok(())
+}
+
+/// Sums in cents by currency, but for those of nothing. What has no currency is in euros.
+fn sums<'a>(all: impl Iterator<Item = (&'a Value, &'a Value)>) -> anyhow::Result<BTreeMap<String, i64>> {
+    let mut sums = BTreeMap::new();
+    for (currency, amount) in all {
+        let cents =
+            amount.as_str().with_context(|| format!("{amount} is no amount"))?.replace('.', "").parse::<i64>()?;
+        *sums.entry(currency.as_str().unwrap_or("EUR").to_owned()).or_default() += cents;
+    }
+    sums.retain(|_, sum| *sum != 0);
+    Ok(sums)
 }
 
 /// How much is in stock of an item in the main warehouse, and what it is worth.

@@ -138,7 +138,8 @@ impl Shop {
                 "{account} is not at {stands_at}: {balances}"
             );
         }
-        books_balance(&balances)
+        books_balance(&balances)?;
+        books_agree_with_stock(&balances, &does(rita, Method::GET, "inventory/stock", Value::Null).await?)
     }
 
     /// The receipt of the last sale is as the company's administrator wants it.
@@ -159,6 +160,7 @@ impl Shop {
             seen[path] = does(rita, Method::GET, path, Value::Null).await?;
         }
         books_balance(&seen["finance/trial-balance"])?;
+        books_agree_with_stock(&seen["finance/trial-balance"], &seen["inventory/stock"])?;
         Ok(seen)
     }
 }
@@ -181,9 +183,21 @@ async fn balances(rita: &Person) -> anyhow::Result<Value> {
 /// Debits and credits are equal over all accounts.
 fn books_balance(balances: &Value) -> anyhow::Result<()> {
     let all = balances.as_array().context("no balances")?;
-    let cents: Option<Vec<i64>> =
-        all.iter().map(|one| one["balance"].as_str()?.replace('.', "").parse().ok()).collect();
-    let sum: i64 = cents.with_context(|| format!("not in cents: {balances}"))?.iter().sum();
+    let sum = cents(all.iter().map(|one| &one["balance"]))?;
     ensure!(sum == 0 && !all.is_empty(), "the books don't balance: {balances}");
     Ok(())
+}
+
+/// What Finance has on the account of stock is what Inventory says that the stock is worth.
+fn books_agree_with_stock(balances: &Value, stock: &Value) -> anyhow::Result<()> {
+    let booked = balances.as_array().into_iter().flatten().filter(|one| one["account"] == "1200");
+    let booked = cents(booked.map(|one| &one["balance"]))?;
+    let worth = cents(stock["items"].as_array().into_iter().flatten().map(|one| &one["value"]))?;
+    ensure!(booked == worth, "stock is booked at {booked} cents, and worth {worth}: {balances} {stock}");
+    Ok(())
+}
+
+fn cents<'a>(amounts: impl Iterator<Item = &'a Value>) -> anyhow::Result<i64> {
+    let cents = |amount: &Value| amount.as_str()?.replace('.', "").parse::<i64>().ok();
+    amounts.map(|amount| cents(amount).with_context(|| format!("{amount} is no amount"))).sum()
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The module.
-const INVOICING: &str = "invoicing";
+pub(crate) const INVOICING: &str = "invoicing";
 /// The accounts that invoices and payments are posted to.
 const CASH: &str = "1000";
 const RECEIVABLES: &str = "1100";

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::journal::LEDGER;
+use crate::{invoices::INVOICING, journal::LEDGER};
 
 /// Up to which day.
 #[derive(Deserialize, IntoParams)]
@@ -77,14 +77,14 @@ async fn trial_balance(
     Ok(Json(balances.bind(query.on).fetch_all(&mut *transaction).await?))
 }
 
-/// A page of what customers owe today, by how long it is overdue.
+/// A page of what customers owe today, by how long it is overdue: of the invoices, so that their module is all that it takes.
 #[utoipa::path(get, path = "/ageing", tag = "reports", params(PageQuery), responses((status = 200, body = Page<Age>)))]
 async fn ageing(
     caller: Caller,
     State(app): State<App>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Age>>, Problem> {
-    caller.require_module(&app.config.service, LEDGER)?;
+    caller.require_module(&app.config.service, INVOICING)?;
     let select = "* FROM (WITH open AS (
              SELECT customer, currency::text AS currency, current_date - due_on AS late,
                     t.net + t.tax - coalesce((SELECT sum(amount) FROM payment p WHERE p.invoice_id = i.id AND reversal_id IS NULL), 0) AS amount

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use easycode_kit::{
-    App, Caller, Json, Path, Problem, Query,
+    App, Caller, Currency, Json, Path, Problem, Query,
     page::{Page, PageQuery},
     record::{IfMatch, expected_version, untouched},
 };
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::MANAGER;
 
-const FIELDS: &str = "id, sku, name, unit, allow_negative, version";
+const FIELDS: &str = "id, sku, name, unit, allow_negative, currency::text AS currency, version";
 
 /// An item.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
@@ -32,6 +32,8 @@ pub struct Item {
     pub unit: String,
     /// Whether more may go out than is there.
     pub allow_negative: bool,
+    /// What its costs are in, as the first receipt that named a currency said; absent until then.
+    pub currency: Option<Currency>,
     /// Grows with each change; send it as `If-Match`.
     pub version: i32,
 }

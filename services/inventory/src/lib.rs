@@ -3,6 +3,7 @@
 pub mod items;
 pub mod moves;
 pub mod reservations;
+mod shortfall;
 pub mod stock;
 pub mod warehouses;
 
@@ -23,11 +24,18 @@ pub(crate) const LOTS: &str = "lots";
 pub const SERVICE: Service = Service {
     name: "inventory",
     prefix: None,
-    migrations: &[Migration {
-        version: 1,
-        name: "items and stock",
-        script: include_str!("../migrations/0001_items_and_stock.sql"),
-    }],
+    migrations: &[
+        Migration {
+            version: 1,
+            name: "items and stock",
+            script: include_str!("../migrations/0001_items_and_stock.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "values and currencies",
+            script: include_str!("../migrations/0002_values_and_currencies.sql"),
+        },
+    ],
     routes,
     roles: &[
         Role { name: MANAGER, description: "Keeps items and warehouses, and corrects the stock.", implies: &[] },

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode};
 use easycode_kit::{
-    Amount, App, Caller, Json, Path, Problem, Quantity, RequestKey, TenantTransaction,
+    Amount, App, Caller, Currency, Json, Path, Problem, Quantity, RequestKey, TenantTransaction,
     record::{self, untouched},
 };
 use rust_decimal::Decimal;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     LOTS, MANAGER, MOVER, WAREHOUSING,
-    stock::{self, Place},
+    stock::{self, Goods, Place},
 };
 
 /// The warehouse of who names none.
@@ -30,6 +30,9 @@ pub struct Movement {
     pub reference: Option<String>,
     /// What it was worth in all: what came in less what went out.
     pub cost: Amount,
+    /// What came in cost so much more than that was counted at which had gone out before it was there; with a minus, less. The
+    /// stock is worth so much less than its receipts say: whoever posts them posts this to the cost of goods, against the stock.
+    pub variance: Amount,
     #[serde(skip)]
     fingerprint: Option<String>,
     /// Its lines.
@@ -48,6 +51,10 @@ pub struct MovementLine {
     pub quantity: Quantity,
     /// What that was worth, by first in, first out; with a minus where it went out.
     pub cost: Amount,
+    /// What of that is a variance, since it settles what had gone out at another cost.
+    pub variance: Amount,
+    /// What its costs are in; absent until a receipt named a currency.
+    pub currency: Option<Currency>,
     /// Its lot.
     pub lot: Option<String>,
 }
@@ -62,6 +69,10 @@ struct ReceiptInput {
     reference: Option<String>,
     /// The goods, 1 to 200 lines.
     lines: Vec<ReceiptLine>,
+    /// What their costs are in; each item's own currency without it. The first that is named for an item stays its own.
+    // Not in the fingerprint of what was sent before there was one, as for what costs in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<Currency>,
 }
 
 /// A line of what comes in.
@@ -72,10 +83,26 @@ struct ReceiptLine {
     sku: String,
     /// How much.
     quantity: Quantity,
-    /// What one of it cost.
-    unit_cost: Amount,
+    /// What one of it cost; either this or `cost`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit_cost: Option<Amount>,
     /// Its lot; needs the module `lots`.
     lot: Option<String>,
+    /// What all of it cost; either this or `unitCost`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<Amount>,
+}
+
+impl ReceiptLine {
+    fn goods(&self) -> Result<Goods, Problem> {
+        let quantity = self.quantity.exact();
+        let (worth, unit_cost) = match (self.unit_cost, self.cost) {
+            (Some(one), None) => (Amount::rounded(quantity * one.exact()), one.exact()),
+            (None, Some(all)) => (all, all.exact() / quantity),
+            _ => return Err(Problem::invalid(format!("lines: give either unitCost or cost of {}", self.sku))),
+        };
+        Ok(Goods { quantity, worth, unit_cost, lot: self.lot.clone() })
+    }
 }
 
 /// What goes out.
@@ -168,11 +195,14 @@ async fn receive(
         return Ok((StatusCode::OK, Json(before)));
     }
     for line in &input.lines {
-        let place = document.place(&line.sku, &warehouse).await?;
-        let quantity = line.quantity.exact();
-        let worth = Amount::rounded(quantity * line.unit_cost.exact());
-        place.take_in(&mut document.transaction, quantity, line.unit_cost.exact(), line.lot.as_deref()).await?;
-        document.line(&place, quantity, worth, line.lot.as_deref()).await?;
+        let goods = line.goods()?;
+        if let Some(currency) = &input.currency {
+            stock::has_costs_in(&mut document.transaction, &line.sku, currency).await?;
+        }
+        let mut place = document.place(&line.sku, &warehouse).await?;
+        input.currency.as_ref().map_or(Ok(()), |currency| place.counts_in(currency))?;
+        let variance = place.take_in(&mut document.transaction, &goods).await?;
+        document.line(&place, goods.quantity, (goods.worth, variance), line.lot.as_deref()).await?;
     }
     document.end().await
 }
@@ -216,7 +246,7 @@ async fn issue(
         }
         let quantity = line.quantity.exact();
         let (worth, _) = place.take_out(&mut document.transaction, quantity, line.lot.as_deref()).await?;
-        document.line(&place, -quantity, Amount::rounded(-worth), line.lot.as_deref()).await?;
+        document.line(&place, -quantity, (Amount::ZERO - worth, Amount::ZERO), line.lot.as_deref()).await?;
     }
     document.end().await
 }
@@ -245,15 +275,16 @@ async fn transfer(
         // Always in the same order, so that two transfers in opposite directions don't wait for each other.
         let (first, second) = if input.from < input.to { (&input.from, &input.to) } else { (&input.to, &input.from) };
         let (first, second) = (document.place(&line.sku, first).await?, document.place(&line.sku, second).await?);
-        let (from, to) = if input.from < input.to { (first, second) } else { (second, first) };
+        let (mut from, mut to) = if input.from < input.to { (first, second) } else { (second, first) };
         let (worth, parts) =
             from.take_out(&mut document.transaction, line.quantity.exact(), line.lot.as_deref()).await?;
+        let mut variance = Amount::ZERO;
         for part in parts {
-            to.take_in(&mut document.transaction, part.quantity, part.unit_cost, part.lot.as_deref()).await?;
+            variance = variance + to.take_in(&mut document.transaction, &part).await?;
         }
-        let (quantity, worth) = (line.quantity.exact(), Amount::rounded(worth));
-        document.line(&from, -quantity, Amount::ZERO - worth, line.lot.as_deref()).await?;
-        document.line(&to, quantity, worth, line.lot.as_deref()).await?;
+        let quantity = line.quantity.exact();
+        document.line(&from, -quantity, (Amount::ZERO - worth, Amount::ZERO), line.lot.as_deref()).await?;
+        document.line(&to, quantity, (worth, variance), line.lot.as_deref()).await?;
     }
     document.end().await
 }
@@ -274,7 +305,7 @@ async fn count(
     if let Some(before) = document.before.take() {
         return Ok((StatusCode::OK, Json(before)));
     }
-    let place = document.place(&input.sku, &warehouse).await?;
+    let mut place = document.place(&input.sku, &warehouse).await?;
     let difference = input.counted.exact() - place.quantity;
     if difference.is_zero() {
         return Err(Problem::conflict(format!(
@@ -283,11 +314,13 @@ async fn count(
         )));
     }
     if difference > Decimal::ZERO {
-        place.take_in(&mut document.transaction, difference, place.last_cost, None).await?;
-        document.line(&place, difference, Amount::rounded(difference * place.last_cost), None).await?;
+        let worth = Amount::rounded(difference * place.last_cost);
+        let found = Goods { quantity: difference, worth, unit_cost: place.last_cost, lot: None };
+        let variance = place.take_in(&mut document.transaction, &found).await?;
+        document.line(&place, difference, (worth, variance), None).await?;
     } else {
         let (worth, _) = place.take_out(&mut document.transaction, -difference, None).await?;
-        document.line(&place, difference, Amount::rounded(-worth), None).await?;
+        document.line(&place, difference, (Amount::ZERO - worth, Amount::ZERO), None).await?;
     }
     document.end().await
 }
@@ -347,18 +380,28 @@ impl Document {
         Place::lock(&mut self.transaction, sku, warehouse).await
     }
 
-    async fn line(&mut self, place: &Place, quantity: Decimal, cost: Amount, lot: Option<&str>) -> Result<(), Problem> {
+    async fn line(
+        &mut self,
+        place: &Place,
+        quantity: Decimal,
+        (cost, variance): (Amount, Amount),
+        lot: Option<&str>,
+    ) -> Result<(), Problem> {
         self.lines += 1;
-        sqlx::query("INSERT INTO movement_line VALUES ($1, $2, $3, $4, $5, $6, $7)")
-            .bind(self.id)
-            .bind(self.lines)
-            .bind(place.item)
-            .bind(&place.warehouse)
-            .bind(quantity)
-            .bind(cost)
-            .bind(lot)
-            .execute(&mut *self.transaction)
-            .await?;
+        sqlx::query(
+            "INSERT INTO movement_line (movement_id, position, item_id, warehouse, quantity, cost, variance, lot)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(self.id)
+        .bind(self.lines)
+        .bind(place.item)
+        .bind(&place.warehouse)
+        .bind(quantity)
+        .bind(cost)
+        .bind(variance)
+        .bind(lot)
+        .execute(&mut *self.transaction)
+        .await?;
         Ok(())
     }
 
@@ -378,15 +421,16 @@ where
     V: sqlx::Encode<'a, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + 'a,
 {
     let query = format!(
-        "SELECT id, kind, reference, fingerprint, coalesce((SELECT sum(cost) FROM movement_line WHERE movement_id = id), 0) AS cost
+        "SELECT id, kind, reference, fingerprint, coalesce((SELECT sum(cost) FROM movement_line WHERE movement_id = id), 0) AS cost,
+                coalesce((SELECT sum(variance) FROM movement_line WHERE movement_id = id), 0) AS variance
          FROM movement WHERE {column} = $1"
     );
     let found: Option<Movement> =
         sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(value).fetch_optional(&mut **transaction).await?;
     let Some(mut movement) = found else { return Ok(None) };
     movement.lines = sqlx::query_as(
-        "SELECT i.sku, l.warehouse, l.quantity, l.cost, l.lot FROM movement_line l JOIN item i ON i.id = l.item_id
-         WHERE movement_id = $1 ORDER BY position",
+        "SELECT i.sku, l.warehouse, l.quantity, l.cost, l.variance, i.currency::text AS currency, l.lot
+         FROM movement_line l JOIN item i ON i.id = l.item_id WHERE movement_id = $1 ORDER BY position",
     )
     .bind(movement.id)
     .fetch_all(&mut **transaction)

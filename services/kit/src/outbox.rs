@@ -1,6 +1,7 @@
 //! What other services have to be told of a record: written in the same transaction as the record, told after it, and told again
-//! until the other service has answered. What is told of one record is told in order: what follows waits for what comes before. So nothing is lost when one of the two dies, and the id of a delivery, which is its
-//! idempotency key, makes that nothing happens twice.
+//! until the other service has answered. What is told of one record is told in order: what follows waits for what comes before, be that
+//! about another record. So nothing is lost when one of the two dies, and the id of a delivery, which is its idempotency key, makes
+//! that nothing happens twice.
 
 use axum::extract::State;
 use serde::Serialize;
@@ -17,6 +18,8 @@ use crate::{
 
 /// The table, to be put before a service's first migration.
 pub const TABLE: &str = include_str!("outbox.sql");
+/// What came to the table later, to be put among a service's migrations.
+pub const FOLLOWS: &str = include_str!("outbox_follows.sql");
 /// Most deliveries that one request carries out, and most of those that are about other records than its own.
 const MOST: usize = 20;
 const OTHERS: usize = 3;
@@ -106,9 +109,32 @@ pub async fn add(
     path: &str,
     body: &Value,
 ) -> Result<(), Problem> {
-    sqlx::query("INSERT INTO delivery (id, subject, service, path, body) VALUES ($1, $2, $3, $4, $5)")
+    insert(transaction, (subject, None), service, path, body).await
+}
+
+/// Adds a delivery about a record that is not to be told before another about another record.
+pub async fn add_following(
+    transaction: &mut TenantTransaction,
+    subject: Uuid,
+    before: &Delivery,
+    service: &str,
+    path: &str,
+    body: &Value,
+) -> Result<(), Problem> {
+    insert(transaction, (subject, Some(before.id)), service, path, body).await
+}
+
+async fn insert(
+    transaction: &mut TenantTransaction,
+    (subject, follows): (Uuid, Option<Uuid>),
+    service: &str,
+    path: &str,
+    body: &Value,
+) -> Result<(), Problem> {
+    sqlx::query("INSERT INTO delivery (id, subject, follows, service, path, body) VALUES ($1, $2, $3, $4, $5, $6)")
         .bind(Uuid::now_v7())
         .bind(subject)
+        .bind(follows)
         .bind(service)
         .bind(path)
         .bind(body)
@@ -151,6 +177,7 @@ async fn deliver_some(
              WHERE state = 'Pending' AND subject = coalesce($1, subject) AND claimed_until < now() AND service <> ALL($2)
                  AND NOT EXISTS (SELECT FROM delivery e
                                  WHERE e.subject = d.subject AND e.id < d.id AND e.state IN ('Pending', 'Refused'))
+                 AND NOT EXISTS (SELECT FROM delivery e WHERE e.id = d.follows AND e.state IN ('Pending', 'Refused'))
              ORDER BY attempts, id LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING {FIELDS}"
     );

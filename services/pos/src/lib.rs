@@ -1,5 +1,6 @@
 //! Point of sale: registers, shifts, sales that take stock and post to the ledger, refunds, receipts in the tenant's words.
 
+mod costs;
 pub mod loyalty;
 pub mod receipts;
 pub mod refunds;
@@ -31,6 +32,7 @@ pub const SERVICE: Service = Service {
             name: "registers and sales",
             script: include_str!("../migrations/0002_registers_and_sales.sql"),
         },
+        Migration { version: 3, name: "deliveries that follow others", script: outbox::FOLLOWS },
     ],
     routes,
     roles: &[

@@ -46,16 +46,41 @@ pub(crate) async fn add(transaction: &mut TenantTransaction, card: &str, total: 
     Ok(())
 }
 
-/// Takes the points of a sale back.
-pub(crate) async fn remove(transaction: &mut TenantTransaction, card: &str, total: Amount) -> Result<(), Problem> {
+/// Takes points of a sale back, of which so much was paid for before and is now.
+pub(crate) async fn remove(
+    transaction: &mut TenantTransaction,
+    card: &str,
+    before: Amount,
+    now: Amount,
+) -> Result<(), Problem> {
     sqlx::query("UPDATE loyalty SET points = greatest(points - $2, 0) WHERE card = $1")
         .bind(card)
-        .bind(points(total))
+        .bind(lost(before, now))
         .execute(&mut **transaction)
         .await?;
     Ok(())
 }
 
+/// The points that go: in parts, however small, as many as there were for all of it.
+fn lost(before: Amount, now: Amount) -> i64 {
+    points(before) - points(now)
+}
+
 fn points(total: Amount) -> i64 {
     total.exact().trunc().to_i64().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_back_in_parts_takes_all_points_back() {
+        // 10.70 in twelve parts, most of them worth less than a point by itself.
+        let amount = |cents: i64| Amount::rounded(rust_decimal::Decimal::new(cents, 2));
+        let parts = (1..=11).map(|part| lost(amount(1070 - (part - 1) * 90), amount(1070 - part * 90)));
+        assert_eq!(parts.sum::<i64>() + lost(amount(80), Amount::ZERO), 10);
+        assert_eq!(lost(amount(1070), amount(1000)), 0);
+        assert_eq!(lost(amount(1000), amount(999)), 1);
+    }
 }

@@ -149,7 +149,8 @@ async fn write(
         return Err(Problem::conflict("id: a sale has this id; give the refund its own"));
     }
     if let Some(card) = &sold.loyalty_card {
-        loyalty::remove(transaction, card, amount).await?;
+        let paid = sold.total - sold.lines.iter().map(|line| line.worth(line.refunded.exact()).0).sum();
+        loyalty::remove(transaction, card, paid, paid - amount).await?;
     }
     telling::of_refund(transaction, caller, id, &sold, &returned).await
 }

@@ -200,7 +200,7 @@ pub(crate) async fn settle(caller: &Caller, app: &App, id: Uuid) -> Result<Sale,
         let why = format!("nothing was sold: {}", refused.detail);
         sqlx::query("DELETE FROM delivery WHERE subject = $1").bind(id).execute(&mut *transaction).await?;
         if let Some(card) = &sale.loyalty_card {
-            loyalty::remove(&mut transaction, card, sale.total).await?;
+            loyalty::remove(&mut transaction, card, sale.total, Amount::ZERO).await?;
         }
         sqlx::query("DELETE FROM sale WHERE id = $1").bind(id).execute(&mut *transaction).await?;
         transaction.commit().await?;

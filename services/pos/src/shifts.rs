@@ -104,8 +104,8 @@ async fn read(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> R
     Ok(Json(find(&mut transaction, id).await?))
 }
 
-/// Closes a shift with what was counted. Nothing is sold in it any more.
-#[utoipa::path(post, path = "/{id}/closing", tag = "shifts", request_body = ClosingInput, responses((status = 200, body = Shift), (status = 404), (status = 409)))]
+/// Closes a shift with what was counted. Nothing is sold in it any more. Not as long as one of its sales may still be taken back.
+#[utoipa::path(post, path = "/{id}/closing", tag = "shifts", request_body = ClosingInput, responses((status = 200, body = Shift), (status = 404), (status = 409), (status = 503)))]
 async fn close(
     caller: Caller,
     State(app): State<App>,
@@ -113,21 +113,19 @@ async fn close(
     Json(input): Json<ClosingInput>,
 ) -> Result<Json<Shift>, Problem> {
     caller.require_any_role(&[CASHIER, MANAGER])?;
-    // A sale that a register was not answered about may still be taken back.
-    let open: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM sale WHERE shift_id = $1 AND NOT answered LIMIT 100")
-        .bind(id)
-        .fetch_all(&mut *caller.begin(&app).await?)
-        .await?;
-    for sale in open {
-        let settled = sales::settle(&caller, &app, sale).await;
-        settled.map(drop).or_else(|problem| if problem.status == 409 { Ok(()) } else { Err(problem) })?;
-    }
+    settle_sales(&caller, &app, id).await?;
     let mut transaction = caller.begin(&app).await?;
     // Sales hold a share of it, so what is expected is complete.
     let open = sqlx::query_scalar("SELECT closed_at IS NULL FROM shift WHERE id = $1 FOR UPDATE");
     let open: Option<bool> = open.bind(id).fetch_optional(&mut *transaction).await?;
     if !open.ok_or_else(|| untouched(false, "shift"))? {
         return Err(Problem::conflict("the shift is closed already"));
+    }
+    let unsettled = sqlx::query_scalar("SELECT EXISTS (SELECT FROM sale WHERE shift_id = $1 AND NOT answered)");
+    if unsettled.bind(id).fetch_one(&mut *transaction).await? {
+        return Err(Problem::unavailable(
+            "a sale was just taken in, and may still be taken back; close the shift again",
+        ));
     }
     let shift = find(&mut transaction, id).await?;
     sqlx::query("UPDATE shift SET closed_at = now(), expected = $2, counted = $3 WHERE id = $1")
@@ -138,6 +136,23 @@ async fn close(
         .await?;
     transaction.commit().await?;
     Ok(Json(Shift { counted: Some(input.counted), ..shift }))
+}
+
+/// Settles all sales of a shift that no register was answered about: until then each may still be taken back.
+async fn settle_sales(caller: &Caller, app: &App, shift: Uuid) -> Result<(), Problem> {
+    loop {
+        let open: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM sale WHERE shift_id = $1 AND NOT answered LIMIT 100")
+            .bind(shift)
+            .fetch_all(&mut *caller.begin(app).await?)
+            .await?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        for sale in open {
+            let settled = sales::settle(caller, app, sale).await;
+            settled.map(drop).or_else(|problem| if problem.status == 409 { Ok(()) } else { Err(problem) })?;
+        }
+    }
 }
 
 async fn find(transaction: &mut TenantTransaction, id: Uuid) -> Result<Shift, Problem> {

@@ -4,6 +4,7 @@ pub mod orders;
 pub mod receipts;
 pub mod requisitions;
 pub mod suppliers;
+mod telling;
 pub mod workflow;
 
 use easycode_kit::{App, Migration, Role, Service, outbox};
@@ -13,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) const BUYER: &str = "procurement-buyer";
 /// Asks for things.
 pub(crate) const REQUESTER: &str = "procurement-requester";
-/// Approves, where the workflow names no other role.
+/// Approves. The workflow can ask for this role and the next, and for no other: whoever has neither decides nothing.
 pub(crate) const APPROVER: &str = "procurement-approver";
 
 /// Approves what is above an approver's limit, where the workflow says so.
@@ -30,6 +31,7 @@ pub const SERVICE: Service = Service {
     migrations: &[
         Migration { version: 1, name: "outbox", script: outbox::TABLE },
         Migration { version: 2, name: "purchasing", script: include_str!("../migrations/0002_purchasing.sql") },
+        Migration { version: 3, name: "deliveries that follow others", script: outbox::FOLLOWS },
     ],
     routes,
     roles: &[

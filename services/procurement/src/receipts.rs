@@ -3,8 +3,8 @@
 use axum::{extract::State, http::StatusCode};
 use easycode_kit::{
     Amount, App, Caller, Json, Path, Problem, Quantity, RequestKey, TenantTransaction,
+    date::Date,
     outbox::{self, Delivery},
-    peer,
     record::{self, untouched},
 };
 use serde::{Deserialize, Serialize};
@@ -14,16 +14,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    BUYER, MOVER, POSTER,
+    BUYER,
     orders::{self, Order},
+    telling::{self, Came},
 };
-
-const INVENTORY: &str = "inventory";
-const FINANCE: &str = "finance";
-/// The accounts that Finance has from the beginning.
-const STOCK: &str = "1200";
-const EXPENSES: &str = "6000";
-const PAYABLES: &str = "2000";
 
 /// What came.
 #[derive(Serialize, ToSchema)]
@@ -84,12 +78,12 @@ async fn receive(
     if let Some((before, known)) = before {
         drop(transaction);
         RequestKey::same(Some(&known), &fingerprint)?;
-        outbox::deliver(&app, &caller, Some(before)).await?;
+        telling::tell(&app, &caller, Some(before)).await?;
         return Ok((StatusCode::OK, Json(find(&mut caller.begin(&app).await?, before).await?)));
     }
     let receipt = write(&mut transaction, &caller, &order, (&key, &fingerprint), &input.lines).await?;
     transaction.commit().await?;
-    outbox::deliver(&app, &caller, Some(receipt)).await?;
+    telling::tell(&app, &caller, Some(receipt)).await?;
     Ok((StatusCode::CREATED, Json(find(&mut caller.begin(&app).await?, receipt).await?)))
 }
 
@@ -105,17 +99,18 @@ async fn write(
         return Err(Problem::invalid("lines: there must be one at least"));
     }
     let id = Uuid::now_v7();
-    sqlx::query(
-        "INSERT INTO receipt (id, order_id, request_key, received_by, fingerprint) VALUES ($1, $2, $3, $4, $5)",
+    let day: Date = sqlx::query_scalar(
+        "INSERT INTO receipt (id, order_id, request_key, received_by, fingerprint) VALUES ($1, $2, $3, $4, $5)
+         RETURNING (received_at AT TIME ZONE 'UTC')::date",
     )
     .bind(id)
     .bind(order.id)
     .bind(key)
     .bind(&caller.subject)
     .bind(fingerprint)
-    .execute(&mut **transaction)
+    .fetch_one(&mut **transaction)
     .await?;
-    let (mut goods, mut stocked, mut spent) = (Vec::new(), Amount::ZERO, Amount::ZERO);
+    let mut came = Came::default();
     for line in lines {
         let position = line.position;
         let ordered = order.lines.iter().find(|one| one.position == position);
@@ -144,30 +139,13 @@ async fn write(
         let worth = Amount::rounded(line.quantity.exact() * ordered.unit_price.exact());
         match &ordered.sku {
             Some(sku) => {
-                goods.push(json!({ "sku": sku, "quantity": line.quantity, "unitCost": ordered.unit_price }));
-                stocked = stocked + worth;
+                came.goods.push(json!({ "sku": sku, "quantity": line.quantity, "unitCost": ordered.unit_price }));
+                came.stocked = came.stocked + worth;
             }
-            None => spent = spent + worth,
+            None => came.spent = came.spent + worth,
         }
     }
-    if !goods.is_empty() {
-        peer::require(caller, INVENTORY, MOVER)?;
-        let body = json!({ "reference": format!("purchase order {}", order.id), "lines": goods });
-        outbox::add(transaction, id, INVENTORY, "/receipts", &body).await?;
-    }
-    let owed = stocked + spent;
-    if caller.context.allows(FINANCE) && owed != Amount::ZERO {
-        caller.require_role(POSTER)?;
-        let debits = [(STOCK, stocked), (EXPENSES, spent)].into_iter().filter(|(_, amount)| *amount != Amount::ZERO);
-        let mut entry: Vec<_> =
-            debits.map(|(account, amount)| json!({ "account": account, "debit": amount })).collect();
-        entry.push(json!({ "account": PAYABLES, "credit": owed }));
-        let body = json!({
-            "description": format!("Received of purchase order {}", order.id), "source": "procurement",
-            "currency": order.currency, "lines": entry,
-        });
-        outbox::add(transaction, id, FINANCE, "/entries", &body).await?;
-    }
+    telling::of_receipt(transaction, caller, (id, day), order, came).await?;
     Ok(id)
 }
 
@@ -182,7 +160,7 @@ async fn read(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> R
 #[utoipa::path(post, path = "/deliveries", tag = "deliveries", responses((status = 204)))]
 async fn deliver(caller: Caller, State(app): State<App>) -> Result<StatusCode, Problem> {
     caller.require_role(BUYER)?;
-    outbox::deliver(&app, &caller, None).await?;
+    telling::tell(&app, &caller, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

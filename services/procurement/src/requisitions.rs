@@ -101,6 +101,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list, create))
         .routes(routes!(read, replace))
         .routes(routes!(submit))
+        .routes(routes!(withdraw))
         .routes(routes!(decide))
         .routes(routes!(awaiting))
 }
@@ -204,7 +205,7 @@ async fn submit(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) ->
     let (status, requester) = locked(&mut transaction, id).await?;
     own(&caller, &requester)?;
     if status != "Draft" {
-        return Err(Problem::conflict(format!("it is {status} already")));
+        return Err(Problem::conflict(format!("it is {status}; only a draft can be submitted")));
     }
     let draft = find(&mut transaction, id).await?;
     let roles = workflow::steps(&caller, &app.config.service, draft.total, &draft.currency)?;
@@ -220,6 +221,23 @@ async fn submit(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) ->
     let submitted = find(&mut transaction, id).await?;
     transaction.commit().await?;
     Ok(Json(submitted))
+}
+
+/// Takes a submitted requisition back: it is a draft again, and what was decided of it counts no more.
+#[utoipa::path(post, path = "/{id}/withdrawal", tag = "requisitions", responses((status = 200, body = Requisition), (status = 403), (status = 404), (status = 409)))]
+async fn withdraw(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Requisition>, Problem> {
+    caller.require_any_role(&[REQUESTER, BUYER])?;
+    let mut transaction = caller.begin(&app).await?;
+    let (status, requester) = locked(&mut transaction, id).await?;
+    own(&caller, &requester)?;
+    if status != "Submitted" {
+        return Err(Problem::conflict(format!("it is {status}; only what is submitted can be taken back")));
+    }
+    sqlx::query("DELETE FROM approval WHERE requisition_id = $1").bind(id).execute(&mut *transaction).await?;
+    set_status(&mut transaction, id, "Draft").await?;
+    let draft = find(&mut transaction, id).await?;
+    transaction.commit().await?;
+    Ok(Json(draft))
 }
 
 /// Decides the next step; with `If-Match` only on the version that the caller has seen. Nobody decides on what they asked for
@@ -273,7 +291,7 @@ fn own(caller: &Caller, requester: &str) -> Result<(), Problem> {
     if caller.subject == requester {
         return Ok(());
     }
-    Err(Problem::forbidden("not-own-request", "only who asks for it can change or submit it"))
+    Err(Problem::forbidden("not-own-request", "only who asks for it can change it, submit it or take it back"))
 }
 
 /// Its status and who asks, unchanged by anyone else until the transaction ends.

@@ -5,13 +5,14 @@
 //! ```
 //!
 //! A requisition needs, in this order, each step whose amount it exceeds, and each whose currency is another than its own. Without a workflow one approval by
-//! `procurement-approver` is needed for any amount. A workflow that can't be read stops submissions rather than letting any pass.
+//! `procurement-approver` is needed for any amount. A workflow that can't be read stops submissions rather than letting any pass, as does
+//! one that names another role than those that approve: nobody with it could decide.
 
 use easycode_kit::{Amount, Caller, Currency, Problem};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::APPROVER;
+use crate::{APPROVER, DIRECTOR};
 
 /// The module; a tenant without it needs no approvals.
 const APPROVALS: &str = "approvals";
@@ -27,18 +28,36 @@ struct Step {
     #[serde(default)]
     above: Amount,
     currency: Option<Currency>,
-    role: String,
+    role: Role,
+}
+
+/// A role that approves.
+#[derive(Clone, Copy, Deserialize)]
+enum Role {
+    #[serde(rename = "procurement-approver")]
+    Approver,
+    #[serde(rename = "procurement-director")]
+    Director,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Approver => APPROVER,
+            Self::Director => DIRECTOR,
+        }
+    }
 }
 
 /// The roles that have to approve, one after the other.
-pub fn steps(caller: &Caller, service: &str, total: Amount, currency: &Currency) -> Result<Vec<String>, Problem> {
+pub fn steps(caller: &Caller, service: &str, total: Amount, currency: &Currency) -> Result<Vec<&'static str>, Problem> {
     if !caller.context.allows_module(service, APPROVALS) {
         return Ok(Vec::new());
     }
     needed(caller.context.settings.get(service), total, currency)
 }
 
-fn needed(settings: Option<&Value>, total: Amount, currency: &Currency) -> Result<Vec<String>, Problem> {
+fn needed(settings: Option<&Value>, total: Amount, currency: &Currency) -> Result<Vec<&'static str>, Problem> {
     let unreadable = |error: serde_json::Error| {
         Problem::conflict(format!(
             "the workflow in the settings of Procurement can't be read, so nothing can be submitted: {error}"
@@ -46,11 +65,11 @@ fn needed(settings: Option<&Value>, total: Amount, currency: &Currency) -> Resul
     };
     let settings = settings.map(Settings::deserialize).transpose().map_err(unreadable)?;
     match settings.and_then(|settings| settings.approvals) {
-        None => Ok(vec![APPROVER.to_owned()]),
+        None => Ok(vec![APPROVER]),
         Some(steps) => {
             let foreign = |step: &Step| step.currency.as_ref().is_some_and(|one| one != currency);
             let exceeded = |step: &Step| foreign(step) || total > step.above;
-            Ok(steps.into_iter().filter(exceeded).map(|step| step.role).collect())
+            Ok(steps.into_iter().filter(exceeded).map(|step| step.role.name()).collect())
         }
     }
 }
@@ -62,17 +81,17 @@ mod tests {
 
     use super::*;
 
-    fn needed_for(settings: Option<&Value>, total: &str) -> Result<Vec<String>, String> {
+    fn needed_for(settings: Option<&Value>, total: &str) -> Result<Vec<&'static str>, String> {
         needed(settings, from_value(json!(total)).unwrap(), &from_value(json!("EUR")).unwrap())
             .map_err(|problem| problem.detail)
     }
 
     #[test]
     fn each_step_that_the_amount_exceeds_is_needed() {
-        let workflow =
-            json!({ "approvals": [{ "above": "1000.00", "role": "approver" }, { "above": "10000", "role": "cfo" }] });
-        for (total, roles) in
-            [("1000.00", vec![]), ("1000.01", vec!["approver"]), ("10000.01", vec!["approver", "cfo"])]
+        let workflow = json!({ "approvals": [
+            { "above": "1000.00", "role": "procurement-approver" }, { "above": "10000", "role": "procurement-director" },
+        ] });
+        for (total, roles) in [("1000.00", vec![]), ("1000.01", vec![APPROVER]), ("10000.01", vec![APPROVER, DIRECTOR])]
         {
             assert_eq!(needed_for(Some(&workflow), total).unwrap(), roles, "{total}");
         }
@@ -80,19 +99,21 @@ mod tests {
 
     #[test]
     fn an_amount_in_another_currency_exceeds_nothing_for_sure_so_its_step_is_needed() {
-        let workflow = json!({ "approvals": [{ "above": "1000", "currency": "KWD", "role": "cfo" }] });
-        assert_eq!(needed_for(Some(&workflow), "1.00").unwrap(), ["cfo"]);
-        let workflow = json!({ "approvals": [{ "above": "1000", "currency": "EUR", "role": "cfo" }] });
-        assert_eq!(needed_for(Some(&workflow), "1.00").unwrap(), Vec::<String>::new());
+        let workflow = json!({ "approvals": [{ "above": "1000", "currency": "KWD", "role": DIRECTOR }] });
+        assert_eq!(needed_for(Some(&workflow), "1.00").unwrap(), [DIRECTOR]);
+        let workflow = json!({ "approvals": [{ "above": "1000", "currency": "EUR", "role": DIRECTOR }] });
+        assert_eq!(needed_for(Some(&workflow), "1.00").unwrap(), Vec::<&str>::new());
     }
 
     #[test]
     fn without_a_workflow_one_approval_is_needed_and_with_an_unreadable_one_nothing_passes() {
         assert_eq!(needed_for(None, "0.01").unwrap(), ["procurement-approver"]);
         assert_eq!(needed_for(Some(&json!({})), "0.01").unwrap(), ["procurement-approver"]);
-        assert_eq!(needed_for(Some(&json!({ "approvals": [] })), "1").unwrap(), Vec::<String>::new());
-        let refused = needed_for(Some(&json!({ "approvals": [{ "above": "much", "role": "cfo" }] })), "1").unwrap_err();
-        assert!(refused.contains("can't be read"), "{refused}");
+        assert_eq!(needed_for(Some(&json!({ "approvals": [] })), "1").unwrap(), Vec::<&str>::new());
+        for step in [json!({ "above": "much", "role": APPROVER }), json!({ "role": "cfo" })] {
+            let refused = needed_for(Some(&json!({ "approvals": [step] })), "1").unwrap_err();
+            assert!(refused.contains("can't be read"), "{refused}");
+        }
     }
 
     #[test]
@@ -102,20 +123,22 @@ mod tests {
         for good in [
             json!({}),
             json!({ "approvals": [] }),
-            of(json!({ "above": "1000.00", "currency": "EUR", "role": crate::APPROVER })),
-            of(json!({ "above": "9999999999999999.99", "role": crate::DIRECTOR })),
-            of(json!({ "role": "cfo" })),
+            of(json!({ "above": "1000.00", "currency": "EUR", "role": APPROVER })),
+            of(json!({ "above": "9999999999999999.99", "role": DIRECTOR })),
+            of(json!({ "role": DIRECTOR })),
         ] {
             assert!(schema.is_valid(&good) && needed_for(Some(&good), "1").is_ok(), "{good}");
         }
         for bad in [
             of(json!({ "above": "1000.00" })),
-            of(json!({ "above": 1000, "role": "cfo" })),
-            of(json!({ "above": "-1", "role": "cfo" })),
-            of(json!({ "above": "1.234", "role": "cfo" })),
-            of(json!({ "currency": "euro", "role": "cfo" })),
-            of(json!({ "role": "The CFO" })),
-            json!({ "approvals": vec![json!({ "role": "cfo" }); 11] }),
+            of(json!({ "above": 1000, "role": APPROVER })),
+            of(json!({ "above": "-1", "role": APPROVER })),
+            of(json!({ "above": "1.234", "role": APPROVER })),
+            of(json!({ "currency": "euro", "role": APPROVER })),
+            of(json!({ "role": "cfo" })),
+            of(json!({ "role": crate::BUYER })),
+            of(json!({ "role": crate::REQUESTER })),
+            json!({ "approvals": vec![json!({ "role": APPROVER }); 11] }),
         ] {
             assert!(!schema.is_valid(&bad), "{bad}");
         }

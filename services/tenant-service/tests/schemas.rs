@@ -49,6 +49,25 @@ fn every_schema_is_described_and_bounded_and_takes_nothing_else() {
 }
 
 #[test]
+fn only_roles_that_approve_are_asked_for_an_approval() {
+    let (service, schema) = (easycode_procurement::SERVICE, declared()[easycode_procurement::SERVICE.name].clone());
+    let roles = schema["properties"]["approvals"]["items"]["properties"]["role"]["enum"].clone();
+    for role in roles.as_array().unwrap() {
+        assert!(service.roles.iter().any(|known| *role == known.name), "{role} is none of Procurement's");
+    }
+    let schema = Schema::compile(schema).unwrap();
+    let asking = |role: &str| schema.check(service.name, &json!({ "approvals": [{ "role": role }] }));
+    asking("procurement-director").unwrap();
+    for role in ["cfo", "The CFO", "procurement-buyer"] {
+        let errors = asking(role).unwrap_err().errors;
+        assert!(
+            errors[0].pointer == "/approvals/0/role" && errors[0].detail.contains("procurement-approver"),
+            "{errors:?}"
+        );
+    }
+}
+
+#[test]
 fn the_companys_own_settings_are_as_described() {
     let schema = Schema::compile(declared()[SERVICE.name].clone()).unwrap();
     let full = json!({
