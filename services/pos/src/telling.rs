@@ -105,12 +105,12 @@ fn unit_cost(movement: &Value, sku: &str) -> Amount {
     cost.checked_div(quantity).map_or(Amount::ZERO, Amount::rounded)
 }
 
-/// Whether the caller may have others told of what is sold: goods need Inventory, and each of the others a role there.
+/// Whether others may be told of what is sold on the caller's behalf: goods need Inventory, and each of the others a role there.
 pub(crate) fn may_tell(caller: &Caller, goods: bool) -> Result<(), Problem> {
     if goods {
         peer::require(caller, INVENTORY, MOVER)?;
     }
-    if caller.context.allows(FINANCE) { caller.require_role(POSTER) } else { Ok(()) }
+    if caller.context.allows(FINANCE) { peer::require_role(caller, POSTER) } else { Ok(()) }
 }
 
 /// Tells what is pending, and then what follows from the answers.

@@ -157,7 +157,7 @@ async fn write(
     }
     let owed = stocked + spent;
     if caller.context.allows(FINANCE) && owed != Amount::ZERO {
-        caller.require_role(POSTER)?;
+        peer::require_role(caller, POSTER)?;
         let debits = [(STOCK, stocked), (EXPENSES, spent)].into_iter().filter(|(_, amount)| *amount != Amount::ZERO);
         let mut entry: Vec<_> =
             debits.map(|(account, amount)| json!({ "account": account, "debit": amount })).collect();

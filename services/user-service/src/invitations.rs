@@ -108,7 +108,6 @@ pub async fn accept(
     let name = name.map_or(known.as_str(), str::trim);
     strength::check(&realm, password, &email, name).await?;
     let hash = shared().hasher.hash(password).await?;
-    let catalogue = shared().catalogues.of(app, &realm.context).await;
 
     let mut transaction = accounts::begin_alone(&realm).await?;
     // It may have been followed meanwhile, or replaced.
@@ -130,7 +129,7 @@ pub async fn accept(
     record(&mut transaction, &invitee.id.to_string(), "user.link-followed", invitee.id, json!({ "email": email }))
         .await?;
     let holder = Holder { id: invitee.id, email, name: name.to_owned() };
-    let opened = sessions::open(&mut transaction, &realm, &catalogue, &holder, "invitation", client).await?;
+    let opened = sessions::open(&mut transaction, &realm, &holder, "invitation", client).await?;
     transaction.commit().await?;
     Ok(opened)
 }

@@ -8,6 +8,7 @@ pub mod api;
 pub mod attempts;
 pub mod breached;
 pub mod cookies;
+pub mod delegations;
 pub mod events;
 pub mod first_administrators;
 pub mod identity_provider;

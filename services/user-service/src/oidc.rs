@@ -172,10 +172,9 @@ pub async fn finish(
         return Err(refused("the company has another identity provider now"));
     }
     let known = redeem(provider, &attempt, code, base).await?;
-    let catalogue = shared().catalogues.of(app, &realm.context).await;
     let mut transaction = accounts::begin_alone(&realm).await?;
     let holder = link(&mut transaction, &attempt.issuer, known).await?;
-    let opened = sessions::open(&mut transaction, &realm, &catalogue, &holder, "identity-provider", client).await?;
+    let opened = sessions::open(&mut transaction, &realm, &holder, "identity-provider", client).await?;
     transaction.commit().await?;
     Ok(opened)
 }

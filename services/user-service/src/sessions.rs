@@ -18,7 +18,7 @@ use crate::{
     events::{ANYONE, record},
     members::Member,
     realm::{Realm, shared},
-    roles::{self, Assignment, Catalogue},
+    roles::{self, Assignment},
     secret::{Secret, SessionToken},
 };
 
@@ -129,7 +129,6 @@ enum Shown {
 pub(crate) async fn open(
     connection: &mut PgConnection,
     realm: &Realm,
-    catalogue: &Catalogue,
     holder: &Holder,
     by: &str,
     client: &Client,
@@ -156,7 +155,7 @@ pub(crate) async fn open(
     .await?;
     let detail = json!({ "email": holder.email, "by": by, "userAgent": client.short() });
     record(connection, &holder.id.to_string(), "session.opened", holder.id, detail).await?;
-    give(connection, realm, catalogue, holder, &token, IDLE).await
+    give(connection, realm, holder, &token, IDLE).await
 }
 
 /// Gives the next tokens of a session. The one that is shown does not count any more, and ends the session if it is shown again.
@@ -164,13 +163,12 @@ pub async fn refresh(app: &App, secret: &Secret) -> Result<Opened, Problem> {
     let token = SessionToken::decode(secret).ok_or_else(over)?;
     let realm = Realm::find(app, &token.tenant).await?.ok_or_else(over)?;
     realm.require_writable()?;
-    let catalogue = shared().catalogues.of(app, &realm.context).await;
     let mut transaction = realm.begin().await?;
     match look_up(&mut transaction, &token).await? {
         Shown::Present(open) => {
             let next = token.next();
             let left = extend(&mut transaction, &next).await?;
-            let opened = give(&mut transaction, &realm, &catalogue, &open.holder, &next, left).await?;
+            let opened = give(&mut transaction, &realm, &open.holder, &next, left).await?;
             transaction.commit().await?;
             Ok(opened)
         }
@@ -186,7 +184,6 @@ pub async fn refresh(app: &App, secret: &Secret) -> Result<Opened, Problem> {
 pub async fn resume(app: &App, secret: &Secret) -> Result<Option<Member>, Problem> {
     let Some(token) = SessionToken::decode(secret) else { return Ok(None) };
     let Some(realm) = Realm::find(app, &token.tenant).await? else { return Ok(None) };
-    let catalogue = shared().catalogues.of(app, &realm.context).await;
     let mut transaction = realm.begin().await?;
     let open = match look_up(&mut transaction, &token).await? {
         Shown::Present(open) => open,
@@ -200,7 +197,7 @@ pub async fn resume(app: &App, secret: &Secret) -> Result<Option<Member>, Proble
         extend(&mut transaction, &token).await?;
     }
     let assigned = assigned(&mut transaction, open.holder.id).await?;
-    let roles = roles::effective(&realm.context, &catalogue, &assigned);
+    let roles = roles::effective(&realm.context, &assigned);
     transaction.commit().await?;
     Ok(Some(Member { realm, subject: open.holder.id.to_string(), roles, session: Some(token.session) }))
 }
@@ -327,13 +324,12 @@ async fn assigned(connection: &mut PgConnection, account: Uuid) -> Result<BTreeS
 async fn give(
     connection: &mut PgConnection,
     realm: &Realm,
-    catalogue: &Catalogue,
     holder: &Holder,
     token: &SessionToken,
     left: Duration,
 ) -> Result<Opened, Problem> {
     let assigned = assigned(connection, holder.id).await?;
-    let roles = roles::effective(&realm.context, catalogue, &assigned);
+    let roles = roles::effective(&realm.context, &assigned);
     Ok(Opened {
         access_token: sign(realm, holder, roles, token.session)?,
         expires_in: TOKEN,

@@ -115,7 +115,6 @@ async fn try_out(
     let hash = found.as_ref().filter(|known| known.may_sign_in()).and_then(|known| known.password_hash.clone());
     let password_fits = password.reveal().len() <= LONGEST && shared().hasher.is(password, hash).await?;
     let (Some(realm), Some(seen)) = (realm, found) else { return Ok(None) };
-    let catalogue = shared().catalogues.of(app, &realm.context).await;
 
     let mut transaction = realm.begin().await?;
     // As it is now: others may have tried it at the same time, and it may have been locked by that.
@@ -135,7 +134,7 @@ async fn try_out(
         .bind(now.holder.id)
         .execute(&mut *transaction)
         .await?;
-    let opened = sessions::open(&mut transaction, &realm, &catalogue, &now.holder, "password", client).await?;
+    let opened = sessions::open(&mut transaction, &realm, &now.holder, "password", client).await?;
     transaction.commit().await?;
     Ok(Some(opened))
 }
