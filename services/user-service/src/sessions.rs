@@ -115,6 +115,14 @@ struct Open {
     holder: Holder,
 }
 
+/// Someone whose session goes on.
+pub struct Resumed {
+    /// Who it is.
+    pub member: Member,
+    /// How much is left of the session, if its life was just counted anew: whatever keeps its token is to keep it for as long.
+    pub extended: Option<Duration>,
+}
+
 /// How a session's token was found to be.
 enum Shown {
     /// The present one.
@@ -181,7 +189,7 @@ pub async fn refresh(app: &App, secret: &Secret) -> Result<Opened, Problem> {
 }
 
 /// Who a session's token belongs to, without using it up: for pages of this service, to which a browser shows it each time.
-pub async fn resume(app: &App, secret: &Secret) -> Result<Option<Member>, Problem> {
+pub async fn resume(app: &App, secret: &Secret) -> Result<Option<Resumed>, Problem> {
     let Some(token) = SessionToken::decode(secret) else { return Ok(None) };
     let Some(realm) = Realm::find(app, &token.tenant).await? else { return Ok(None) };
     let mut transaction = realm.begin().await?;
@@ -193,13 +201,13 @@ pub async fn resume(app: &App, secret: &Secret) -> Result<Option<Member>, Proble
         }
         Shown::Nothing => return Ok(None),
     };
-    if !realm.context.read_only && OffsetDateTime::now_utc() - open.used_at > NOTED {
-        extend(&mut transaction, &token).await?;
-    }
+    let due = !realm.context.read_only && OffsetDateTime::now_utc() - open.used_at > NOTED;
+    let extended = if due { Some(extend(&mut transaction, &token).await?) } else { None };
     let assigned = assigned(&mut transaction, open.holder.id).await?;
     let roles = roles::effective(&realm.context, &assigned);
     transaction.commit().await?;
-    Ok(Some(Member { realm, subject: open.holder.id.to_string(), roles, session: Some(token.session) }))
+    let member = Member { realm, subject: open.holder.id.to_string(), roles, session: Some(token.session) };
+    Ok(Some(Resumed { member, extended }))
 }
 
 /// A token by which other services know who was [resumed](resume), for what pages of this service ask them.
