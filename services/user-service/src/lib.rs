@@ -6,7 +6,6 @@
 pub mod accounts;
 pub mod api;
 pub mod attempts;
-pub mod breached;
 pub mod cookies;
 pub mod delegations;
 pub mod events;

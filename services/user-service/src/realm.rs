@@ -8,9 +8,7 @@ use std::{
 use easycode_contract::{context::TenantContext, database::Identifier, runtime::USER_SERVICE};
 use easycode_kit::{App, Problem, TenantTransaction, guard};
 
-use crate::{
-    attempts::Attempts, breached::Breached, keys::SigningKeys, oidc::Providers, passwords::Hasher, roles::Catalogues,
-};
+use crate::{attempts::Attempts, keys::SigningKeys, oidc::Providers, passwords::Hasher, roles::Catalogues};
 
 /// What the process has for all tenants.
 #[derive(Default)]
@@ -21,8 +19,6 @@ pub struct Shared {
     pub catalogues: Catalogues,
     /// Hashes passwords.
     pub hasher: Hasher,
-    /// Passwords that others know.
-    pub breached: Breached,
     /// How often someone tried to sign in lately.
     pub attempts: Attempts,
     /// Asks tenants' identity providers.
