@@ -12,7 +12,7 @@ use crate::{
     accounts::{self, Status},
     events::record,
     members::Member,
-    realm::{Realm, shared},
+    realm::{Asking, Realm, shared},
     secret::{InvitationToken, Secret},
     sessions::{self, Client, Holder, Opened},
     strength,
@@ -89,7 +89,7 @@ pub async fn renew(member: &Member, id: Uuid) -> Result<Link, Problem> {
 /// Whom a link is for, if it counts.
 pub async fn invitee(app: &App, token: &Secret) -> Result<(Realm, Invitee), Problem> {
     let token = InvitationToken::decode(token).ok_or_else(over)?;
-    let realm = Realm::find(app, &token.tenant).await?.ok_or_else(over)?;
+    let realm = Realm::find(app, &token.tenant, Asking::Stranger).await?.ok_or_else(over)?;
     let invitee = find(&mut *realm.begin().await?, &token).await?;
     Ok((realm, invitee))
 }
@@ -107,7 +107,7 @@ pub async fn accept(
     realm.require_writable()?;
     let name = name.map_or(known.as_str(), str::trim);
     strength::check(&realm, password, &email, name).await?;
-    let hash = shared().hasher.hash(password).await?;
+    let hash = shared().hasher.hash(realm.tenant(), password).await?;
 
     let mut transaction = accounts::begin_alone(&realm).await?;
     // It may have been followed meanwhile, or replaced.

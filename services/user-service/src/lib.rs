@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod api;
 pub mod attempts;
+pub mod buckets;
 pub mod cookies;
 pub mod delegations;
 pub mod events;
@@ -20,6 +21,7 @@ pub mod outbound;
 pub mod pages;
 pub mod passwords;
 pub mod realm;
+pub mod recognised;
 pub mod roles;
 pub mod secret;
 pub mod sessions;

@@ -161,6 +161,7 @@ pub(crate) async fn open(
     .bind(client.short())
     .execute(&mut *connection)
     .await?;
+    shared().recognised.note(&token, true);
     let detail = json!({ "email": holder.email, "by": by, "userAgent": client.short() });
     record(connection, &holder.id.to_string(), "session.opened", holder.id, detail).await?;
     give(connection, realm, holder, &token, IDLE).await
@@ -169,7 +170,7 @@ pub(crate) async fn open(
 /// Gives the next tokens of a session. The one that is shown does not count any more, and ends the session if it is shown again.
 pub async fn refresh(app: &App, secret: &Secret) -> Result<Opened, Problem> {
     let token = SessionToken::decode(secret).ok_or_else(over)?;
-    let realm = Realm::find(app, &token.tenant).await?.ok_or_else(over)?;
+    let realm = Realm::find(app, &token.tenant, shared().recognised.asking(&token)).await?.ok_or_else(over)?;
     realm.require_writable()?;
     let mut transaction = realm.begin().await?;
     match look_up(&mut transaction, &token).await? {
@@ -191,7 +192,9 @@ pub async fn refresh(app: &App, secret: &Secret) -> Result<Opened, Problem> {
 /// Who a session's token belongs to, without using it up: for pages of this service, to which a browser shows it each time.
 pub async fn resume(app: &App, secret: &Secret) -> Result<Option<Resumed>, Problem> {
     let Some(token) = SessionToken::decode(secret) else { return Ok(None) };
-    let Some(realm) = Realm::find(app, &token.tenant).await? else { return Ok(None) };
+    let Some(realm) = Realm::find(app, &token.tenant, shared().recognised.asking(&token)).await? else {
+        return Ok(None);
+    };
     let mut transaction = realm.begin().await?;
     let open = match look_up(&mut transaction, &token).await? {
         Shown::Present(open) => open,
@@ -221,7 +224,7 @@ pub async fn token_of(member: &Member) -> Result<Secret, Problem> {
 /// Ends the session that the token is of.
 pub async fn end(app: &App, secret: &Secret) -> Result<(), Problem> {
     let token = SessionToken::decode(secret).ok_or_else(over)?;
-    let realm = Realm::find(app, &token.tenant).await?.ok_or_else(over)?;
+    let realm = Realm::find(app, &token.tenant, shared().recognised.asking(&token)).await?.ok_or_else(over)?;
     let mut transaction = realm.begin().await?;
     if let Shown::Present(open) = look_up(&mut transaction, &token).await? {
         end_own(&mut transaction, open.holder.id, token.session).await?;
@@ -278,6 +281,12 @@ async fn end_own(connection: &mut PgConnection, account: Uuid, session: Uuid) ->
 
 /// Looks a session up by its token, and ends it if that was used already.
 async fn look_up(connection: &mut PgConnection, token: &SessionToken) -> Result<Shown, Problem> {
+    let shown = find(connection, token).await?;
+    shared().recognised.note(token, matches!(shown, Shown::Present(_)));
+    Ok(shown)
+}
+
+async fn find(connection: &mut PgConnection, token: &SessionToken) -> Result<Shown, Problem> {
     let query = "SELECT family_hash, refresh_hash, used_at, account.id, email, name FROM session JOIN account ON account.id = account_id
          WHERE session.id = $1 AND revoked_at IS NULL AND expires_at > now() AND status = $2";
     let lock = format!("{query} FOR UPDATE OF session");

@@ -22,7 +22,7 @@ pub async fn check(realm: &Realm, password: &Secret, email: &str, name: &str) ->
         parts.chain(names).chain(["easycode"]).filter(|one| !one.is_empty()).map(str::to_owned).collect();
     let looked_at = password.clone();
     // The longer the password, the longer it takes.
-    let refusal = shared().hasher.in_turn(move || {
+    let refusal = shared().hasher.in_turn(realm.tenant(), move || {
         let about: Vec<&str> = about.iter().map(String::as_str).collect();
         refusal(&looked_at, &about)
     });
