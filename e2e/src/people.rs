@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use easycode_contract::runtime::{USER_SERVICE, USER_SERVICE_AUDIENCE};
+use easycode_contract::{
+    delegation::DELEGATIONS_PATH,
+    runtime::{USER_SERVICE, USER_SERVICE_AUDIENCE},
+};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::{
@@ -74,11 +77,24 @@ pub async fn invite_by_staff(platform: &Platform, tenant: &str, email: &str) -> 
 
 /// Asks the API for EasyCode's staff with a token.
 pub async fn internal(platform: &Platform, tenant: &str, token: &str, wanted: &Value) -> anyhow::Result<Answer> {
+    let path = format!("/internal/v1/tenants/{tenant}/invitations");
+    Answer::of(internal_request(platform, &path).await?.bearer_auth(token).json(wanted)).await
+}
+
+/// Asks, as a service or whoever else has a token, for a delegation of a person's token.
+pub async fn delegation(platform: &Platform, token: Option<&str>, of: &str) -> anyhow::Result<Answer> {
+    let mut request = internal_request(platform, DELEGATIONS_PATH).await?;
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    Answer::of(request.json(&json!({ "subjectToken": of }))).await
+}
+
+/// A request to those APIs of user-service that are not for people.
+async fn internal_request(platform: &Platform, path: &str) -> anyhow::Result<RequestBuilder> {
     let base = platform.service(USER_SERVICE).await?;
     let base = base.strip_suffix("/user/v1").context("another base")?;
-    let url = format!("{base}/internal/v1/tenants/{tenant}/invitations");
-    let request = easycode_kit::http::client().post(url).bearer_auth(token).timeout(Duration::from_secs(20));
-    Answer::of(request.json(wanted)).await
+    Ok(easycode_kit::http::client().post(format!("{base}{path}")).timeout(Duration::from_secs(20)))
 }
 
 /// Signs a first administrator in, whom EasyCode's staff have invited. user-service may not know yet of a tenant that was just made.
@@ -166,9 +182,7 @@ impl Person {
 
     /// What the token says.
     pub fn claims(&self) -> anyhow::Result<Value> {
-        use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-        let payload = self.token.split('.').nth(1).context("no JWT")?;
-        Ok(serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload)?)?)
+        claims(&self.token)
     }
 
     /// The roles in the token.
@@ -205,6 +219,13 @@ impl Person {
         let page = self.done(Method::GET, "/events?limit=100", None).await?;
         Ok(page["items"].as_array().context("no items")?.clone())
     }
+}
+
+/// What a token says.
+pub fn claims(token: &str) -> anyhow::Result<Value> {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    let payload = token.split('.').nth(1).context("no JWT")?;
+    Ok(serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload)?)?)
 }
 
 /// Address of someone who is added by name.

@@ -1,6 +1,7 @@
 //! user-service, over HTTP, as a company's people use it: how they come in, what they may do, and what nobody may.
 
 mod boundaries;
+mod delegations;
 mod invitations;
 mod keys;
 mod own_login;
@@ -23,7 +24,8 @@ use serde_json::{Value, json};
 /// What a company is entitled to whose cashiers need all of it.
 fn shop() -> Value {
     json!({ "entitlements": [
-        { "service": "crm" }, { "service": "pos" }, { "service": "inventory" }, { "service": "finance" },
+        { "service": "crm" }, { "service": "pos" }, { "service": "inventory" },
+        { "service": "finance", "modules": ["ledger"] },
     ] })
 }
 

@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use easycode_e2e::people::{ADMINISTRATOR, PASSWORD, Person, address, ask, follow, token_in, try_sign_in};
+use easycode_e2e::{
+    people::{ADMINISTRATOR, PASSWORD, Person, address, ask, follow, token_in, try_sign_in},
+    platform::Answer,
+};
+use futures::future::try_join_all;
 use reqwest::Method;
 use serde_json::json;
 
@@ -90,5 +94,21 @@ async fn attempts_for_one_name_run_out_whether_it_exists_or_not() -> anyhow::Res
         ensure!((refused.status, refused.code()) == (429, "too-many-requests"), "{email}: {refused:?} after {tried}");
         ensure!(tried >= 10, "{email}: refused after {tried}");
     }
+    tenant.erase().await
+}
+
+#[tokio::test]
+async fn while_a_company_is_guessed_in_its_own_people_sign_in() -> anyhow::Result<()> {
+    let (tenant, _) = company("guessed", json!({ "limits": { "requestsPerSecond": 10_000 } })).await?;
+    let guess = async |number: u32| {
+        try_sign_in(&tenant.platform, &tenant.name, &format!("nobody-{number}@staff.example"), "wrong").await
+    };
+    let beyond = |answer: &Answer| (answer.status, answer.code()) == (429, "too-many-requests");
+    let guesses = try_join_all((0..100).map(guess)).await?;
+    ensure!(guesses.iter().any(beyond), "100 guesses at once are not too many");
+    let known = try_sign_in(&tenant.platform, &tenant.name, ADMINISTRATOR, "wrong").await?;
+    let unknown = guess(1_000).await?;
+    ensure!(beyond(&known) && known.body == unknown.body, "{known:?} is not {unknown:?}");
+    Person::sign_in(&tenant.platform, &tenant.name, ADMINISTRATOR).await?;
     tenant.erase().await
 }

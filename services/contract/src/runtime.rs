@@ -45,7 +45,7 @@ pub const STAFF_ACCOUNT: &str = "EASYCODE_STAFF_ACCOUNT";
 
 /// Audience of users' tokens.
 pub const USER_AUDIENCE: &str = "easycode";
-/// Audience of services' tokens towards tenant-service.
+/// Audience of services' tokens towards tenant-service, and towards user-service for [delegations](crate::delegation).
 pub const TENANT_SERVICE_AUDIENCE: &str = "easycode-tenant-service";
 /// Audience of client-admin-service's token towards user-service.
 pub const USER_SERVICE_AUDIENCE: &str = "easycode-user-service";

@@ -14,6 +14,7 @@ use axum::{
 use easycode_contract::{
     context::{TenantContext, TenantState},
     database::Identifier,
+    delegation::Actor,
     runtime::COMMON_SERVICES,
 };
 
@@ -41,9 +42,14 @@ pub struct Caller {
     pub roles: BTreeSet<String>,
     /// The user's session, if the issuer tells.
     pub session: Option<String>,
+    /// The service that acts for the user, if it is not the user who asks.
+    pub actor: Option<Actor>,
+    /// When what the caller showed expires, in seconds since 1970.
+    pub expires: f64,
     /// The tenant's context at the time of the request.
     pub context: Arc<TenantContext>,
     token: Token,
+    config: Arc<Config>,
 }
 
 /// A token, which is not to be seen in any log.
@@ -84,8 +90,16 @@ impl Caller {
         Err(Problem::forbidden("role-required", format!("this needs one of the roles {}", roles.join(", "))))
     }
 
-    /// What the caller showed, to be shown to other services on the caller's behalf.
-    pub(crate) fn token(&self) -> &str {
+    /// The roles of other services that this one has there on the caller's behalf, beside those that the caller has.
+    pub(crate) fn lent_roles(&self) -> impl Iterator<Item = &'static str> {
+        // Without user-service nobody lends any.
+        let roles = self.config.user_service.as_ref().map_or(&[][..], |_| self.config.roles);
+        let held = roles.iter().filter(|role| self.roles.contains(role.name));
+        held.flat_map(|role| role.implies).copied().filter(|role| !self.roles.contains(*role))
+    }
+
+    /// What the caller showed.
+    pub(crate) fn token(&self) -> &Arc<str> {
         &self.token.0
     }
 
@@ -119,7 +133,7 @@ pub fn admit(context: Option<&TenantContext>, service: &str) -> Result<(), Probl
     Ok(())
 }
 
-/// Whoever works in a service has a role there, be it that of another service's that implies one.
+/// Whoever works in a service has a role there; another service that acts for someone has what that one's role there implies.
 fn has_a_role(roles: &BTreeSet<String>, app: &App) -> Result<(), Problem> {
     let Config { service, roles: known, .. } = &*app.config;
     if COMMON_SERVICES.contains(&service.as_str()) || known.iter().any(|role| roles.contains(role.name)) {
@@ -180,7 +194,34 @@ impl Caller {
         }
         tracing::Span::current().record("tenant", claims.tenant.as_str());
         let token = Token(Arc::from(token));
-        let Claims { sub: subject, tenant, roles, sid: session } = claims;
-        Ok(Self { tenant, subject, roles, session, context, token })
+        if let Some(actor) = &claims.act {
+            tracing::Span::current().record("actor", actor.sub.as_str());
+        }
+        let Claims { sub: subject, tenant, roles, sid: session, act: actor, exp: expires } = claims;
+        let config = Arc::clone(&app.config);
+        Ok(Self { tenant, subject, roles, session, actor, expires, context, token, config })
+    }
+}
+
+#[cfg(test)]
+impl Caller {
+    /// Someone of a company that has bought `pos` and `inventory`, who asks a service that is configured so.
+    pub(crate) fn of_nowhere(app: &App, roles: &[&str], token: &str) -> Self {
+        let context = serde_json::json!({
+            "tenant": "aurora", "displayName": "Aurora", "generation": 1, "state": "Active", "release": "1",
+            "entitlements": { "pos": [], "inventory": [] }, "databaseRole": "t", "dataUse": { "analytics": "None", "aiTraining": "None" },
+            "limits": { "users": 1, "connections": 1, "statementTimeoutMs": 1, "storageBytes": 1, "requestsPerSecond": 1 },
+        });
+        Self {
+            tenant: "aurora".to_owned(),
+            subject: "ada".to_owned(),
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            session: None,
+            actor: None,
+            expires: f64::INFINITY,
+            context: Arc::new(serde_json::from_value(context).unwrap()),
+            token: Token(Arc::from(token)),
+            config: Arc::clone(&app.config),
+        }
     }
 }

@@ -9,8 +9,10 @@ pub mod contexts;
 mod credentials;
 pub mod database;
 pub mod date;
+mod delegations;
 mod document;
 pub mod extract;
+pub mod generations;
 pub mod guard;
 pub mod http;
 pub mod idempotency;
@@ -72,7 +74,8 @@ pub struct Role {
     pub name: &'static str,
     /// What it is for, in a sentence.
     pub description: &'static str,
-    /// Roles of other services that it takes to do so. Whoever has this one has those, too, as far as the tenant is entitled.
+    /// Roles of other services that it takes to do so. They are the service's that defines this one, when it calls others for whoever
+    /// has it, as far as the tenant is entitled; the user has none of them.
     pub implies: &'static [&'static str],
 }
 

@@ -1,5 +1,5 @@
-//! Calls from one service to another, on behalf of the caller: with the caller's token, so that the other service guards itself as
-//! it does against anyone.
+//! Calls from one service to another, on behalf of the caller: with a token of the caller's, so that the other service guards itself
+//! as it does against anyone. It says what the caller may do, and what this service takes there for whoever has the caller's roles.
 
 use std::time::Duration;
 
@@ -29,10 +29,15 @@ pub enum Unserved {
     },
 }
 
-/// Refuses unless the tenant may use the other service, and the caller has the role that it takes there.
+/// Refuses unless this service has a role elsewhere on the caller's behalf: since the caller has it, or a role here that implies it.
+pub fn require_role(caller: &Caller, role: &str) -> Result<(), Problem> {
+    if caller.lent_roles().any(|lent| lent == role) { Ok(()) } else { caller.require_role(role) }
+}
+
+/// Refuses unless the tenant may use the other service, and this one has the role that it takes there on the caller's behalf.
 pub fn require(caller: &Caller, service: &str, role: &str) -> Result<(), Problem> {
     if caller.context.allows(service) {
-        return caller.require_role(role);
+        return require_role(caller, role);
     }
     let detail = format!("this needs {service}, to which the tenant is not entitled");
     Err(Problem::forbidden("needs-service", detail))
@@ -52,16 +57,19 @@ pub async fn post(
         return Err(Unserved::NotEntitled);
     }
     let url = format!("{}{path}", api_url(service, &app.config.namespace));
-    let request =
-        app.http.post(url).bearer_auth(caller.token()).header("idempotency-key", key).json(body).timeout(PATIENCE);
     let away = |error: &dyn std::fmt::Display| {
         warn!(service, path, %error, "another service was not reached");
         Unserved::Away(error.to_string())
     };
+    let token = app.delegations.token(app, caller).await.map_err(|error| away(&format!("{error:#}")))?;
+    let request = app.http.post(url).bearer_auth(token).header("idempotency-key", key).json(body).timeout(PATIENCE);
     let response = request.send().await.map_err(|error| away(&error))?;
     let status = response.status();
     if status.is_success() {
         return response.json().await.map_err(|error| away(&error));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        app.delegations.forget(caller);
     }
     let problem: Value = response.json().await.unwrap_or_default();
     let text = |field: &str| problem[field].as_str().unwrap_or_default().to_owned();

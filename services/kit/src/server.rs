@@ -34,6 +34,7 @@ use crate::{
     Config, Problem, Service,
     connections::Connections,
     contexts::Contexts,
+    delegations::Delegations,
     document,
     limits::Limits,
     metrics::{self, Metrics},
@@ -65,6 +66,8 @@ pub struct App {
     pub limits: Arc<Limits>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// What other services are shown on callers' behalf.
+    pub delegations: Arc<Delegations>,
     /// Requests to other services.
     pub http: reqwest::Client,
     /// Cancelled when the process stops; an answer without an end ends then.
@@ -88,6 +91,7 @@ impl App {
             contexts,
             limits: Arc::default(),
             metrics: Arc::default(),
+            delegations: Arc::default(),
             http: crate::http::client(),
             stopping: CancellationToken::new(),
         })
@@ -130,7 +134,7 @@ pub fn surrounded<S: Clone + Send + Sync + 'static>(routes: Router<S>, metrics: 
 /// What is logged of a request carries the id that the caller gets, or gave.
 fn span(request: &Request) -> Span {
     let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
-    info_span!("request", method = %request.method(), path = request.uri().path(), request_id = id, tenant = Empty)
+    info_span!("request", method = %request.method(), path = request.uri().path(), request_id = id, tenant = Empty, actor = Empty)
 }
 
 // The signature is the layer's.
@@ -215,25 +219,28 @@ fn probes(app: &App, leaving: Arc<AtomicBool>) -> Router {
 }
 
 #[cfg(test)]
-mod tests {
-    use sqlx::postgres::PgConnectOptions;
-    use utoipa_axum::router::OpenApiRouter;
-
-    use super::*;
-
-    fn app() -> App {
-        let config = Config::of_nowhere();
-        App {
+impl App {
+    /// Of a service that can reach nothing.
+    pub(crate) fn of_nowhere(config: Config) -> Self {
+        Self {
             issuers: Arc::new(Issuers::of(&config)),
             config: Arc::new(config),
-            connections: Connections::new(&PgConnectOptions::new_without_pgpass(), 1),
+            connections: Connections::new(&sqlx::postgres::PgConnectOptions::new_without_pgpass(), 1),
             contexts: Contexts::local(),
             limits: Arc::default(),
             metrics: Arc::default(),
+            delegations: Arc::default(),
             http: crate::http::client(),
             stopping: CancellationToken::new(),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa_axum::router::OpenApiRouter;
+
+    use super::*;
 
     #[tokio::test]
     async fn every_answer_carries_the_requests_id() -> anyhow::Result<()> {
@@ -248,7 +255,7 @@ mod tests {
         let internal = Router::new().route("/panic", get(async || -> StatusCode { panic!("as it must") }));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let router = router(&service, &app(), internal);
+        let router = router(&service, &App::of_nowhere(Config::of_nowhere()), internal);
         tokio::spawn(async move { axum::serve(listener, router).await });
 
         let http = crate::http::client();

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::http::{HeaderMap, header};
-use easycode_contract::runtime::{JWKS_PATH, USER_AUDIENCE};
+use easycode_contract::{
+    delegation::Actor,
+    runtime::{JWKS_PATH, USER_AUDIENCE},
+};
 use jsonwebtoken::{Algorithm, Validation, dangerous::insecure_decode_claims, decode, decode_header};
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -26,6 +29,11 @@ pub struct Claims {
     /// The user's session, if the issuer tells.
     #[serde(default)]
     pub sid: Option<String>,
+    /// The service that acts for the user, if it is not the user who asks.
+    #[serde(default)]
+    pub act: Option<Actor>,
+    /// When the token expires, in seconds since 1970.
+    pub exp: f64,
 }
 
 /// The token that a request bears in `Authorization`.
@@ -103,13 +111,6 @@ pub struct Issuers<S = KeyLocation> {
     verified: VerifiedTokens,
 }
 
-#[derive(Clone, Deserialize)]
-struct Expiring {
-    #[serde(flatten)]
-    claims: Claims,
-    exp: f64,
-}
-
 impl Issuers {
     /// As configured.
     #[must_use]
@@ -140,8 +141,8 @@ impl<S: KeySource> Issuers<S> {
         let claimed = issuer(token)?;
         let issuer = self.issuers.iter().position(|one| one.issuer == claimed);
         let issuer = issuer.ok_or_else(|| Rejected::Invalid("InvalidIssuer".to_owned()))?;
-        let (Expiring { claims, exp }, kid, key) = self.issuers[issuer].check(token).await?;
-        let kept = Verified { claims: claims.clone(), issuer, kid: kid.into(), key, expires: exp };
+        let (claims, kid, key) = self.issuers[issuer].check::<Claims>(token).await?;
+        let kept = Verified { claims: claims.clone(), issuer, kid: kid.into(), key };
         self.verified.insert(token, kept);
         Ok(claims)
     }

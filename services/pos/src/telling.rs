@@ -128,12 +128,12 @@ fn keeps_books(caller: &Caller) -> bool {
     caller.context.allows_module(FINANCE, LEDGER)
 }
 
-/// Whether the caller may have others told of what is sold: goods need Inventory, and each of the others a role there.
+/// Whether others may be told of what is sold on the caller's behalf: goods need Inventory, and each of the others a role there.
 pub(crate) fn may_tell(caller: &Caller, goods: bool) -> Result<(), Problem> {
     if goods {
         peer::require(caller, INVENTORY, MOVER)?;
     }
-    if keeps_books(caller) { caller.require_role(POSTER) } else { Ok(()) }
+    if keeps_books(caller) { peer::require_role(caller, POSTER) } else { Ok(()) }
 }
 
 /// Tells what is pending, and then what follows from the answers.

@@ -48,7 +48,7 @@ pub(crate) async fn of_receipt(
         outbox::add(transaction, receipt, INVENTORY, "/receipts", &body).await?;
     }
     if keeps_books(caller) && stocked + spent != Amount::ZERO {
-        caller.require_role(POSTER)?;
+        peer::require_role(caller, POSTER)?;
         let lines = [(STOCK, "debit", stocked), (EXPENSES, "debit", spent), (PAYABLES, "credit", stocked + spent)];
         let body = entry(&format!("Received of purchase order {}", order.id), &order.currency, day, &lines);
         outbox::add(transaction, receipt, FINANCE, "/entries", &body).await?;

@@ -1,82 +1,87 @@
-//! How often someone may try to sign in: for each name that is tried, and for each tenant, so that guessing is slow whoever is
-//! guessed for, and a tenant that is flooded takes the turn of no other. The lock of an account is in the database; this holds for names
-//! that no account has, too, and so tells nothing.
+//! How often someone may fail to sign in: by each name that is tried, and in each company. A company's limit stops nobody whose password
+//! is right: beyond it only those are let try who had none wrong lately, and of the others nobody is told more than that it is too much.
+//! The lock of an account is in the database; this holds for names that no account has, too, and so tells nothing.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use easycode_kit::Problem;
-use sha2::{Digest, Sha256};
 
-use crate::secret::Hash;
+use crate::{
+    buckets::{Buckets, Pace, key},
+    secret::Hash,
+};
 
-/// Attempts for one name at once, and the time after which there is one more.
-const BY_NAME: (u32, Duration) = (10, Duration::from_secs(6));
-/// The same for one tenant.
-const BY_TENANT: (u32, Duration) = (60, Duration::from_millis(500));
-/// Most names, and most tenants, that are remembered.
-const MOST: usize = 10_000;
+/// Failures by one name.
+const BY_NAME: Pace = Pace { size: 10, refill: Duration::from_secs(6) };
+/// Failures in one company.
+const BY_COMPANY: Pace = Pace { size: 60, refill: Duration::from_millis(500) };
 
-/// How many attempts are left, for each of those who tried lately.
-struct Buckets {
-    size: u32,
-    refill: Duration,
-    /// When all of it is there again.
-    full: HashMap<Hash, Instant>,
+/// The failures of late.
+struct Failures {
+    names: Buckets,
+    companies: Buckets,
 }
 
-impl Buckets {
-    fn new((size, refill): (u32, Duration)) -> Self {
-        Self { size, refill, full: HashMap::new() }
-    }
-
-    fn take(&mut self, key: &[&str], now: Instant) -> bool {
-        // Names that are made up may be long.
-        let key = Sha256::digest(key.join("\0")).into();
-        if self.full.len() >= MOST && !self.full.contains_key(&key) {
-            self.full.retain(|_, full| *full > now);
-            // Whoever tries so many names at once is held up by the limit of the tenant, and each account by its lock.
-            if self.full.len() >= MOST {
-                self.full.clear();
-            }
-        }
-        let full = self.full.entry(key).or_insert(now);
-        let after = (*full).max(now) + self.refill;
-        if after > now + self.refill * self.size {
-            return false;
-        }
-        *full = after;
-        true
+impl Default for Failures {
+    fn default() -> Self {
+        Self { names: Buckets::new(BY_NAME), companies: Buckets::new(BY_COMPANY) }
     }
 }
 
 /// The attempts of late.
+#[derive(Default)]
 pub struct Attempts {
-    names: Mutex<Buckets>,
-    tenants: Mutex<Buckets>,
+    here: Failures,
+    /// Those in companies that there are not, of which anyone can invent as many as they like: these take no place among the others.
+    nowhere: Failures,
 }
 
-impl Default for Attempts {
-    fn default() -> Self {
-        Self { names: Mutex::new(Buckets::new(BY_NAME)), tenants: Mutex::new(Buckets::new(BY_TENANT)) }
-    }
+/// An attempt. It counts as a failure until it is said to have succeeded, so that nobody is spared by hanging up.
+pub struct Attempt<'a> {
+    failures: &'a Failures,
+    name: Hash,
+    /// `None` if there were too many in the company.
+    company: Option<Hash>,
 }
 
 impl Attempts {
-    /// Counts an attempt for what is said to be a tenant's account, or refuses it.
-    pub fn count(&self, tenant: &str, email: &str) -> Result<(), Problem> {
-        let now = Instant::now();
-        let tenants = &mut self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = &mut self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.take(&[tenant, email], now) && tenants.take(&[tenant], now) {
-            return Ok(());
-        }
-        Err(Problem::of(StatusCode::TOO_MANY_REQUESTS, "too many attempts to sign in; wait a minute and try again"))
+    /// Begins an attempt for what is said to be a tenant's account, or refuses it.
+    pub fn begin(&self, tenant: &str, exists: bool, name: &str) -> Result<Attempt<'_>, Problem> {
+        self.begin_at(tenant, exists, name, Instant::now())
     }
+
+    fn begin_at(&self, tenant: &str, exists: bool, name: &str, now: Instant) -> Result<Attempt<'_>, Problem> {
+        let failures = if exists { &self.here } else { &self.nowhere };
+        let (name, company) = (key(&[tenant, name]), key(&[tenant]));
+        if !failures.names.take(name, now) {
+            return Err(too_many());
+        }
+        let company = failures.companies.take(company, now).then_some(company);
+        Ok(Attempt { failures, name, company })
+    }
+}
+
+impl Attempt<'_> {
+    /// Whether too many have failed in the company lately.
+    #[must_use]
+    pub fn is_beyond_the_companys(&self) -> bool {
+        self.company.is_none()
+    }
+
+    /// It was none of those that count.
+    pub fn succeeded(self) {
+        self.failures.names.give_back(self.name);
+        if let Some(company) = self.company {
+            self.failures.companies.give_back(company);
+        }
+    }
+}
+
+/// The refusal.
+#[must_use]
+pub fn too_many() -> Problem {
+    Problem::of(StatusCode::TOO_MANY_REQUESTS, "too many attempts to sign in; wait a minute and try again")
 }
 
 #[cfg(test)]
@@ -84,24 +89,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attempts_run_out_and_come_back_one_by_one() {
-        let mut buckets = Buckets::new((3, Duration::from_secs(6)));
-        let now = Instant::now();
-        assert!((0..3).all(|_| buckets.take(&["ada"], now)));
-        assert!(!buckets.take(&["ada"], now));
-        assert!(buckets.take(&["bob"], now), "each has their own");
-        let later = now + Duration::from_secs(6);
-        assert!(buckets.take(&["ada"], later) && !buckets.take(&["ada"], later));
-        assert!((0..3).all(|_| buckets.take(&["ada"], now + Duration::from_mins(1))));
+    fn only_failures_count() {
+        let (attempts, now) = (Attempts::default(), Instant::now());
+        let begin = |name| attempts.begin_at("aurora", true, name, now);
+        for _ in 0..200 {
+            begin("ada").unwrap().succeeded();
+        }
+        assert!((0..BY_NAME.size).all(|_| begin("ada").is_ok()));
+        assert_eq!(begin("ada").err().map(|problem| problem.status), Some(429));
+        assert!(begin("bob").is_ok());
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
-        let mut buckets = Buckets::new((3, Duration::from_secs(6)));
-        let now = Instant::now();
-        for name in 0..3 * MOST {
-            assert!(buckets.take(&[&name.to_string()], now));
+    fn a_company_that_is_guessed_in_is_told_and_no_other() {
+        let (attempts, now) = (Attempts::default(), Instant::now());
+        let is_beyond = |tenant, exists, name: u32| {
+            attempts.begin_at(tenant, exists, &name.to_string(), now).unwrap().is_beyond_the_companys()
+        };
+        assert!(!(0..BY_COMPANY.size).any(|name| is_beyond("aurora", true, name)));
+        assert!(is_beyond("aurora", true, 1_000));
+        assert!(!is_beyond("borealis", true, 0));
+        // Of one that there is not it is told no sooner and no later.
+        assert!(!(0..BY_COMPANY.size).any(|name| is_beyond("nowhere", false, name)));
+        assert!(is_beyond("nowhere", false, 1_000));
+    }
+
+    #[test]
+    fn companies_that_are_invented_take_no_place_among_the_others() {
+        let (attempts, now) = (Attempts::default(), Instant::now());
+        assert!((0..BY_NAME.size).all(|_| attempts.begin_at("aurora", true, "ada", now).is_ok()));
+        for number in 0..crate::buckets::MOST + 100 {
+            assert!(attempts.begin_at(&number.to_string(), false, "ada", now).is_ok());
         }
-        assert!(buckets.full.len() <= MOST);
+        assert!(attempts.begin_at("aurora", true, "ada", now).is_err());
     }
 }

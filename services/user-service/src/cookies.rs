@@ -4,7 +4,7 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 use easycode_kit::Problem;
 
-use crate::{secret::Secret, sessions::Opened};
+use crate::secret::Secret;
 
 /// The session's token.
 pub const SESSION: &str = "easycode-session";
@@ -13,9 +13,9 @@ pub const ATTEMPT: &str = "easycode-sign-in";
 /// Paths that get them.
 const PATH: &str = "/user/";
 
-/// The cookie that keeps a session in a browser.
-pub fn session(headers: &HeaderMap, opened: &Opened) -> Result<HeaderValue, Problem> {
-    set(headers, SESSION, opened.refresh_token.reveal(), opened.refresh_expires_in)
+/// The cookie that keeps a session in a browser, for as many seconds as the session lives without being used.
+pub fn session(headers: &HeaderMap, token: &Secret, seconds: i64) -> Result<HeaderValue, Problem> {
+    set(headers, SESSION, token.reveal(), seconds)
 }
 
 /// A cookie that lives for so many seconds; none removes it.

@@ -12,7 +12,7 @@ use crate::{
     accounts::{self, Status},
     events::record,
     members::Member,
-    realm::{Realm, shared},
+    realm::{Asking, Realm, shared},
     secret::{InvitationToken, Secret},
     sessions::{self, Client, Holder, Opened},
     strength,
@@ -89,7 +89,7 @@ pub async fn renew(member: &Member, id: Uuid) -> Result<Link, Problem> {
 /// Whom a link is for, if it counts.
 pub async fn invitee(app: &App, token: &Secret) -> Result<(Realm, Invitee), Problem> {
     let token = InvitationToken::decode(token).ok_or_else(over)?;
-    let realm = Realm::find(app, &token.tenant).await?.ok_or_else(over)?;
+    let realm = Realm::find(app, &token.tenant, Asking::Stranger).await?.ok_or_else(over)?;
     let invitee = find(&mut *realm.begin().await?, &token).await?;
     Ok((realm, invitee))
 }
@@ -107,8 +107,7 @@ pub async fn accept(
     realm.require_writable()?;
     let name = name.map_or(known.as_str(), str::trim);
     strength::check(&realm, password, &email, name).await?;
-    let hash = shared().hasher.hash(password).await?;
-    let catalogue = shared().catalogues.of(app, &realm.context).await;
+    let hash = shared().hasher.hash(realm.tenant(), password).await?;
 
     let mut transaction = accounts::begin_alone(&realm).await?;
     // It may have been followed meanwhile, or replaced.
@@ -130,7 +129,7 @@ pub async fn accept(
     record(&mut transaction, &invitee.id.to_string(), "user.link-followed", invitee.id, json!({ "email": email }))
         .await?;
     let holder = Holder { id: invitee.id, email, name: name.to_owned() };
-    let opened = sessions::open(&mut transaction, &realm, &catalogue, &holder, "invitation", client).await?;
+    let opened = sessions::open(&mut transaction, &realm, &holder, "invitation", client).await?;
     transaction.commit().await?;
     Ok(opened)
 }

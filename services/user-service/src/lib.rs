@@ -6,8 +6,9 @@
 pub mod accounts;
 pub mod api;
 pub mod attempts;
-pub mod breached;
+pub mod buckets;
 pub mod cookies;
+pub mod delegations;
 pub mod events;
 pub mod first_administrators;
 pub mod identity_provider;
@@ -20,6 +21,7 @@ pub mod outbound;
 pub mod pages;
 pub mod passwords;
 pub mod realm;
+pub mod recognised;
 pub mod roles;
 pub mod secret;
 pub mod sessions;

@@ -24,7 +24,7 @@ use crate::{
     events::record,
     identity_provider::{self, Provider},
     outbound::Outbound,
-    realm::{Realm, shared},
+    realm::{Asking, Realm, shared},
     secret::Secret,
     sessions::{self, Client, Holder, Opened},
 };
@@ -119,13 +119,13 @@ impl Providers {
 
 /// Whether people of the company can sign in at an identity provider of its own. No, if there is no such company.
 pub async fn is_offered(app: &App, tenant: &str) -> Result<bool, Problem> {
-    let Some(realm) = Realm::find(app, tenant).await? else { return Ok(false) };
+    let Some(realm) = Realm::find(app, tenant, Asking::Stranger).await? else { return Ok(false) };
     Ok(identity_provider::find_enabled(&mut *realm.begin().await?).await?.is_some())
 }
 
 /// Begins to sign someone in. `base` is what the services are at, such as `https://erp.example.com`.
 pub async fn start(app: &App, tenant: &str, base: &str) -> Result<Started, Problem> {
-    let realm = Realm::find(app, tenant).await?.ok_or_else(not_offered)?;
+    let realm = Realm::find(app, tenant, Asking::Stranger).await?.ok_or_else(not_offered)?;
     realm.require_writable()?;
     let provider = identity_provider::enabled(&mut *realm.begin().await?).await?;
     let metadata = shared().providers.metadata(&provider.issuer).await?;
@@ -165,17 +165,16 @@ pub async fn finish(
     let attempt = attempt
         .filter(|attempt| attempt.state == state)
         .ok_or_else(|| refused("it took too long, or was begun elsewhere"))?;
-    let realm = Realm::find(app, &attempt.tenant).await?.ok_or_else(not_offered)?;
+    let realm = Realm::find(app, &attempt.tenant, Asking::Stranger).await?.ok_or_else(not_offered)?;
     realm.require_writable()?;
     let provider = identity_provider::enabled(&mut *realm.begin().await?).await?;
     if provider.issuer != attempt.issuer {
         return Err(refused("the company has another identity provider now"));
     }
     let known = redeem(provider, &attempt, code, base).await?;
-    let catalogue = shared().catalogues.of(app, &realm.context).await;
     let mut transaction = accounts::begin_alone(&realm).await?;
     let holder = link(&mut transaction, &attempt.issuer, known).await?;
-    let opened = sessions::open(&mut transaction, &realm, &catalogue, &holder, "identity-provider", client).await?;
+    let opened = sessions::open(&mut transaction, &realm, &holder, "identity-provider", client).await?;
     transaction.commit().await?;
     Ok(opened)
 }

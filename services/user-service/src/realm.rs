@@ -6,10 +6,11 @@ use std::{
 };
 
 use easycode_contract::{context::TenantContext, database::Identifier, runtime::USER_SERVICE};
-use easycode_kit::{App, Problem, TenantTransaction, guard};
+use easycode_kit::{App, Problem, TenantTransaction, guard, limits::Limits};
 
 use crate::{
-    attempts::Attempts, breached::Breached, keys::SigningKeys, oidc::Providers, passwords::Hasher, roles::Catalogues,
+    attempts::Attempts, keys::SigningKeys, oidc::Providers, passwords::Hasher, recognised::Recognised,
+    roles::Catalogues,
 };
 
 /// What the process has for all tenants.
@@ -21,10 +22,14 @@ pub struct Shared {
     pub catalogues: Catalogues,
     /// Hashes passwords.
     pub hasher: Hasher,
-    /// Passwords that others know.
-    pub breached: Breached,
-    /// How often someone tried to sign in lately.
+    /// How often someone failed to sign in lately.
     pub attempts: Attempts,
+    /// Sessions that were good when they were last shown.
+    pub recognised: Recognised,
+    /// How much is asked by those who want to sign in with a password.
+    sign_ins: Limits,
+    /// How much is asked by those who have shown nothing yet.
+    strangers: Limits,
     /// Asks tenants' identity providers.
     pub providers: Providers,
 }
@@ -36,6 +41,18 @@ static SHARED: LazyLock<Shared> = LazyLock::new(Shared::default);
 #[must_use]
 pub fn shared() -> &'static Shared {
     &SHARED
+}
+
+/// Who asks without a token of the guard's. Each kind has a limit of its own for each tenant, as high as that for its people's
+/// requests: so who knows no more than a company's name can't use up what its people need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// Someone of the company, by a session that was good before. They share the limit with those whom the guard admits.
+    Known,
+    /// Who wants to sign in with a password.
+    ToSignIn,
+    /// Anyone else.
+    Stranger,
 }
 
 /// A tenant that may use the service; cheap to clone.
@@ -50,7 +67,7 @@ pub struct Realm {
 impl Realm {
     /// The tenant of that name, for someone who has not shown who they are. `None` if there is none that may be served now, and
     /// whoever asks is not to learn which of it is so.
-    pub async fn find(app: &App, tenant: &str) -> Result<Option<Self>, Problem> {
+    pub async fn find(app: &App, tenant: &str, asking: Asking) -> Result<Option<Self>, Problem> {
         // What can't be a tenant's name is not asked for.
         if Identifier::tenant(tenant).is_err() {
             return Ok(None);
@@ -60,7 +77,12 @@ impl Realm {
             return Ok(None);
         }
         let Some(context) = context else { return Ok(None) };
-        app.limits.request(&context, Instant::now())?;
+        let limits = match asking {
+            Asking::Known => &*app.limits,
+            Asking::ToSignIn => &shared().sign_ins,
+            Asking::Stranger => &shared().strangers,
+        };
+        limits.request(&context, Instant::now())?;
         tracing::Span::current().record("tenant", tenant);
         Ok(Some(Self { app: app.clone(), context }))
     }

@@ -1,4 +1,4 @@
-//! The roles that there are: each service defines its own and publishes them, with those of other services that they imply. What of
+//! The roles that there are: each service defines its own and publishes them, with those that they imply in other services. What of
 //! them a user can be given, and what of what was given counts, follows from the tenant's entitlements at the time.
 
 use std::{
@@ -11,7 +11,7 @@ use easycode_contract::{
     context::TenantContext,
     runtime::{TENANT_SERVICE, USER_SERVICE, api_url},
 };
-use easycode_kit::{App, Problem, http::bounded};
+use easycode_kit::{App, Problem, guard::ADMINISTRATOR, http::bounded};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -45,7 +45,7 @@ pub struct Definition {
     pub name: String,
     /// What it is for.
     pub description: String,
-    /// Roles of other services that come with it.
+    /// Roles of other services that its service has there, when it calls them for whoever has this one.
     #[serde(default)]
     pub implies: BTreeSet<String>,
 }
@@ -121,24 +121,32 @@ pub fn is_active(context: &TenantContext, service: &str) -> bool {
     service == TENANT_SERVICE || context.allows(service)
 }
 
-/// What a user may do now: the roles given by services that the tenant is entitled to, and what these imply, directly or not, as far as a
-/// service defines it that the tenant is entitled to.
+/// What a user may do now: the roles given by services that the tenant is entitled to.
 #[must_use]
-pub fn effective(context: &TenantContext, catalogue: &Catalogue, assigned: &BTreeSet<Assignment>) -> BTreeSet<String> {
-    let defined = catalogue.iter().filter(|(service, _)| is_active(context, service));
-    let defined: HashMap<&str, &Definition> =
-        defined.flat_map(|(_, roles)| roles.iter()).map(|role| (role.name.as_str(), role)).collect();
-    let given = assigned.iter().filter(|one| is_active(context, &one.service));
-    let mut open: Vec<&str> = given.map(|one| one.role.as_str()).collect();
-    let mut all = BTreeSet::new();
-    while let Some(role) = open.pop() {
-        if all.insert(role.to_owned())
-            && let Some(definition) = defined.get(role)
-        {
-            open.extend(definition.implies.iter().map(String::as_str).filter(|one| defined.contains_key(one)));
-        }
-    }
-    all
+pub fn effective(context: &TenantContext, assigned: &BTreeSet<Assignment>) -> BTreeSet<String> {
+    assigned.iter().filter(|one| is_active(context, &one.service)).map(|one| one.role.clone()).collect()
+}
+
+/// What the roles that someone has in a service imply in others, as far as one defines it that the tenant is entitled to.
+#[must_use]
+pub fn implied(
+    context: &TenantContext,
+    catalogue: &Catalogue,
+    service: &str,
+    held: &BTreeSet<String>,
+) -> BTreeSet<String> {
+    let others = catalogue.iter().filter(|(other, _)| *other != service && context.allows(other));
+    let defined: BTreeSet<&String> = others.flat_map(|(_, roles)| roles.iter()).map(|role| &role.name).collect();
+    let own = catalogue.get(service).into_iter().flat_map(|roles| roles.iter());
+    let implied = own.filter(|role| held.contains(&role.name)).flat_map(|role| &role.implies);
+    // Whatever a service says of itself, it administers no company.
+    implied.filter(|role| defined.contains(role) && *role != ADMINISTRATOR).cloned().collect()
+}
+
+/// Whether all services that the tenant is entitled to have told their roles.
+#[must_use]
+pub fn is_complete(context: &TenantContext, catalogue: &Catalogue) -> bool {
+    context.entitlements.keys().all(|service| service == USER_SERVICE || catalogue.contains_key(service))
 }
 
 /// The roles that the users of the tenant can be given.
@@ -201,9 +209,9 @@ mod tests {
             ("tenant-service", vec![role("tenant-admin", &[])]),
             (
                 "pos",
-                vec![role("pos-manager", &["pos-cashier"]), role("pos-cashier", &["stock-mover", "ledger-poster"])],
+                vec![role("pos-manager", &["stock-mover"]), role("pos-cashier", &["stock-mover", "ledger-poster"])],
             ),
-            ("inventory", vec![role("stock-mover", &["pos-manager"])]),
+            ("inventory", vec![role("stock-mover", &["pos-manager", "tenant-admin", "stock-keeper"])]),
             ("finance", vec![role("ledger-poster", &[])]),
         ]
         .map(|(service, roles)| (service.to_owned(), Arc::from(roles)))
@@ -217,29 +225,43 @@ mod tests {
     }
 
     #[test]
-    fn roles_count_as_far_as_the_tenant_is_entitled_and_so_does_what_they_imply() {
-        let given = assigned(&[("pos", "pos-manager"), ("crm", "crm-user"), ("tenant-service", "tenant-admin")]);
-        let of = |entitlements: Value| {
-            effective(&context(&entitlements), &catalogue(), &given).into_iter().collect::<Vec<_>>()
-        };
+    fn roles_count_as_far_as_the_tenant_is_entitled_and_what_they_imply_is_not_the_users() {
+        let given = assigned(&[("pos", "pos-cashier"), ("crm", "crm-user"), ("tenant-service", "tenant-admin")]);
+        let of = |entitlements: Value| effective(&context(&entitlements), &given).into_iter().collect::<Vec<_>>();
         assert_eq!(of(json!({})), ["tenant-admin"]);
         assert_eq!(of(json!({ "crm": [] })), ["crm-user", "tenant-admin"]);
-        assert_eq!(
-            of(json!({ "pos": [], "inventory": [] })),
-            ["pos-cashier", "pos-manager", "stock-mover", "tenant-admin"],
-            "no role of Finance, and a circle ends"
-        );
-        assert_eq!(
-            of(json!({ "pos": [], "finance": [] })),
-            ["ledger-poster", "pos-cashier", "pos-manager", "tenant-admin"]
-        );
+        assert_eq!(of(json!({ "pos": [], "inventory": [], "finance": [] })), ["pos-cashier", "tenant-admin"]);
     }
 
     #[test]
     fn a_suspended_tenants_users_may_do_nothing_in_services() {
         let mut context = context(&json!({ "crm": [] }));
         context.state = easycode_contract::context::TenantState::Suspended;
-        assert_eq!(effective(&context, &catalogue(), &assigned(&[("crm", "crm-user")])), BTreeSet::new());
+        assert_eq!(effective(&context, &assigned(&[("crm", "crm-user")])), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_service_is_lent_what_the_roles_in_it_imply_in_others_as_far_as_the_tenant_is_entitled() {
+        let held = ["pos-cashier", "pos-manager", "crm-user", "stock-mover"].map(str::to_owned).into();
+        let of = |service: &str, entitlements: Value| {
+            implied(&context(&entitlements), &catalogue(), service, &held).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(of("pos", json!({ "pos": [], "inventory": [], "finance": [] })), ["ledger-poster", "stock-mover"]);
+        assert_eq!(of("pos", json!({ "pos": [], "finance": [] })), ["ledger-poster"]);
+        assert!(of("pos", json!({ "pos": [] })).is_empty());
+        assert!(
+            of("crm", json!({ "crm": [], "inventory": [] })).is_empty(),
+            "roles in another service are none in this one"
+        );
+        let inventory = of("inventory", json!({ "pos": [], "inventory": [], "tenant-service": [] }));
+        assert_eq!(inventory, ["pos-manager"], "nobody defines the one, and no service administers");
+    }
+
+    #[test]
+    fn the_roles_are_complete_once_all_services_have_told_theirs() {
+        let is_complete = |entitlements: Value| is_complete(&context(&entitlements), &catalogue());
+        assert!(is_complete(json!({ "pos": [], "finance": [], "user-service": [] })));
+        assert!(!is_complete(json!({ "pos": [], "crm": [] })));
     }
 
     #[test]

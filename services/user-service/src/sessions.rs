@@ -18,7 +18,7 @@ use crate::{
     events::{ANYONE, record},
     members::Member,
     realm::{Realm, shared},
-    roles::{self, Assignment, Catalogue},
+    roles::{self, Assignment},
     secret::{Secret, SessionToken},
 };
 
@@ -115,6 +115,14 @@ struct Open {
     holder: Holder,
 }
 
+/// Someone whose session goes on.
+pub struct Resumed {
+    /// Who it is.
+    pub member: Member,
+    /// How much is left of the session, if its life was just counted anew: whatever keeps its token is to keep it for as long.
+    pub extended: Option<Duration>,
+}
+
 /// How a session's token was found to be.
 enum Shown {
     /// The present one.
@@ -129,7 +137,6 @@ enum Shown {
 pub(crate) async fn open(
     connection: &mut PgConnection,
     realm: &Realm,
-    catalogue: &Catalogue,
     holder: &Holder,
     by: &str,
     client: &Client,
@@ -154,23 +161,23 @@ pub(crate) async fn open(
     .bind(client.short())
     .execute(&mut *connection)
     .await?;
+    shared().recognised.note(&token, true);
     let detail = json!({ "email": holder.email, "by": by, "userAgent": client.short() });
     record(connection, &holder.id.to_string(), "session.opened", holder.id, detail).await?;
-    give(connection, realm, catalogue, holder, &token, IDLE).await
+    give(connection, realm, holder, &token, IDLE).await
 }
 
 /// Gives the next tokens of a session. The one that is shown does not count any more, and ends the session if it is shown again.
 pub async fn refresh(app: &App, secret: &Secret) -> Result<Opened, Problem> {
     let token = SessionToken::decode(secret).ok_or_else(over)?;
-    let realm = Realm::find(app, &token.tenant).await?.ok_or_else(over)?;
+    let realm = Realm::find(app, &token.tenant, shared().recognised.asking(&token)).await?.ok_or_else(over)?;
     realm.require_writable()?;
-    let catalogue = shared().catalogues.of(app, &realm.context).await;
     let mut transaction = realm.begin().await?;
     match look_up(&mut transaction, &token).await? {
         Shown::Present(open) => {
             let next = token.next();
             let left = extend(&mut transaction, &next).await?;
-            let opened = give(&mut transaction, &realm, &catalogue, &open.holder, &next, left).await?;
+            let opened = give(&mut transaction, &realm, &open.holder, &next, left).await?;
             transaction.commit().await?;
             Ok(opened)
         }
@@ -183,10 +190,11 @@ pub async fn refresh(app: &App, secret: &Secret) -> Result<Opened, Problem> {
 }
 
 /// Who a session's token belongs to, without using it up: for pages of this service, to which a browser shows it each time.
-pub async fn resume(app: &App, secret: &Secret) -> Result<Option<Member>, Problem> {
+pub async fn resume(app: &App, secret: &Secret) -> Result<Option<Resumed>, Problem> {
     let Some(token) = SessionToken::decode(secret) else { return Ok(None) };
-    let Some(realm) = Realm::find(app, &token.tenant).await? else { return Ok(None) };
-    let catalogue = shared().catalogues.of(app, &realm.context).await;
+    let Some(realm) = Realm::find(app, &token.tenant, shared().recognised.asking(&token)).await? else {
+        return Ok(None);
+    };
     let mut transaction = realm.begin().await?;
     let open = match look_up(&mut transaction, &token).await? {
         Shown::Present(open) => open,
@@ -196,13 +204,13 @@ pub async fn resume(app: &App, secret: &Secret) -> Result<Option<Member>, Proble
         }
         Shown::Nothing => return Ok(None),
     };
-    if !realm.context.read_only && OffsetDateTime::now_utc() - open.used_at > NOTED {
-        extend(&mut transaction, &token).await?;
-    }
+    let due = !realm.context.read_only && OffsetDateTime::now_utc() - open.used_at > NOTED;
+    let extended = if due { Some(extend(&mut transaction, &token).await?) } else { None };
     let assigned = assigned(&mut transaction, open.holder.id).await?;
-    let roles = roles::effective(&realm.context, &catalogue, &assigned);
+    let roles = roles::effective(&realm.context, &assigned);
     transaction.commit().await?;
-    Ok(Some(Member { realm, subject: open.holder.id.to_string(), roles, session: Some(token.session) }))
+    let member = Member { realm, subject: open.holder.id.to_string(), roles, session: Some(token.session) };
+    Ok(Some(Resumed { member, extended }))
 }
 
 /// A token by which other services know who was [resumed](resume), for what pages of this service ask them.
@@ -216,7 +224,7 @@ pub async fn token_of(member: &Member) -> Result<Secret, Problem> {
 /// Ends the session that the token is of.
 pub async fn end(app: &App, secret: &Secret) -> Result<(), Problem> {
     let token = SessionToken::decode(secret).ok_or_else(over)?;
-    let realm = Realm::find(app, &token.tenant).await?.ok_or_else(over)?;
+    let realm = Realm::find(app, &token.tenant, shared().recognised.asking(&token)).await?.ok_or_else(over)?;
     let mut transaction = realm.begin().await?;
     if let Shown::Present(open) = look_up(&mut transaction, &token).await? {
         end_own(&mut transaction, open.holder.id, token.session).await?;
@@ -273,6 +281,12 @@ async fn end_own(connection: &mut PgConnection, account: Uuid, session: Uuid) ->
 
 /// Looks a session up by its token, and ends it if that was used already.
 async fn look_up(connection: &mut PgConnection, token: &SessionToken) -> Result<Shown, Problem> {
+    let shown = find(connection, token).await?;
+    shared().recognised.note(token, matches!(shown, Shown::Present(_)));
+    Ok(shown)
+}
+
+async fn find(connection: &mut PgConnection, token: &SessionToken) -> Result<Shown, Problem> {
     let query = "SELECT family_hash, refresh_hash, used_at, account.id, email, name FROM session JOIN account ON account.id = account_id
          WHERE session.id = $1 AND revoked_at IS NULL AND expires_at > now() AND status = $2";
     let lock = format!("{query} FOR UPDATE OF session");
@@ -327,13 +341,12 @@ async fn assigned(connection: &mut PgConnection, account: Uuid) -> Result<BTreeS
 async fn give(
     connection: &mut PgConnection,
     realm: &Realm,
-    catalogue: &Catalogue,
     holder: &Holder,
     token: &SessionToken,
     left: Duration,
 ) -> Result<Opened, Problem> {
     let assigned = assigned(connection, holder.id).await?;
-    let roles = roles::effective(&realm.context, catalogue, &assigned);
+    let roles = roles::effective(&realm.context, &assigned);
     Ok(Opened {
         access_token: sign(realm, holder, roles, token.session)?,
         expires_in: TOKEN,

@@ -12,9 +12,11 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{Status, normal},
+    attempts::too_many,
     events::{ANYONE, record},
     members::Member,
-    realm::{Realm, shared},
+    passwords::OF_NO_COMPANY,
+    realm::{Asking, Realm, shared},
     secret::Secret,
     sessions::{self, Client, Holder, Opened},
     strength,
@@ -24,6 +26,9 @@ use crate::{
 const REFUSED_AFTER: std::time::Duration = std::time::Duration::from_millis(400);
 /// Wrong passwords in a row, from which on the account is locked for a while.
 const PATIENCE: i32 = 5;
+/// Fewest wrong passwords in a row with which an account may not be tried while too many fail in the company: its own people mistype once
+/// or twice, and are let in all the same.
+const SUSPICIOUS: i32 = 3;
 /// How long it is locked at first, and at most; twice as long each time.
 const LOCK_MINUTES: (i32, i32) = (1, 60);
 /// Longest password that is looked at, in bytes.
@@ -37,11 +42,13 @@ struct Known {
     password_hash: Option<String>,
     status: Status,
     locked: bool,
+    failed_attempts: i32,
 }
 
 impl Known {
-    fn may_sign_in(&self) -> bool {
-        self.status == Status::Active && !self.locked
+    /// `beyond` says whether too many have failed in the company.
+    fn may_sign_in(&self, beyond: bool) -> bool {
+        self.status == Status::Active && !self.locked && !(beyond && self.failed_attempts >= SUSPICIOUS)
     }
 }
 
@@ -55,11 +62,17 @@ pub async fn with_password(
 ) -> Result<Opened, Problem> {
     let started = Instant::now();
     let email = normal(email);
-    shared().attempts.count(tenant, &email)?;
-    if let Some(opened) = try_out(app, tenant, &email, password, client).await? {
+    let realm = Realm::find(app, tenant, Asking::ToSignIn).await?;
+    let attempt = shared().attempts.begin(tenant, realm.is_some(), &email)?;
+    let beyond = attempt.is_beyond_the_companys();
+    if let Some(opened) = try_out(realm, &email, password, beyond, client).await? {
+        attempt.succeeded();
         return Ok(opened);
     }
     sleep_until((started + REFUSED_AFTER).into()).await;
+    if beyond {
+        return Err(too_many());
+    }
     Err(Problem::unauthorized(
         "company, address or password is wrong, or the account can't be used now: after several wrong passwords it is locked for a \
          while, and an administrator of the company can unlock it",
@@ -69,7 +82,7 @@ pub async fn with_password(
 /// Changes one's own password, which ends all other sessions.
 pub async fn change_password(member: &Member, current: &Secret, new: &Secret) -> Result<(), Problem> {
     let account = member.account()?;
-    shared().attempts.count(member.tenant(), &account.to_string())?;
+    let attempt = shared().attempts.begin(member.tenant(), true, &account.to_string())?;
     let by_id = known(&mut *member.begin().await?, "account.id = $1::uuid", &account.to_string()).await?;
     let known = by_id
         .filter(|known| known.status == Status::Active)
@@ -78,11 +91,12 @@ pub async fn change_password(member: &Member, current: &Secret, new: &Secret) ->
     if hash.is_none() {
         return Err(Problem::conflict("you sign in at your company's identity provider, and have no password here"));
     }
-    if current.reveal().len() > LONGEST || !shared().hasher.is(current, hash.clone()).await? {
+    if current.reveal().len() > LONGEST || !shared().hasher.is(member.tenant(), current, hash.clone()).await? {
         return Err(Problem::invalid("current: it is not your password"));
     }
+    attempt.succeeded();
     strength::check(member, new, &known.holder.email, &known.holder.name).await?;
-    let changed = shared().hasher.hash(new).await?;
+    let changed = shared().hasher.hash(member.tenant(), new).await?;
     let mut transaction = member.begin().await?;
     let change = "UPDATE account SET password_hash = $3, updated_at = now() WHERE id = $1 AND password_hash = $2";
     let done = sqlx::query(change).bind(account).bind(hash).bind(changed).execute(&mut *transaction).await?;
@@ -95,15 +109,14 @@ pub async fn change_password(member: &Member, current: &Secret, new: &Secret) ->
     transaction.commit().await
 }
 
-/// `None` if it is refused.
+/// `None` if it is refused. Without a realm there is no such company.
 async fn try_out(
-    app: &App,
-    tenant: &str,
+    realm: Option<Realm>,
     email: &str,
     password: &Secret,
+    beyond: bool,
     client: &Client,
 ) -> Result<Option<Opened>, Problem> {
-    let realm = Realm::find(app, tenant).await?;
     let found = match &realm {
         Some(realm) => {
             realm.require_writable()?;
@@ -112,17 +125,17 @@ async fn try_out(
         None => None,
     };
     // No transaction is open meanwhile: the tenant's connections are for who has passed.
-    let hash = found.as_ref().filter(|known| known.may_sign_in()).and_then(|known| known.password_hash.clone());
-    let password_fits = password.reveal().len() <= LONGEST && shared().hasher.is(password, hash).await?;
+    let hash = found.as_ref().filter(|known| known.may_sign_in(beyond)).and_then(|known| known.password_hash.clone());
+    let company = realm.as_ref().map_or(OF_NO_COMPANY, Realm::tenant);
+    let password_fits = password.reveal().len() <= LONGEST && shared().hasher.is(company, password, hash).await?;
     let (Some(realm), Some(seen)) = (realm, found) else { return Ok(None) };
-    let catalogue = shared().catalogues.of(app, &realm.context).await;
 
     let mut transaction = realm.begin().await?;
     // As it is now: others may have tried it at the same time, and it may have been locked by that.
     let lock = "SELECT FROM account WHERE id = $1 FOR UPDATE";
     sqlx::query(lock).bind(seen.holder.id).fetch_optional(&mut *transaction).await?;
     let now = known(&mut transaction, "email = $1", email).await?;
-    let Some(now) = now.filter(Known::may_sign_in) else { return Ok(None) };
+    let Some(now) = now.filter(|now| now.may_sign_in(beyond)) else { return Ok(None) };
     if !password_fits {
         count_failure(&mut transaction, &now.holder).await?;
         transaction.commit().await?;
@@ -135,14 +148,14 @@ async fn try_out(
         .bind(now.holder.id)
         .execute(&mut *transaction)
         .await?;
-    let opened = sessions::open(&mut transaction, &realm, &catalogue, &now.holder, "password", client).await?;
+    let opened = sessions::open(&mut transaction, &realm, &now.holder, "password", client).await?;
     transaction.commit().await?;
     Ok(Some(opened))
 }
 
 async fn known(connection: &mut PgConnection, which: &'static str, value: &str) -> Result<Option<Known>, Problem> {
     let query = format!(
-        "SELECT account.id, email, name, password_hash, status, coalesce(locked_until > now(), false) AS locked
+        "SELECT account.id, email, name, password_hash, status, coalesce(locked_until > now(), false) AS locked, failed_attempts
          FROM account WHERE {which}"
     );
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(value).fetch_optional(connection).await?)
@@ -173,12 +186,23 @@ fn lock_minutes(failed: i32) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
-    use super::lock_minutes;
+    use super::*;
 
     #[test]
     fn the_lock_doubles_up_to_an_hour() {
         let minutes: Vec<_> = (3..=13).map(|failed| lock_minutes(failed).unwrap_or_default()).collect();
         assert_eq!(minutes, [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
         assert_eq!(lock_minutes(i32::MAX), Some(60));
+    }
+
+    #[test]
+    fn while_too_many_fail_in_a_company_accounts_that_nobody_guesses_for_are_let_in() {
+        let may = |status, locked, failed_attempts, beyond| {
+            let holder = Holder { id: Uuid::nil(), email: String::new(), name: String::new() };
+            Known { holder, password_hash: None, status, locked, failed_attempts }.may_sign_in(beyond)
+        };
+        assert!(may(Status::Active, false, SUSPICIOUS - 1, true) && !may(Status::Active, false, SUSPICIOUS, true));
+        assert!(may(Status::Active, false, 100, false), "its lock is over");
+        assert!(!may(Status::Active, true, 0, false) && !may(Status::Disabled, false, 0, false));
     }
 }

@@ -65,7 +65,10 @@ async fn callback(
         Problem::unauthorized("signing in took too long, or was begun in another browser; begin anew")
     })?;
     let opened = oidc::finish(&app, &attempt, &state, &code, &base(&headers)?, &client(&headers)).await?;
-    let cookies = [cookies::session(&headers, &opened)?, cookies::remove(&headers, cookies::ATTEMPT)?];
+    let cookies = [
+        cookies::session(&headers, &opened.refresh_token, opened.refresh_expires_in)?,
+        cookies::remove(&headers, cookies::ATTEMPT)?,
+    ];
     let cookies = AppendHeaders(cookies.map(|cookie| (header::SET_COOKIE, cookie)));
     let answer = [(header::LOCATION, HOME), (header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::SEE_OTHER, cookies, answer).into_response())

@@ -7,6 +7,7 @@ mod failure;
 mod forms;
 mod home;
 mod invitation;
+mod kept;
 mod layout;
 mod notifications;
 mod people;
@@ -56,6 +57,7 @@ pub fn router() -> Router<App> {
         .route("/user/events", get(events::show))
         .route("/user/style.css", get(theme::style))
         .route("/user/theme.css", get(theme::theme))
+        .layer(middleware::from_fn(kept::with_session))
         .layer(middleware::map_response(layout::with_headers))
 }
 

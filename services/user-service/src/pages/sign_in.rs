@@ -79,7 +79,10 @@ pub async fn leave(State(app): State<App>, headers: HeaderMap, _: Fields) -> Res
 
 /// Leads to the page of who has just shown who they are.
 pub fn enter(headers: &HeaderMap, opened: &Opened) -> Result<Response, Failure> {
-    Ok(with_cookies(super::to("/user/"), Some(cookies::session(headers, opened)?)))
+    Ok(with_cookies(
+        super::to("/user/"),
+        Some(cookies::session(headers, &opened.refresh_token, opened.refresh_expires_in)?),
+    ))
 }
 
 /// With a cookie, if there is one to be set.

@@ -10,8 +10,13 @@ use time::OffsetDateTime;
 use super::{
     failure::Failure,
     forms::{FormToken, Guest},
+    kept::Kept,
 };
-use crate::{cookies, members::Member, sessions};
+use crate::{
+    cookies,
+    members::Member,
+    sessions::{self, Resumed},
+};
 
 /// Someone who looks at pages.
 pub struct Visitor {
@@ -61,13 +66,17 @@ impl FromRequestParts<App> for Visitor {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let member = match cookies::get(&parts.headers, cookies::SESSION) {
-            Some(session) => sessions::resume(app, &session).await?,
+        let session = cookies::get(&parts.headers, cookies::SESSION);
+        let resumed = match &session {
+            Some(session) => sessions::resume(app, session).await?,
             None => None,
         };
-        let Some(member) = member else {
+        let (Some(session), Some(Resumed { member, extended })) = (session, resumed) else {
             return Err(Failure::SignedOut(cookies::remove(&parts.headers, cookies::SESSION)?));
         };
+        if let (Some(left), Some(kept)) = (extended, parts.extensions.get::<Kept>()) {
+            kept.keep(cookies::session(&parts.headers, &session, left.whole_seconds())?);
+        }
         if member.context.read_only && !parts.method.is_safe() {
             return Err(Problem::moving().into());
         }

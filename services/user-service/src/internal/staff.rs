@@ -1,4 +1,4 @@
-//! The API for EasyCode's staff, behind client-admin-service. No ingress routes to it.
+//! What EasyCode's staff ask for, through client-admin-service.
 
 use axum::{
     Router,
