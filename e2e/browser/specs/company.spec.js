@@ -122,7 +122,7 @@ test("a receipt is looked at before it is saved, refused at its field, and taken
   await field(page, "/receipt/footer").fill("Ha det!");
   await page.getByRole("button", { name: "Save" }).click();
   await expect(field(page, "/receipt/footer")).toHaveValue("Ha det!");
-  await page.getByRole("button", { name: /^Take version .* back$/ }).first().click();
+  await page.getByRole("button", { name: /^Take it back: version/ }).first().click();
   await expect(page.getByRole("status")).toContainText("The earlier version is in force again");
   await expect(field(page, "/receipt/footer")).toHaveValue("Takk!");
   await look(page, "company-receipt-back");

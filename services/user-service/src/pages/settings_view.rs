@@ -126,7 +126,7 @@ impl View<'_> {
                 form method="post" action=(here) {
                     (self.visitor.token.field())
                     input type="hidden" name="version" value=(self.present.version);
-                    button name="do" value={ "back " (version.number) } aria-label={ "Take version " (version.number) " back" } { "Take it back" }
+                    button name="do" value={ "back " (version.number) } aria-label={ "Take it back: version " (version.number) } { "Take it back" }
                 }
             }
         };
