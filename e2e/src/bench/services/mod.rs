@@ -6,7 +6,7 @@ mod pods;
 mod report;
 mod typical;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 pub use self::typical::CRM;
 use self::{
@@ -51,13 +51,15 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         // After a failure, too: what is left would take room from others.
         ground::clear(&cluster).await?;
     }
-    let report = outcome?;
+    let (report, failed) = outcome?;
     report.write()?;
     print!("{}", report.table());
+    // What was measured of the others counts all the same.
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
 }
 
-async fn measure_all(cluster: &Cluster, options: &Options) -> anyhow::Result<Report> {
+async fn measure_all(cluster: &Cluster, options: &Options) -> anyhow::Result<(Report, Vec<String>)> {
     eprintln!("[1/4] a platform of the benchmark's own, with the release's services");
     let ground = Ground::prepare(cluster, options.tenants, Programs::Release).await?;
     eprintln!("[2/4] {} tenants, one of them noisy", options.tenants);
@@ -65,13 +67,15 @@ async fn measure_all(cluster: &Cluster, options: &Options) -> anyhow::Result<Rep
     let (noisy, others) = tenants.split_first().context("no tenants")?;
     neighbour::limit(&ground, noisy).await?;
     eprintln!("[3/4] the services");
-    let mut services = Vec::new();
+    let (mut services, mut failed) = (Vec::new(), Vec::new());
     for typical in TYPICAL.iter().filter(|typical| ground.services.iter().any(|one| one.name == typical.service)) {
-        let figures = measure(&ground, typical, noisy, others).await;
-        services.push(figures.with_context(|| format!("measuring {}", typical.service))?);
+        match measure(&ground, typical, noisy, others).await {
+            Ok(figures) => services.push(figures),
+            Err(error) => failed.push(format!("{} was not measured: {error:#}", typical.service)),
+        }
     }
     let (strangers, machine) = (ground.watch.changes_of_others(), shared::facts(&ground).await?);
-    Ok(Report { tenants: options.tenants, changes_of_other_tenants: strangers, services, machine })
+    Ok((Report { tenants: options.tenants, changes_of_other_tenants: strangers, services, machine }, failed))
 }
 
 async fn measure(

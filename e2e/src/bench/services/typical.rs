@@ -124,7 +124,11 @@ pub const TYPICAL: [Typical; 7] = [
         },
         program: Program {
             service: easycode_inventory::SERVICE,
-            bare: || by_id::<Item>("SELECT id, sku, name, unit, allow_negative, version FROM item WHERE id = $1"),
+            bare: || {
+                by_id::<Item>(
+                    "SELECT id, sku, name, unit, allow_negative, currency::text AS currency, version FROM item WHERE id = $1",
+                )
+            },
         },
     },
     Typical {
