@@ -115,6 +115,8 @@ pub(crate) fn one() -> i32 {
 }
 
 /// Database connections of a pod that nothing was said of.
+pub const CONNECTIONS: u32 = 10;
+
 pub(crate) fn ten() -> u32 {
-    10
+    CONNECTIONS
 }

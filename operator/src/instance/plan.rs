@@ -7,6 +7,7 @@ use easycode_crds::{
     DedicatedInstance, Release, Tenant,
     instance::{Ingress, Isolation, Provider, Quota, ServiceOverride},
     platform::ServiceSize,
+    stack::CONNECTIONS,
 };
 use kube::ResourceExt;
 use serde_json::{Value, json};
@@ -197,8 +198,6 @@ fn container_limits(isolation: &Isolation) -> Vec<Value> {
 
 /// Most sentences of [`deviations`]: as many as the status has room for.
 const MOST_DEVIATIONS: usize = 64;
-/// Connections of a pod that nothing was said of.
-const SERVICE_CONNECTIONS: u32 = 10;
 
 /// What differs from the standard, a sentence each.
 #[must_use]
@@ -226,7 +225,7 @@ pub fn deviations(instance: &DedicatedInstance) -> Vec<String> {
         if service.resources.is_some() {
             sentences.push(format!("{name} has resources of its own"));
         }
-        if service.connections != SERVICE_CONNECTIONS {
+        if service.connections != CONNECTIONS {
             sentences.push(format!("{name} has {} database connections a pod", service.connections));
         }
     }

@@ -1,6 +1,6 @@
 //! A token of another tenant: rightly signed by the user-service of another home, for a tenant there. Nobody here may accept it.
 
-use std::{collections::BTreeSet, str::FromStr};
+use std::collections::BTreeSet;
 
 use easycode_contract::{
     probe::FOREIGN_TOKEN,
@@ -21,8 +21,8 @@ use crate::{
     tenant::placement::tenants_on,
 };
 
-/// For how long it counts: as long as the Job may take, and a little more.
-const LIFETIME: &str = "3m";
+/// For how many seconds it counts: as long as the Job may take, and a little more.
+const LIFETIME: u64 = 180;
 
 /// The Secret with such a token for the Job of a home, if there is another home with a tenant and a user-service. Whoever takes it from
 /// the pod can do nothing with it elsewhere either, since it has no role.
@@ -31,7 +31,7 @@ pub async fn secret(home: &Home, context: &Context) -> Result<Option<Planned>, E
         let Some(tenant) = tenants_on(&other, context).into_iter().next() else { continue };
         let Some(key) = key_of(&other, context).await? else { continue };
         let issuer = base_url(USER_SERVICE, &other.namespace());
-        let lifetime = Duration::from_str(LIFETIME).expect("it is a duration");
+        let lifetime = Duration::from_secs(LIFETIME);
         let Ok(token) = token::sign(&key, &issuer, &tenant, JOB, &BTreeSet::new(), lifetime) else { continue };
         let body = json!({ "metadata": { "labels": home.labels(JOB) }, "type": "Opaque", "stringData": { FOREIGN_TOKEN: token } });
         return Ok(Some(Planned::new(Kind::Secret, &home.namespace(), JOB, body)));

@@ -10,6 +10,7 @@ use easycode_crds::{
     instance::{Backup, CloudNativePg},
     platform::{EmbeddedDatabase, Identity, SecretRef, ServiceSize},
     release::ReleasedService,
+    stack::CONNECTIONS,
 };
 use k8s_openapi::api::core::v1::Toleration;
 use kube::ResourceExt;
@@ -143,7 +144,7 @@ impl ServiceSettings {
     /// Of a service of which nothing is said.
     #[must_use]
     pub fn standard(service: &str) -> Self {
-        ServiceSize { name: service.to_owned(), replicas: 1, resources: None, connections: 10 }.into()
+        ServiceSize { name: service.to_owned(), replicas: 1, resources: None, connections: CONNECTIONS }.into()
     }
 }
 

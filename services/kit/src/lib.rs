@@ -24,6 +24,7 @@ pub mod money;
 pub mod outbox;
 pub mod page;
 pub mod peer;
+pub mod postings;
 mod probe;
 pub mod problem;
 pub mod record;

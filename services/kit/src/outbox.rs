@@ -112,6 +112,15 @@ pub async fn add(
     insert(transaction, (subject, None), service, path, body).await
 }
 
+/// Notes that what follows from the answer to a delivery was seen to.
+pub async fn see_through(transaction: &mut TenantTransaction, id: Uuid) -> Result<(), Problem> {
+    sqlx::query("UPDATE delivery SET answer = answer || '{\"booked\": true}' WHERE id = $1")
+        .bind(id)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 /// Adds a delivery about a record that is not to be told before another about another record.
 pub async fn add_following(
     transaction: &mut TenantTransaction,

@@ -4,7 +4,10 @@
 use std::{env, fs, sync::Arc};
 
 use anyhow::Context;
-use axum::http::HeaderMap;
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, request::Parts},
+};
 use jsonwebtoken::jwk::JwkSet;
 use rustls::{
     RootCertStore,
@@ -13,7 +16,7 @@ use rustls::{
 use serde::Deserialize;
 
 use crate::{
-    Config, Problem,
+    App, Config, Problem,
     http::trusting,
     keys::KeySource,
     token::{Verifier, bearer, issuer},
@@ -98,5 +101,22 @@ impl Workloads {
             .ok_or_else(|| Problem::unauthorized("send the service account's token as Authorization: Bearer …"))?;
         let claims: Claims = self.0.verify(token).await?;
         Ok(claims.kubernetes)
+    }
+}
+
+/// A service of the same platform or instance that asks, by its service account's name, which is that of the service. Taken where the
+/// router has [`Workloads`] as an extension.
+pub struct AskingService(pub String);
+
+impl FromRequestParts<App> for AskingService {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let workloads = parts.extensions.get::<Workloads>().cloned().ok_or_else(Problem::internal)?;
+        let workload = workloads.asking(&parts.headers).await?;
+        if workload.namespace != app.config.namespace {
+            return Err(Problem::forbidden("foreign-service", "only services of this platform are served"));
+        }
+        Ok(Self(workload.account().to_owned()))
     }
 }

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 
 use axum::{extract::State, http::StatusCode};
-use easycode_kit::{Amount, App, Caller, Problem, TenantTransaction, date::Date, outbox, peer};
+use easycode_kit::{
+    Amount, App, Caller, Problem, TenantTransaction,
+    date::Date,
+    outbox, peer,
+    postings::{self, FINANCE, keeps_books},
+};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -16,9 +21,6 @@ use crate::{
 
 /// The service that keeps the stock.
 pub(crate) const INVENTORY: &str = "inventory";
-const FINANCE: &str = "finance";
-/// The module of Finance that entries are posted to.
-const LEDGER: &str = "ledger";
 /// The accounts that Finance has from the beginning.
 const CASH: &str = "1000";
 const STOCK: &str = "1200";
@@ -123,11 +125,6 @@ async fn day(transaction: &mut TenantTransaction, query: &'static str, of: Uuid)
     Ok(sqlx::query_scalar(query).bind(of).fetch_one(&mut **transaction).await?)
 }
 
-/// Whether Finance keeps books for the tenant: without its ledger it has nothing to post to, and is told nothing.
-fn keeps_books(caller: &Caller) -> bool {
-    caller.context.allows_module(FINANCE, LEDGER)
-}
-
 /// Whether others may be told of what is sold on the caller's behalf: goods need Inventory, and each of the others a role there.
 pub(crate) fn may_tell(caller: &Caller, goods: bool) -> Result<(), Problem> {
     if goods {
@@ -190,10 +187,7 @@ async fn book_costs(app: &App, caller: &Caller, subject: Option<Uuid>) -> Result
             let body = entry(&description, &currency, moved.day, &lines);
             outbox::add(&mut transaction, moved.subject, FINANCE, "/entries", &body).await?;
         }
-        sqlx::query("UPDATE delivery SET answer = answer || '{\"booked\": true}' WHERE id = $1")
-            .bind(moved.id)
-            .execute(&mut *transaction)
-            .await?;
+        outbox::see_through(&mut transaction, moved.id).await?;
     }
     transaction.commit().await?;
     Ok(!movements.is_empty())
@@ -205,10 +199,5 @@ fn total(worths: impl Iterator<Item = (Amount, Amount)>) -> (Amount, Amount) {
 }
 
 fn entry(description: &str, currency: &str, day: Date, lines: &[(&str, &str, Amount)]) -> Value {
-    let lines: Vec<_> = lines
-        .iter()
-        .filter(|(_, _, amount)| *amount != Amount::ZERO)
-        .map(|(account, side, amount)| json!({ "account": account, *side: amount }))
-        .collect();
-    json!({ "date": day, "description": description, "source": "pos", "currency": currency, "lines": lines })
+    postings::entry("pos", description, currency, day, lines)
 }

@@ -1,16 +1,18 @@
 //! What other services have to be told of a receipt: Inventory takes the goods in, and Finance what is owed. What Inventory then finds
 //! out, that such goods had gone out before at another cost, Finance is told, too.
 
-use easycode_kit::{Amount, App, Caller, Currency, Problem, TenantTransaction, date::Date, outbox, peer};
+use easycode_kit::{
+    Amount, App, Caller, Currency, Problem, TenantTransaction,
+    date::Date,
+    outbox, peer,
+    postings::{self, FINANCE, keeps_books},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{MOVER, POSTER, orders::Order};
 
 const INVENTORY: &str = "inventory";
-const FINANCE: &str = "finance";
-/// The module of Finance that entries are posted to.
-const LEDGER: &str = "ledger";
 /// The accounts that Finance has from the beginning.
 const STOCK: &str = "1200";
 const PAYABLES: &str = "2000";
@@ -25,11 +27,6 @@ pub(crate) struct Came {
     pub(crate) stocked: Amount,
     /// What the rest is worth.
     pub(crate) spent: Amount,
-}
-
-/// Whether Finance keeps books for the tenant: without its ledger it has nothing to post to, and is told nothing.
-fn keeps_books(caller: &Caller) -> bool {
-    caller.context.allows_module(FINANCE, LEDGER)
 }
 
 /// Writes down what has to be told of a receipt that came on a day.
@@ -50,7 +47,7 @@ pub(crate) async fn of_receipt(
     if keeps_books(caller) && stocked + spent != Amount::ZERO {
         peer::require_role(caller, POSTER)?;
         let lines = [(STOCK, "debit", stocked), (EXPENSES, "debit", spent), (PAYABLES, "credit", stocked + spent)];
-        let body = entry(&format!("Received of purchase order {}", order.id), &order.currency, day, &lines);
+        let body = entry(&format!("Received of purchase order {}", order.id), order.currency.as_str(), day, &lines);
         outbox::add(transaction, receipt, FINANCE, "/entries", &body).await?;
     }
     Ok(())
@@ -101,13 +98,10 @@ async fn book_variances(app: &App, caller: &Caller, subject: Option<Uuid>) -> Re
         if one.told || (one.free && keeps_books(caller)) {
             let description =
                 format!("Variance of goods of purchase order {} that were sold before they came", one.order_id);
-            let body = entry(&description, &one.currency, one.day, &of_variance(&one.variance));
+            let body = entry(&description, one.currency.as_str(), one.day, &of_variance(&one.variance));
             outbox::add(&mut transaction, one.subject, FINANCE, "/entries", &body).await?;
         }
-        sqlx::query("UPDATE delivery SET answer = answer || '{\"booked\": true}' WHERE id = $1")
-            .bind(one.id)
-            .execute(&mut *transaction)
-            .await?;
+        outbox::see_through(&mut transaction, one.id).await?;
     }
     transaction.commit().await?;
     Ok(!settled.is_empty())
@@ -120,13 +114,8 @@ fn of_variance(variance: &str) -> [(&'static str, &'static str, Amount); 2] {
     [(up, "debit", amount), (down, "credit", amount)]
 }
 
-fn entry(description: &str, currency: &Currency, day: Date, lines: &[(&str, &str, Amount)]) -> Value {
-    let lines: Vec<_> = lines
-        .iter()
-        .filter(|(_, _, amount)| *amount != Amount::ZERO)
-        .map(|(account, side, amount)| json!({ "account": account, *side: amount }))
-        .collect();
-    json!({ "date": day, "description": description, "source": "procurement", "currency": currency, "lines": lines })
+fn entry(description: &str, currency: &str, day: Date, lines: &[(&str, &str, Amount)]) -> Value {
+    postings::entry("procurement", description, currency, day, lines)
 }
 
 #[cfg(test)]
@@ -139,19 +128,5 @@ mod tests {
             |variance: &str| of_variance(variance).map(|(account, side, amount)| format!("{account} {side} {amount}"));
         assert_eq!(of("2.00"), ["5000 debit 2.00", "1200 credit 2.00"]);
         assert_eq!(of("-0.50"), ["1200 debit 0.50", "5000 credit 0.50"]);
-    }
-
-    #[test]
-    fn an_entry_has_the_day_and_no_line_of_nothing() {
-        let (day, currency) = (json!("2026-11-24"), json!("EUR"));
-        let lines =
-            [(STOCK, "debit", Amount::ZERO), (EXPENSES, "debit", serde_json::from_value(json!("2.00")).unwrap())];
-        let entry = entry(
-            "x",
-            &serde_json::from_value(currency).unwrap(),
-            serde_json::from_value(day.clone()).unwrap(),
-            &lines,
-        );
-        assert_eq!((&entry["date"], &entry["lines"]), (&day, &json!([{ "account": "6000", "debit": "2.00" }])));
     }
 }

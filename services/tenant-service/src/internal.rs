@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::{
     Json, Router,
     body::Body,
-    extract::{FromRequestParts, Path, State},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -17,26 +17,13 @@ use easycode_contract::{
     runtime::USER_SERVICE,
     stream::{CONTEXTS_PATH, ContextEvent, HEARTBEAT_MILLIS, STREAM_PATH},
 };
-use easycode_kit::{App, Problem, workload::Workloads};
+use easycode_kit::{
+    App, Problem,
+    workload::{AskingService, Workloads},
+};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::publisher::Publisher;
-
-/// The service that asks.
-struct Asking(String);
-
-impl FromRequestParts<App> for Asking {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let workloads = parts.extensions.get::<Workloads>().cloned().ok_or_else(Problem::internal)?;
-        let workload = workloads.asking(&parts.headers).await?;
-        if workload.namespace != app.config.namespace {
-            return Err(Problem::forbidden("foreign-service", "only services of this platform are served"));
-        }
-        Ok(Self(workload.account().to_owned()))
-    }
-}
 
 /// The routes.
 pub fn router(publisher: Publisher, workloads: Workloads) -> Router<App> {
@@ -44,14 +31,14 @@ pub fn router(publisher: Publisher, workloads: Workloads) -> Router<App> {
     Router::new()
         .route(
             CONTEXTS_PATH,
-            get(move |Asking(service): Asking| async move {
+            get(move |AskingService(service): AskingService| async move {
                 let (all, _) = list.subscribe().await;
                 Json(all.into_iter().map(|context| visible(context, &service)).collect::<Vec<_>>())
             }),
         )
         .route(
             &format!("{CONTEXTS_PATH}/{{tenant}}"),
-            get(move |Asking(service): Asking, Path(tenant): Path<String>, headers: HeaderMap| async move {
+            get(move |AskingService(service): AskingService, Path(tenant): Path<String>, headers: HeaderMap| async move {
                 if !one.is_complete() {
                     return Err(Problem::unavailable("the tenants were not read yet; try again"));
                 }
@@ -61,7 +48,7 @@ pub fn router(publisher: Publisher, workloads: Workloads) -> Router<App> {
         )
         .route(
             STREAM_PATH,
-            get(move |State(app): State<App>, Asking(service): Asking| async move {
+            get(move |State(app): State<App>, AskingService(service): AskingService| async move {
                 let (all, events) = stream.subscribe().await;
                 let headers = [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")];
                 (headers, Body::from_stream(lines(service, all, events, app.stopping.cancelled_owned())))
