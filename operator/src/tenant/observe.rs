@@ -51,16 +51,23 @@ impl Residence {
         }
     }
 
-    /// An instance.
+    /// An instance, as it is there for the tenant: what it has said of its services holds for those that it has looked at, which one that
+    /// the tenant was entitled to a moment ago is not among.
     #[must_use]
-    pub fn on_instance(instance: &DedicatedInstance) -> Self {
+    pub fn on_instance(instance: &DedicatedInstance, tenant: &Tenant) -> Self {
+        let status = instance.status.as_ref();
         let said = |condition: &Condition| (condition.status != "True").then(|| condition.message.clone());
-        let conditions = instance.status.iter().flat_map(|status| &status.conditions);
-        let serving = conditions.filter(|one| one.type_ == conditions::SERVICES_AVAILABLE).map(said).next();
+        let mut conditions = status.iter().flat_map(|status| &status.conditions);
+        let serving = conditions.find(|one| one.type_ == conditions::SERVICES_AVAILABLE).map(said);
+        let runs =
+            |service: &str| status.is_some_and(|status| status.services.iter().any(|one| one.service == service));
+        let entitled = tenant.spec.entitlements.iter().map(|one| one.service.as_str());
+        let missing: Vec<_> = entitled.filter(|service| !runs(service)).collect();
+        let missing = (!missing.is_empty()).then(|| format!("{} not brought up yet", missing.join(", ")));
         Self {
             home: Home::Instance(instance.name_any()),
             endpoint: instance::plan::endpoint(instance),
-            unavailable: serving.unwrap_or_else(|| Some("it was not brought up yet".to_owned())),
+            unavailable: serving.unwrap_or_else(|| Some("it was not brought up yet".to_owned())).or(missing),
         }
     }
 }
@@ -97,7 +104,7 @@ pub fn observe(tenant: &Tenant, context: &Context) -> Observed {
             let instance = instances.iter().find(|one| one.name_any() == *name);
             let running = instance.and_then(|one| one.status.as_ref()?.release.clone());
             let release = running.or_else(|| instance.and_then(|one| Some(context.wanted(one).ok()?.name_any())));
-            (instance.map(|one| Residence::on_instance(one)), release)
+            (instance.map(|one| Residence::on_instance(one, tenant)), release)
         }
     };
     let residence = residence.expect("placement names only what it was given");
@@ -130,7 +137,37 @@ fn in_use(holders: Vec<(Home, Option<Timestamp>)>) -> Vec<Home> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_service_that_an_instance_has_not_looked_at_is_not_available_there() {
+        let spec = json!({
+            "tenantRef": { "name": "a" }, "release": { "version": "1" }, "location": { "region": "eu" },
+            "identity": { "issuer": "https://i", "jwks": "{\"keys\": []}" },
+        });
+        let mut instance = DedicatedInstance::new("a", serde_json::from_value(spec).unwrap());
+        let unavailable = |instance: &DedicatedInstance, services: &[&str]| {
+            let entitlements: Vec<_> = services.iter().map(|service| json!({ "service": service })).collect();
+            let spec = json!({ "displayName": "A", "entitlements": entitlements });
+            Residence::on_instance(instance, &Tenant::new("a", serde_json::from_value(spec).unwrap())).unavailable
+        };
+        assert_eq!(unavailable(&instance, &[]).as_deref(), Some("it was not brought up yet"));
+
+        let status = |available: &str, message: &str| {
+            let transition = "2026-11-26T00:00:00Z";
+            let condition = json!({ "type": conditions::SERVICES_AVAILABLE, "status": available, "reason": "R",
+                "message": message, "lastTransitionTime": transition });
+            let crm = json!({ "service": "crm", "image": "c:1", "available": 1, "replicas": 1, "schemaVersion": 1 });
+            serde_json::from_value(json!({ "conditions": [condition], "services": [crm] })).unwrap()
+        };
+        instance.status = Some(status("True", "all run"));
+        assert_eq!(unavailable(&instance, &["crm"]), None);
+        assert_eq!(unavailable(&instance, &["crm", "pos"]).as_deref(), Some("pos not brought up yet"));
+        instance.status = Some(status("False", "crm is rolling out"));
+        assert_eq!(unavailable(&instance, &["crm", "pos"]).as_deref(), Some("crm is rolling out"));
+    }
 
     #[test]
     fn data_in_use_counts_before_copies_that_are_kept() {

@@ -46,7 +46,10 @@ impl Scene {
         tenant.metadata.generation = Some(1);
         let platform = &catalogue.platforms[0];
         let residence = match &tenant.spec.deployment.instance {
-            Some(name) => Residence { unavailable: None, ..Residence::on_instance(catalogue.instance(name).unwrap()) },
+            Some(name) => {
+                let instance = catalogue.instance(name).unwrap();
+                Residence { unavailable: None, ..Residence::on_instance(instance, &tenant) }
+            }
             None => Residence::on_platform(platform),
         };
         let release = Arc::clone(catalogue.release(&platform.spec.release).unwrap());

@@ -61,7 +61,12 @@ impl<'a> Planner<'a> {
                 let status = status.map(|status| (status.release.as_deref(), status.services.as_slice()));
                 let wanted = instance.and_then(|one| self.offer.wanted(&one.spec.release).ok());
                 let spec = wanted.map(|release| release.name_any());
-                (instance.map(|one| Residence::on_instance(one)), self.files.instance(name).is_some(), spec, status)
+                (
+                    instance.map(|one| Residence::on_instance(one, tenant)),
+                    self.files.instance(name).is_some(),
+                    spec,
+                    status,
+                )
             }
         };
         let residence = residence.map(|one| if is_planned { Residence { unavailable: None, ..one } } else { one });
