@@ -45,7 +45,7 @@ const WITH_BODY: &[(&str, &str)] = &[
 const WITH_INPUT: &[(&str, &str)] = &[UNACCEPTABLE];
 
 /// Completes the document of a service whose operations are below `base`.
-pub(crate) fn complete(document: &mut OpenApi, title: &str, base: &str) {
+pub fn complete(document: &mut OpenApi, title: &str, base: &str) {
     title.clone_into(&mut document.info.title);
     document.servers = Some(vec![Server::new(base)]);
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
@@ -125,7 +125,12 @@ fn describe(status: &str, answer: &mut Response) {
         known.map_or("As asked for.", |(_, description)| description).clone_into(&mut answer.description);
     }
     if status.starts_with(['4', '5']) {
-        let problem = Ref::from_schema_name(Problem::name());
+        // One with more in it than every problem has says so itself.
+        let own = answer.content.values().next().and_then(|content| match content {
+            RefOr::T(content) => content.schema.clone(),
+            RefOr::Ref(_) => None,
+        });
+        let problem = own.unwrap_or_else(|| Ref::from_schema_name(Problem::name()).into());
         answer.content.clear();
         answer.content.insert(PROBLEM.to_owned(), Content::new(Some(problem)).into());
     }

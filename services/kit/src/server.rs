@@ -37,6 +37,7 @@ use crate::{
     delegations::Delegations,
     document,
     limits::Limits,
+    linger::linger,
     metrics::{self, Metrics},
     token::Issuers,
 };
@@ -126,6 +127,7 @@ pub fn surrounded<S: Clone + Send + Sync + 'static>(routes: Router<S>, metrics: 
         })
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(linger))
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))

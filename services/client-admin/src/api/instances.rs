@@ -51,7 +51,8 @@ pub async fn one(
 }
 
 /// What would come of a change. Nothing is written.
-#[utoipa::path(post, path = "/instances/{name}/plan", request_body = Wanted, responses((status = 200, body = PlanDocument)))]
+#[utoipa::path(post, path = "/instances/{name}/plan", request_body = Wanted, responses(
+    (status = 200, body = PlanDocument), (status = 412, body = ProblemDocument)))]
 pub async fn plan(
     State(app): State<App>,
     caller: ApiCaller,

@@ -6,11 +6,7 @@ mod progress;
 pub mod tenants;
 
 use axum::{Json, Router, routing::get};
-use easycode_kit::Problem;
-use utoipa::openapi::{
-    Info, Server,
-    security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
-};
+use easycode_kit::{Problem, document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::{
@@ -36,11 +32,8 @@ pub fn routes(_: &App) -> Router<App> {
         .routes(routes!(instances::one, instances::apply, instances::delete))
         .routes(routes!(instances::plan))
         .split_for_parts();
-    document.info = Info::new("client-admin", env!("CARGO_PKG_VERSION"));
-    document.servers = Some(vec![Server::new(&base)]);
-    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
-    document.components.get_or_insert_default().add_security_scheme("token", bearer);
-    document.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
+    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    document::complete(&mut document, "client-admin", &base);
     let api = api
         .route("/openapi.json", get(move || std::future::ready(Json(document.clone()))))
         .fallback(|| async { Problem::not_found("there is no such path; see openapi.json") });

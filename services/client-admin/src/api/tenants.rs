@@ -222,7 +222,8 @@ pub async fn apply(
 }
 
 /// Stops all access within a second; the data stays.
-#[utoipa::path(post, path = "/tenants/{name}/suspend", request_body = Seen, responses((status = 200, body = TenantDocument)))]
+#[utoipa::path(post, path = "/tenants/{name}/suspend", request_body = Seen, responses(
+    (status = 200, body = TenantDocument), (status = 409, body = ProblemDocument), (status = 412, body = ProblemDocument)))]
 pub async fn suspend(
     State(app): State<App>,
     caller: ApiCaller,
@@ -233,7 +234,8 @@ pub async fn suspend(
 }
 
 /// Lets a suspended tenant work again.
-#[utoipa::path(post, path = "/tenants/{name}/resume", request_body = Seen, responses((status = 200, body = TenantDocument)))]
+#[utoipa::path(post, path = "/tenants/{name}/resume", request_body = Seen, responses(
+    (status = 200, body = TenantDocument), (status = 409, body = ProblemDocument), (status = 412, body = ProblemDocument)))]
 pub async fn resume(
     State(app): State<App>,
     caller: ApiCaller,
