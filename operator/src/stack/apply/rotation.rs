@@ -132,10 +132,20 @@ async fn renew_others(
         write(&[secrets::renewed(blueprint, &name, &credentials, now)], context, applied).await?;
         database.renew_migrations(service, &next.migration_password).await?;
     }
-    if matches!(blueprint.server, Server::Embedded(_)) && is_due(postgres::OPERATOR_SECRET) {
+    // That at an external Postgres is renewed by whoever runs it.
+    let own = match &blueprint.server {
+        Server::Embedded(_) => Some(postgres::OPERATOR_SECRET),
+        Server::CloudNativePg(..) => Some(secrets::CLOUD_NATIVE_LOGIN),
+        Server::External(_) => None,
+    };
+    if let Some(name) = own.filter(|name| is_due(name)) {
         let next = Credentials { password: secrets::generate(), ..database.server() };
         record("set a new password for the operator's own login").await?;
-        write(&[secrets::renewed(blueprint, postgres::OPERATOR_SECRET, &next, now)], context, applied).await?;
+        let renewed = match &blueprint.server {
+            Server::CloudNativePg(..) => secrets::renewed_cloud_native_login(blueprint, &next, now),
+            _ => secrets::renewed(blueprint, name, &next, now),
+        };
+        write(&[renewed], context, applied).await?;
         database.renew_own(&next).await?;
     }
     Ok(waits)

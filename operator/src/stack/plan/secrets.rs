@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use easycode_contract::database::{Identifier, InvalidName};
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Blueprint;
 use crate::{
@@ -70,6 +70,8 @@ impl Kept {
 
 /// Secret with the operator's login as CloudNativePG takes it.
 pub(crate) const CLOUD_NATIVE_LOGIN: &str = "postgres-login";
+/// Type of that Secret.
+const BASIC: &str = "kubernetes.io/basic-auth";
 /// What these Secrets are named by their label.
 const COMPONENT: &str = "credentials";
 const MIGRATION_PREFIX: &str = "database-mig-";
@@ -109,33 +111,52 @@ pub(super) fn served(blueprint: &Blueprint) -> Option<(&'static str, String)> {
 /// The Secret of a login, if it differs from what is there.
 #[must_use]
 pub fn planned(blueprint: &Blueprint, name: &str, credentials: &Credentials, present: &Secrets) -> Option<Planned> {
-    let annotations: Vec<_> = match present.get(name) {
+    let kept = Kept::new(credentials.to_fields(), remembered(blueprint, name, present));
+    changed(blueprint, name, "Opaque", &kept, present)
+}
+
+/// The annotations of a login's Secret that is not renewed.
+fn remembered(blueprint: &Blueprint, name: &str, present: &Secrets) -> Vec<(&'static str, String)> {
+    match present.get(name) {
         Some(kept) => REMEMBERED.iter().filter_map(|key| Some((*key, kept.annotations.get(*key)?.clone()))).collect(),
         // What was made just now serves the request, too.
         None => served(blueprint).into_iter().collect(),
-    };
-    changed(blueprint, name, "Opaque", &Kept::new(credentials.to_fields(), annotations), present)
+    }
+}
+
+/// Those of one that is renewed now.
+fn renewing(blueprint: &Blueprint, now: Timestamp) -> impl Iterator<Item = (&'static str, String)> {
+    [(labels::ROTATED, now.to_string())].into_iter().chain(served(blueprint))
 }
 
 /// The Secret of a login with credentials that are new as of now.
 #[must_use]
 pub fn renewed(blueprint: &Blueprint, name: &str, credentials: &Credentials, now: Timestamp) -> Planned {
-    let annotations = [(labels::ROTATED, now.to_string())].into_iter().chain(served(blueprint));
-    body(blueprint, name, "Opaque", &Kept::new(credentials.to_fields(), annotations))
+    body(blueprint, name, "Opaque", &Kept::new(credentials.to_fields(), renewing(blueprint, now)))
 }
 
 /// The operator's login as CloudNativePG takes it, if it differs from what is there.
 #[must_use]
 pub fn cloud_native_login(blueprint: &Blueprint, user: &str, password: &str, present: &Secrets) -> Option<Planned> {
-    let fields = [("username", user.to_owned()), ("password", password.to_owned())];
-    let kept = Kept::new(fields, BTreeMap::<String, String>::new());
-    changed(blueprint, CLOUD_NATIVE_LOGIN, "kubernetes.io/basic-auth", &kept, present)
+    let kept = Kept::new(basic(user, password), remembered(blueprint, CLOUD_NATIVE_LOGIN, present));
+    changed(blueprint, CLOUD_NATIVE_LOGIN, BASIC, &kept, present)
+}
+
+/// The same with a password that is new as of now.
+#[must_use]
+pub fn renewed_cloud_native_login(blueprint: &Blueprint, next: &Credentials, now: Timestamp) -> Planned {
+    let kept = Kept::new(basic(&next.user, &next.password), renewing(blueprint, now));
+    body(blueprint, CLOUD_NATIVE_LOGIN, BASIC, &kept)
+}
+
+fn basic(user: &str, password: &str) -> [(&'static str, String); 2] {
+    [("username", user.to_owned()), ("password", password.to_owned())]
 }
 
 /// A Secret, if it differs from what is there.
 #[must_use]
 pub fn changed(blueprint: &Blueprint, name: &str, type_: &str, kept: &Kept, present: &Secrets) -> Option<Planned> {
-    let labels = blueprint.home.labels(COMPONENT);
+    let labels = labels_of(blueprint, type_);
     let mut labels = labels.as_object().into_iter().flatten();
     let same = present.get(name).is_some_and(|there| {
         let remembers = |(key, value): (&String, &String)| there.annotations.get(key) == Some(value);
@@ -146,8 +167,17 @@ pub fn changed(blueprint: &Blueprint, name: &str, type_: &str, kept: &Kept, pres
     (!same).then(|| body(blueprint, name, type_, kept))
 }
 
+fn labels_of(blueprint: &Blueprint, type_: &str) -> Value {
+    let mut labels = blueprint.home.labels(COMPONENT);
+    if type_ == BASIC {
+        // CloudNativePG then takes over a new password at once: https://cloudnative-pg.io/documentation/current/labels_annotations/
+        labels["cnpg.io/reload"] = "true".into();
+    }
+    labels
+}
+
 fn body(blueprint: &Blueprint, name: &str, type_: &str, kept: &Kept) -> Planned {
-    let metadata = json!({ "labels": blueprint.home.labels(COMPONENT), "annotations": kept.annotations });
+    let metadata = json!({ "labels": labels_of(blueprint, type_), "annotations": kept.annotations });
     let body = json!({ "metadata": metadata, "type": type_, "data": kept.data });
     Planned::new(Kind::Secret, &blueprint.namespace(), name, body)
 }
