@@ -7,6 +7,7 @@ use std::{process::Command, time::Duration};
 use anyhow::{Context, ensure};
 use easycode_e2e::{
     cluster::{Cluster, checkout},
+    operator::Operator,
     own_instance::OwnInstance,
     platform::Platform,
     wait::until,
@@ -54,6 +55,8 @@ async fn an_instance_waits_for_cloudnative_pg_and_lives_on_its_postgres() -> any
     own.ready().await;
 
     let before = own.status().await?.credentials_rotated_at;
+    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &own.namespace());
+    let operators = secrets.get("postgres-login").await?.data;
     own.annotate("easycode.io/rotate-credentials", json!("now")).await?;
     until("the credentials are new", PATIENCE, || async {
         served(&own).await?;
@@ -62,6 +65,13 @@ async fn an_instance_waits_for_cloudnative_pg_and_lives_on_its_postgres() -> any
         Ok(())
     })
     .await;
+    ensure!(secrets.get("postgres-login").await?.data != operators, "the operator's own password is as it was");
+    // CloudNativePG sets it, too: a new connection of the operator shows that both mean the same.
+    let operator = Operator::of(&cluster);
+    operator.aim().await?;
+    operator.kill().await?;
+    operator.settled().await;
+    own.condition("DatabaseReady", "True", "").await;
     own.ready().await;
     served(&own).await?;
     own.remove().await?;

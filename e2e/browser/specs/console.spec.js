@@ -4,6 +4,8 @@ import { expect, look, tabTo, test } from "../watched.js";
 const CONSOLE = process.env.EASYCODE_CONSOLE;
 const PASSWORD = process.env.EASYCODE_STAFF_PASSWORD;
 const COMPANY = process.env.EASYCODE_COMPANY;
+// One whose limits a pipeline owns.
+const OWNED = process.env.EASYCODE_OWNED_COMPANY;
 const plain = () => test.info().project.use.javaScriptEnabled === false;
 
 async function signIn(page, who = "administrator") {
@@ -20,12 +22,22 @@ function fresh() {
   return `${COMPANY}-${test.info().project.name}`.slice(0, 40);
 }
 
+/** Sees that the company is ready: live with JavaScript; without, the page loads itself again, which a browser that is driven may miss. */
+async function isReady(page, name) {
+  await expect(page.getByRole("heading", { level: 1, name: `Progress of tenant ${name}` })).toBeVisible();
+  await expect(async () => {
+    if (plain()) await page.reload();
+    await expect(page.getByRole("row", { name: /^Ready True/ })).toBeVisible();
+  }).toPass({ timeout: 40_000 });
+}
+
 async function onboard(page, name) {
   await page.goto(`${CONSOLE}/client-admin/tenants/new`);
   await page.getByLabel("Short name").fill(name);
   await page.getByLabel("Company's name").fill("Browser Works Ltd");
   await page.getByLabel("First administrators").fill("ada@browser.example, Ada");
   await page.getByLabel("crm", { exact: true }).check();
+  await page.getByLabel("finance", { exact: true }).check();
   await page.getByLabel("On offboarding").selectOption("Delete");
   await page.getByRole("button", { name: "Show what would change" }).click();
   await expect(page.getByRole("heading", { level: 1, name: `What would change of tenant ${name}` })).toBeVisible();
@@ -77,16 +89,24 @@ test("a company is taken in, invited and let go @plain", async ({ page }) => {
   await page.getByRole("main").getByRole("button", { name: "Apply this" }).click();
   await expect(page.getByRole("heading", { level: 1, name: `Progress of tenant ${name}` })).toBeVisible();
   await look(page, "console-progress");
-  // Live with JavaScript; without, the page loads itself again, which a browser that is driven may miss.
-  await expect(async () => {
-    if (plain()) await page.reload();
-    await expect(page.getByRole("row", { name: /^Ready True/ })).toBeVisible();
-  }).toPass({ timeout: 40_000 });
+  await isReady(page, name);
   await look(page, "console-ready");
   await page.goto(`${CONSOLE}/client-admin/tenants/${name}`);
   await page.getByRole("button", { name: "Make an invitation link for ada@browser.example" }).click();
   await expect(page.getByRole("status")).toContainText("/user/invitation?token=");
   await look(page, "console-invitation");
+
+  // A service is withdrawn: what becomes of its data is told before it is done.
+  await page.getByRole("link", { name: "Change", exact: true }).click();
+  await page.getByLabel("finance", { exact: true }).uncheck();
+  await page.getByRole("button", { name: "Show what would change" }).click();
+  const plan = page.getByRole("main");
+  await expect(plan.getByRole("row", { name: /entitlements/ })).toContainText("finance");
+  await expect(plan).toContainText("keep the data of finance until");
+  await look(page, "console-withdrawal");
+  await plan.getByRole("button", { name: "Apply this" }).click();
+  await isReady(page, name);
+
   await page.goto(`${CONSOLE}/client-admin/tenants/${name}/offboard`);
   const confirm = page.getByRole("textbox");
   await confirm.fill("another");
@@ -96,6 +116,26 @@ test("a company is taken in, invited and let go @plain", async ({ page }) => {
   await page.getByRole("textbox").fill(name);
   await page.getByRole("main").getByRole("button").click();
   await expect(page.getByRole("heading", { level: 1, name: `Progress of tenant ${name}` })).toBeVisible();
+});
+
+test("what a pipeline owns is not overwritten unasked @look @plain", async ({ page }) => {
+  await signIn(page);
+  await page.goto(`${CONSOLE}/client-admin/tenants/${OWNED}/change`);
+  await page.getByLabel("Users", { exact: true }).fill("9");
+  await page.getByRole("button", { name: "Show what would change" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: `Conflicts over tenant ${OWNED}` })).toBeVisible();
+  const conflict = page.getByRole("group", { name: "spec.limits.users" });
+  await expect(conflict).toContainText("e2e");
+  await expect(conflict.getByLabel("Leave it as it is")).toBeChecked();
+  await look(page, "console-conflict");
+  await conflict.getByLabel("Take it over from e2e").check();
+  await page.getByRole("button", { name: "Go on" }).click();
+  await expect(page.getByRole("heading", { name: "Taken over" })).toBeVisible();
+  await expect(page.getByRole("row", { name: /limits.users/ })).toContainText("9");
+  await look(page, "console-taken-over");
+  // Thought better of it: the form has what was wanted, and nothing was changed.
+  await page.getByRole("button", { name: "Back to the form" }).click();
+  await expect(page.getByLabel("Users", { exact: true })).toHaveValue("9");
 });
 
 test("by keyboard alone", async ({ page }) => {

@@ -11,7 +11,7 @@ use easycode_e2e::{
     people::{ADMINISTRATOR, PASSWORD, tenant_with_administrator},
     platform::Platform,
     reach::{reach, reach_pod},
-    tenant::{fresh_name, tenants},
+    tenant::{TestTenant, fresh_name, tenants},
 };
 use kube::{
     Api, ResourceExt,
@@ -30,11 +30,16 @@ const PATIENCE: Duration = Duration::from_mins(8);
 
 #[tokio::test]
 async fn staff_do_their_work_in_the_console() -> anyhow::Result<()> {
-    let cluster = Cluster::connect().await?;
+    let platform = Platform::example().await?;
+    let cluster = platform.cluster.clone();
     let selector = "app.kubernetes.io/name=easycode-client-admin";
     let console = reach_pod(&cluster, NAMESPACE, selector, 8080).await?;
     let provider = reach_pod(&cluster, NAMESPACE, selector, 9998).await?;
     let company = fresh_name("browser");
+    // As a pipeline applies one.
+    let owned = TestTenant { platform, name: format!("{company}-owned") };
+    owned.apply(json!({ "limits": { "users": 7 } })).await?;
+    owned.ready().await;
     let password = checkout().join("target/demo/people/password");
     let password =
         fs::read_to_string(&password).with_context(|| format!("reading {}; run `make deploy`", password.display()))?;
@@ -44,6 +49,7 @@ async fn staff_do_their_work_in_the_console() -> anyhow::Result<()> {
         ("EASYCODE_CONSOLE", CONSOLE),
         ("EASYCODE_STAFF_PASSWORD", password.trim()),
         ("EASYCODE_COMPANY", &company),
+        ("EASYCODE_OWNED_COMPANY", &owned.name),
     ];
     let outcome = run("console", &[(CONSOLE, console), (PROVIDER, provider)], &known).await;
     // Whatever was not let go in the pages.

@@ -1,5 +1,6 @@
 //! Every service of the release, fuzzed by its own description with the tokens of two companies: whatever one of them sends, nothing
-//! breaks, and nothing of the other is seen or changed. Reports are in `target/fuzz/<service>/`.
+//! breaks, and nothing of the other is seen or changed. And the staff's console, by those who may change nothing there. Reports are in
+//! `target/fuzz/<service>/`.
 //!
 //! `EASYCODE_FUZZ_EXAMPLES` is the number of cases an operation, `EASYCODE_FUZZ_SEED` another seed than the usual.
 
@@ -7,6 +8,7 @@ mod company;
 mod description;
 mod schemathesis;
 mod seeds;
+mod staff;
 mod strangers;
 
 use anyhow::{Context, ensure};
@@ -15,7 +17,11 @@ use easycode_e2e::platform::{EXAMPLE, Platform};
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::Api;
 
-use self::{company::Company, description::Description, schemathesis::Fuzzer};
+use self::{
+    company::Company,
+    description::Description,
+    schemathesis::{Fuzzer, Target},
+};
 
 /// Cases an operation, unless more are asked for, and of the way back.
 const EXAMPLES: u32 = 15;
@@ -62,7 +68,15 @@ async fn fuzz(
     let before = other.records(services).await?;
     ensure!(before.len() > services.len(), "there is too little that could be seen: {before:?}");
     let found: Vec<_> = stream::iter(services)
-        .map(|service| fuzzer.run(service, one, other, way))
+        .map(|service| Target {
+            name: &service.name,
+            base: &service.base,
+            token: &one.token,
+            ids: &other.known,
+            secrets: other.secrets(),
+            without: &[],
+        })
+        .map(async |target| fuzzer.run(&target, way).await)
         .buffer_unordered(AT_ONCE)
         .try_filter_map(|found| std::future::ready(Ok(found)))
         .try_collect()

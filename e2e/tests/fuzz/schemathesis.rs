@@ -7,8 +7,6 @@ use easycode_e2e::cluster::checkout;
 use serde_json::json;
 use tokio::process::Command;
 
-use super::{company::Company, description::Description};
-
 /// The usual seed: a failure is that of the change, not of the day.
 const SEED: u64 = 20_261_126;
 /// Longest end of a log that is shown.
@@ -19,6 +17,22 @@ static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let tools = std::process::Command::new(checkout().join("e2e/tools.sh")).args(["--path", "schemathesis"]).output();
     PathBuf::from(tools.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default())
 });
+
+/// A service, and as whom it is asked.
+pub struct Target<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Base URL of its operations.
+    pub base: &'a str,
+    /// Whoever asks shows this.
+    pub token: &'a str,
+    /// Ids of what belongs to someone else, which are tried.
+    pub ids: &'a [String],
+    /// Texts of someone else's, which are never to be shown.
+    pub secrets: Vec<&'a str>,
+    /// Paths that are left out, as regular expressions.
+    pub without: &'a [&'a str],
+}
 
 /// How much is sent, and by which seed.
 pub struct Fuzzer {
@@ -43,32 +57,27 @@ impl Fuzzer {
         Ok(Self { examples, phases, seed: given("EASYCODE_FUZZ_SEED")?.unwrap_or(SEED) })
     }
 
-    /// Fuzzes a service as one company, which knows some ids of another. Tells what was found, if anything.
-    pub async fn run(
-        &self,
-        service: &Description,
-        one: &Company,
-        other: &Company,
-        way: &str,
-    ) -> anyhow::Result<Option<String>> {
-        let folder = checkout().join("target/fuzz").join(&service.name);
+    /// Fuzzes a service. Tells what was found, if anything.
+    pub async fn run(&self, target: &Target<'_>, way: &str) -> anyhow::Result<Option<String>> {
+        let folder = checkout().join("target/fuzz").join(target.name);
         fs::create_dir_all(&folder)?;
         let known = folder.join(format!("{way}-other.json"));
-        fs::write(&known, serde_json::to_vec(&json!({ "ids": other.known, "secrets": other.secrets() }))?)?;
+        fs::write(&known, serde_json::to_vec(&json!({ "ids": target.ids, "secrets": target.secrets }))?)?;
         let log = folder.join(format!("{way}.log"));
         let output = fs::File::create(&log)?;
-        println!("{} {way}: {} cases an operation, seed {}", service.name, self.examples, self.seed);
+        println!("{} {way}: {} cases an operation, seed {}", target.name, self.examples, self.seed);
         let status = Command::new(&*PROGRAM)
             .current_dir(checkout().join("e2e/fuzz"))
-            .args(["--config-file", "schemathesis.toml", "run", &format!("{}/openapi.json", service.base)])
-            .args(["--url", &service.base, "--no-color", "--phases", self.phases])
+            .args(["--config-file", "schemathesis.toml", "run", &format!("{}/openapi.json", target.base)])
+            .args(["--url", target.base, "--no-color", "--phases", self.phases])
             .args(["--max-examples", &self.examples.to_string(), "--seed", &self.seed.to_string()])
+            .args(target.without.iter().flat_map(|path| ["--exclude-path-regex", *path]))
             .args(["--report", "junit,ndjson"])
             .arg("--report-junit-path")
             .arg(folder.join(format!("{way}.xml")))
             .arg("--report-ndjson-path")
             .arg(folder.join(format!("{way}.ndjson")))
-            .env("EASYCODE_FUZZ_TOKEN", &one.token)
+            .env("EASYCODE_FUZZ_TOKEN", target.token)
             .env("EASYCODE_FUZZ_OTHER", &known)
             // Nothing is left in the checkout.
             .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -84,7 +93,7 @@ impl Fuzzer {
         }
         let text = fs::read_to_string(&log)?;
         let from = text.char_indices().rev().nth(SHOWN).map_or(0, |(at, _)| at);
-        Ok(Some(format!("{} {way}, all of it in {}:\n{}", service.name, log.display(), &text[from..])))
+        Ok(Some(format!("{} {way}, all of it in {}:\n{}", target.name, log.display(), &text[from..])))
     }
 }
 

@@ -31,7 +31,7 @@ async fn a_move_given_up_before_its_cut_over_loses_nothing() -> anyhow::Result<(
     let mover = Mover::create("cancellate").await?;
     let before = mover.shared.holdings().await?;
     let work = Work::begin(&mover).await?;
-    let held = mover.go_as_far_as_the_cut_over().await?;
+    let held = mover.go_as_far_as("CuttingOver").await?;
     mover.come_back().await?;
     let seen = is_given_up(&mover, work, before).await?;
     held.lift().await?;

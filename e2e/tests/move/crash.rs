@@ -1,32 +1,95 @@
-//! The operator killed at each phase: its work is done, and what follows is not written yet.
+//! The operator killed at each phase: when its work is done and what follows is not written yet, and amid the work.
 
+use anyhow::ensure;
 use easycode_crds::tenant::MovePhase;
 use easycode_e2e::{
     block::{Block, Write},
     operator::Operator,
+    platform::Platform,
+    wait::until,
 };
 use easycode_operator::stack::home::Home;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, query_scalar, raw_sql};
 
-use crate::{Mover, work::Work};
+use crate::{LONGEST, Mover, work::Work};
 
-/// Kills the operator when it is about to write that a phase has begun, and lets its successor write it.
-async fn kill_before(mover: &Mover, phase: &str, ask: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let cluster = &mover.shared.platform.cluster;
-    let operator = Operator::of(cluster);
-    operator.aim().await?;
-    let block = Block::write(cluster, &Write::to_phase_of(&mover.shared.name, phase)).await?;
-    ask().await?;
-    block.reached().await;
-    println!("about to write {phase}");
-    operator.kill().await?;
-    block.lift().await
+/// When the operator is killed.
+enum Kill<'a> {
+    /// When it is about to write that the phase has begun; its successor is let write it.
+    Before(&'a str),
+    /// While the work of the phase waits for a lock in Postgres; its successor does it again.
+    Amid(&'a str, Lock<'a>),
+}
+
+/// What keeps work waiting in Postgres.
+struct Lock<'a> {
+    /// Where.
+    home: &'a Platform,
+    /// The service's database, or else the operator's own.
+    service: Option<&'a str>,
+    statement: String,
+}
+
+impl Kill<'_> {
+    fn phase(&self) -> &str {
+        match self {
+            Kill::Before(phase) | Kill::Amid(phase, _) => phase,
+        }
+    }
+
+    /// Asks for a move and kills the operator in it.
+    async fn strike(&self, mover: &Mover, ask: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let cluster = &mover.shared.platform.cluster;
+        let operator = Operator::of(cluster);
+        operator.aim().await?;
+        let block = Block::write(cluster, &Write::to_phase_of(&mover.shared.name, self.phase())).await?;
+        ask().await?;
+        block.reached().await;
+        match self {
+            Kill::Before(phase) => {
+                println!("about to write {phase}");
+                operator.kill().await?;
+                block.lift().await
+            }
+            Kill::Amid(phase, lock) => {
+                let session = lock.take().await?;
+                block.lift().await?;
+                lock.is_waited_for(session.1).await;
+                println!("amid {phase}");
+                operator.kill().await?;
+                // What was asked of Postgres goes on there, though nobody waits for it any more.
+                Ok(session.0.close().await?)
+            }
+        }
+    }
+}
+
+impl Lock<'_> {
+    /// Takes it; returns the session that holds it and its number.
+    async fn take(&self) -> anyhow::Result<(PgConnection, i32)> {
+        let login = self.home.login("postgres-operator").await?;
+        let login = self.service.map_or(login.clone(), |service| login.database(service));
+        let mut session = PgConnection::connect_with(&login).await?;
+        raw_sql(AssertSqlSafe(format!("BEGIN; {}", self.statement))).execute(&mut session).await?;
+        let number = query_scalar("SELECT pg_backend_pid()").fetch_one(&mut session).await?;
+        Ok((session, number))
+    }
+
+    async fn is_waited_for(&self, holder: i32) {
+        let waiting = format!("SELECT count(*) FROM pg_stat_activity WHERE {holder} = ANY (pg_blocking_pids(pid))");
+        until("the work waits for the lock", LONGEST, || async {
+            ensure!(self.home.sql("postgres", &waiting).await? != "0", "nobody waits");
+            Ok(())
+        })
+        .await;
+    }
 }
 
 /// Moves the tenant to the home, with a kill, while people work.
-async fn move_with_kill(mover: &Mover, phase: &str, to: &Home) -> anyhow::Result<()> {
+async fn move_with(kill: Kill<'_>, mover: &Mover, to: &Home) -> anyhow::Result<()> {
     let work = Work::begin(mover).await?;
     let instance = mover.own.platform.home == *to;
-    kill_before(mover, phase, async || if instance { mover.go().await } else { mover.come_back().await }).await?;
+    kill.strike(mover, async || if instance { mover.go().await } else { mover.come_back().await }).await?;
     mover.arrives(to).await?;
     mover.reaches(MovePhase::Done).await;
     let seen = work.end().await?;
@@ -41,13 +104,39 @@ async fn move_with_kill(mover: &Mover, phase: &str, to: &Home) -> anyhow::Result
 async fn whichever_phase_the_operator_is_killed_in_the_move_goes_on() -> anyhow::Result<()> {
     let mover = Mover::create("crash").await?;
     let (shared, own) = (mover.shared.platform.home.clone(), mover.own.platform.home.clone());
-    move_with_kill(&mover, "Preparing", &own).await?;
-    move_with_kill(&mover, "Copying", &shared).await?;
-    move_with_kill(&mover, "Freezing", &own).await?;
-    move_with_kill(&mover, "CatchingUp", &shared).await?;
-    move_with_kill(&mover, "Verifying", &own).await?;
-    move_with_kill(&mover, "CuttingOver", &shared).await?;
-    move_with_kill(&mover, "Done", &own).await?;
+    move_with(Kill::Before("Preparing"), &mover, &own).await?;
+    move_with(Kill::Before("Copying"), &mover, &shared).await?;
+    move_with(Kill::Before("Freezing"), &mover, &own).await?;
+    move_with(Kill::Before("CatchingUp"), &mover, &shared).await?;
+    move_with(Kill::Before("Verifying"), &mover, &own).await?;
+    move_with(Kill::Before("CuttingOver"), &mover, &shared).await?;
+    move_with(Kill::Before("Done"), &mover, &own).await?;
+    mover.remove().await
+}
+
+#[tokio::test]
+async fn amid_whichever_work_the_operator_is_killed_the_move_goes_on() -> anyhow::Result<()> {
+    let mover = Mover::create("amid").await?;
+    let (shared, own) = (&mover.shared.platform, &mover.own.platform);
+    let role = mover.shared.role();
+    let registry = || Lock {
+        home: own,
+        service: None,
+        statement: "LOCK TABLE easycode.tenant IN ACCESS EXCLUSIVE MODE".to_owned(),
+    };
+    let contacts = |home, mode| Lock {
+        home,
+        service: Some("crm"),
+        statement: format!("LOCK TABLE {role}.contact IN {mode} MODE"),
+    };
+    let schema = Lock { home: own, service: Some("crm"), statement: format!("CREATE SCHEMA {role}") };
+    // The copy is prepared where nothing is yet, and then made by a job.
+    move_with(Kill::Amid("Copying", schema), &mover, &own.home).await?;
+    move_with(Kill::Amid("Freezing", contacts(own, "ROW EXCLUSIVE")), &mover, &shared.home).await?;
+    move_with(Kill::Amid("Copying", registry()), &mover, &own.home).await?;
+    move_with(Kill::Amid("CatchingUp", contacts(shared, "ACCESS EXCLUSIVE")), &mover, &shared.home).await?;
+    move_with(Kill::Amid("CuttingOver", registry()), &mover, &own.home).await?;
+    move_with(Kill::Amid("Verifying", contacts(shared, "ACCESS EXCLUSIVE")), &mover, &shared.home).await?;
     mover.remove().await
 }
 
@@ -57,8 +146,8 @@ async fn whichever_phase_the_operator_is_killed_in_the_move_is_given_up() -> any
     let home = mover.shared.platform.clone();
     for phase in ["Cancelling", "Clearing", "Cancelled"] {
         let work = Work::begin(&mover).await?;
-        let held = mover.go_as_far_as_the_cut_over().await?;
-        kill_before(&mover, phase, async || mover.come_back().await).await?;
+        let held = mover.go_as_far_as("CuttingOver").await?;
+        Kill::Before(phase).strike(&mover, async || mover.come_back().await).await?;
         held.lift().await?;
         mover.reaches(MovePhase::Cancelled).await;
         mover.arrives(&home.home).await?;

@@ -1,5 +1,5 @@
-//! What a move needs is lost or changed on its way: the new home's Postgres amid the copy, the old home's in the pause, the
-//! services that are to move.
+//! What a move needs is lost or changed on its way: the new home's Postgres amid the copy, either one in the pause, the services that
+//! are to move.
 
 use anyhow::ensure;
 use easycode_crds::tenant::MovePhase;
@@ -37,7 +37,7 @@ async fn a_copy_that_broke_off_is_made_anew() -> anyhow::Result<()> {
 async fn the_old_homes_postgres_may_be_lost_in_the_pause() -> anyhow::Result<()> {
     let mover = Mover::create("oldhome").await?;
     let made = mover.shared.add_contact("Before").await?;
-    let held = mover.go_as_far_as_the_cut_over().await?;
+    let held = mover.go_as_far_as("CuttingOver").await?;
     let pods: Api<Pod> = Api::namespaced(mover.own.platform.cluster.client.clone(), &mover.shared.platform.namespace());
     pods.delete("postgres-0", &DeleteParams::default().grace_period(0)).await?;
     held.lift().await?;
@@ -49,6 +49,22 @@ async fn the_old_homes_postgres_may_be_lost_in_the_pause() -> anyhow::Result<()>
     );
     // Others there are served again, too.
     mover.shared.platform.ready(BRING_UP).await;
+    mover.remove().await
+}
+
+#[tokio::test]
+async fn the_new_homes_postgres_may_be_lost_in_the_pause() -> anyhow::Result<()> {
+    let mover = Mover::create("newhome").await?;
+    let work = Work::begin(&mover).await?;
+    let pods: Api<Pod> = Api::namespaced(mover.own.platform.cluster.client.clone(), &mover.own.namespace());
+    // All is copied, and what was written meanwhile is to be caught up with.
+    let held = mover.go_as_far_as("CatchingUp").await?;
+    pods.delete("postgres-0", &DeleteParams::default().grace_period(0)).await?;
+    held.lift().await?;
+    mover.arrives(&mover.own.platform.home).await?;
+    mover.reaches(MovePhase::Done).await;
+    let seen = work.end().await?;
+    mover.has(&mover.own.platform, &seen).await?;
     mover.remove().await
 }
 

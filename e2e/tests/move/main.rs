@@ -1,5 +1,5 @@
 //! Tenants that move between the shared platform and an instance of their own, with their data, while their people work: forth
-//! and back, given up half-way, with the operator killed at each phase, and with the new home's Postgres killed amid the copy.
+//! and back, given up half-way, with the operator killed at each phase, and with either home's Postgres killed.
 
 mod cancel;
 mod catching_up;
@@ -59,10 +59,9 @@ impl Mover {
         Ok(())
     }
 
-    /// Asks for the move to the instance, and holds it where all is copied and compared and nothing can be written.
-    async fn go_as_far_as_the_cut_over(&self) -> anyhow::Result<Block> {
-        let cut_over = Write::to_phase_of(&self.shared.name, "CuttingOver");
-        let block = Block::write(&self.shared.platform.cluster, &cut_over).await?;
+    /// Asks for the move to the instance, and holds it where the phase would begin.
+    async fn go_as_far_as(&self, phase: &str) -> anyhow::Result<Block> {
+        let block = Block::write(&self.shared.platform.cluster, &Write::to_phase_of(&self.shared.name, phase)).await?;
         self.go().await?;
         block.reached().await;
         Ok(block)

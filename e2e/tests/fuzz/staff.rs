@@ -1,0 +1,49 @@
+//! The staff's console: whatever someone sends who may not change anything, nothing breaks and nothing is changed; and whatever change
+//! someone has planned who may, it is planned or refused.
+
+use std::collections::BTreeMap;
+
+use anyhow::ensure;
+use easycode_crds::Tenant;
+use easycode_e2e::{cluster::Cluster, console::Program, tenant::tenants};
+use kube::{Api, ResourceExt, api::ListParams};
+
+use super::{
+    EXAMPLES,
+    schemathesis::{Fuzzer, Target},
+};
+
+/// A stream of events has no end.
+const ENDLESS: &str = "/events$";
+/// What changes something: all that is left is read or planned.
+const CHANGES: &str = "/(suspend|resume|invitations)$";
+const OBJECTS: &str = "/(tenants|instances)/[^/]+$";
+
+/// The version of every tenant's spec.
+async fn generations(cluster: &Cluster) -> anyhow::Result<BTreeMap<String, Option<i64>>> {
+    let all: Api<Tenant> = tenants(cluster);
+    let all = all.list(&ListParams::default()).await?;
+    Ok(all.into_iter().map(|tenant| (tenant.name_any(), tenant.metadata.generation)).collect())
+}
+
+#[tokio::test]
+async fn the_console_breaks_under_nothing_that_is_sent_and_changes_nothing_unasked() -> anyhow::Result<()> {
+    let cluster = Cluster::connect().await?;
+    let before = generations(&cluster).await?;
+    let mut found = Vec::new();
+    for (who, without) in [("support", &[ENDLESS][..]), ("operations", &[ENDLESS, CHANGES, OBJECTS][..])] {
+        let program = Program::of(&cluster, who).await?;
+        let target = Target {
+            name: "client-admin",
+            base: program.base(),
+            token: program.token(),
+            ids: &[],
+            secrets: Vec::new(),
+            without,
+        };
+        found.extend(Fuzzer::thorough(EXAMPLES)?.run(&target, who).await?);
+    }
+    ensure!(found.is_empty(), "{}", found.join("\n"));
+    ensure!(generations(&cluster).await? == before, "tenants were changed");
+    Ok(())
+}
