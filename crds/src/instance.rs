@@ -16,7 +16,7 @@ pub use self::{
     backup::Backup,
     database::{CloudNativePg, Database, Provider, Rotation},
     ingress::{GatewayRef, Ingress, Tls},
-    isolation::{ContainerLimits, Egress, Isolation, Quota},
+    isolation::{ContainerLimits, Egress, Isolation, METADATA_V4, METADATA_V6, Quota},
     placement::{Location, Maintenance, Window},
     services::{Autoscaling, ServiceOverride, Variable},
 };

@@ -82,18 +82,12 @@ pub struct Egress {
     pub ports: Vec<u16>,
 }
 
-/// Addresses that no service may connect to: the node's own, and those at which clouds answer with its credentials.
-const FORBIDDEN: [&str; 9] = [
-    "0.0.0.0/8",
-    "127.0.0.0/8",
-    "::1/128",
-    "169.254.0.0/16",
-    "fe80::/10",
-    "100.100.100.200/32",
-    "168.63.129.16/32",
-    "fd00:ec2::254/128",
-    "fd20:ce::254/128",
-];
+/// Where clouds tell a machine its credentials, in IPv4: link-local addresses, and those of Alibaba and Azure.
+pub const METADATA_V4: [&str; 3] = ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32"];
+/// The same in IPv6: link-local addresses, and those of AWS and Google.
+pub const METADATA_V6: [&str; 3] = ["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"];
+/// Addresses of the node itself.
+const OF_THE_NODE: [&str; 3] = ["0.0.0.0/8", "127.0.0.0/8", "::1/128"];
 
 fn cidr_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -112,7 +106,7 @@ fn cidr_schema(_: &mut SchemaGenerator) -> Schema {
             {
                 "rule": format!(
                     "!isCIDR(self) || ['{}'].all(f, !cidr(f).containsCIDR(self) && !cidr(self).containsCIDR(f))",
-                    FORBIDDEN.join("', '"),
+                    [OF_THE_NODE, METADATA_V4, METADATA_V6].concat().join("', '"),
                 ),
                 "message": "cidr: has addresses of the node itself (loopback, link-local) or of a cloud's metadata, from which the node's credentials can be taken; name only the systems that the services need",
             },

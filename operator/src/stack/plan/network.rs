@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use easycode_contract::runtime::{ADMIN_PORT, API_PORT, COMMON_SERVICES, USER_SERVICE};
+use easycode_crds::instance::{METADATA_V4, METADATA_V6};
 use serde_json::{Value, json};
 
 use super::{Blueprint, DATABASE_CLIENT, Server, cloudnative_pg, postgres};
@@ -31,8 +32,8 @@ fn tcp(port: impl Into<Value>) -> Value {
 /// Any address, where what is connected to has no selector; but for those at which clouds tell machines their secrets.
 pub(crate) fn any_address() -> Value {
     json!([
-        { "ipBlock": { "cidr": "0.0.0.0/0", "except": ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32"] } },
-        { "ipBlock": { "cidr": "::/0", "except": ["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"] } },
+        { "ipBlock": { "cidr": "0.0.0.0/0", "except": METADATA_V4 } },
+        { "ipBlock": { "cidr": "::/0", "except": METADATA_V6 } },
     ])
 }
 
