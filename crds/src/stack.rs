@@ -78,7 +78,8 @@ pub struct Identity {
         validation = Rule::new("!self.matches('\"(d|k)\"[[:space:]]*:')").message("jwks: contains a private or symmetric key; give the public keys only, and replace that key, because it was exposed")
     )]
     pub jwks: Option<String>,
-    /// Where the issuer publishes its keys.
+    /// Where the issuer publishes its keys. An issuer within the cluster is reached at its Service's port, which must be its pods',
+    /// too: that is where networks check who connects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 300))]
     #[x_kube(validation = Rule::new("self.matches('^(https://[^/[:space:]]+|http://[a-z0-9.-]+[.]svc([.]cluster[.]local)?(:[0-9]+)?/)[^[:space:]]*$')").message("jwksUri: must be https, or http of a Service within the cluster, such as https://login.example.com/jwks.json"))]

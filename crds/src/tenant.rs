@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use self::relocation::{FormerHome, HomeRef, MovePhase, Relocation};
 use crate::{
     names,
-    scalars::{Duration, Storage},
+    scalars::{self, Duration, Storage},
 };
 
 /// A client company of EasyCode, on the shared platform or on a dedicated instance.
@@ -118,6 +118,15 @@ pub struct Deployment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "names::resource")]
     pub instance: Option<String>,
+    /// For how long at most nothing may be written at the end of a move, from `10s` to `12h`; `5m` without it. A move that needs
+    /// longer is given up, before anything is stopped where that can be told. Comparing takes about a minute for 10 GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "longest_pause_schema")]
+    pub longest_pause: Option<Duration>,
+}
+
+fn longest_pause_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    scalars::between(generator, Duration::from_secs(10), Duration::from_secs(12 * 3_600))
 }
 
 /// Deployment models.

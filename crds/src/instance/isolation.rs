@@ -11,7 +11,8 @@ use crate::resources;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Isolation {
-    /// Most that all pods together may ask for. Without it there is no bound but the nodes'.
+    /// Most that all pods together may ask for. Without it 200 pods, which are bounded by the nodes. In any case there is no
+    /// Service of type `LoadBalancer` or `NodePort`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
     /// What a container gets that says nothing, and the most that one may ask for.
@@ -38,7 +39,7 @@ pub struct Quota {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "resources::amount")]
     pub storage: Option<Quantity>,
-    /// Number of pods, with those that migrate and those that come up while others still run.
+    /// Number of pods, with those that migrate and those that come up while others still run; 200 without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub pods: Option<i32>,
@@ -49,6 +50,8 @@ pub struct Quota {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.defaultCpu) || !has(self.maxCpu) || quantity(string(self.defaultCpu)).compareTo(quantity(string(self.maxCpu))) <= 0").message("isolation.limits.defaultCpu: is more than maxCpu; reduce it or raise maxCpu"),
+    validation = Rule::new("!has(self.maxCpu) || quantity(string(self.maxCpu)).compareTo(quantity('1')) >= 0").message("isolation.limits.maxCpu: is less than the jobs need that move and archive data; set it to 1 or more"),
+    validation = Rule::new("!has(self.maxMemory) || quantity(string(self.maxMemory)).compareTo(quantity('512Mi')) >= 0").message("isolation.limits.maxMemory: is less than the jobs need that move and archive data; set it to 512Mi or more"),
     validation = Rule::new("!has(self.defaultMemory) || !has(self.maxMemory) || quantity(string(self.defaultMemory)).compareTo(quantity(string(self.maxMemory))) <= 0").message("isolation.limits.defaultMemory: is more than maxMemory; reduce it or raise maxMemory")
 )]
 pub struct ContainerLimits {

@@ -16,7 +16,8 @@ fn quota(quota: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_quota_alone_bounds_every_container_and_goes_when_it_is_no_longer_asked_for() -> anyhow::Result<()> {
+async fn a_quota_alone_bounds_every_container_and_all_but_the_usual_goes_when_it_is_no_longer_asked_for()
+-> anyhow::Result<()> {
     let cluster = cluster().await?;
     let ample = quota(&json!({ "cpu": "4", "memory": "4Gi", "storage": "2Gi", "pods": 12 }));
     let own = OwnInstance::apply_new(&cluster, "quota", ample).await?;
@@ -24,7 +25,7 @@ async fn a_quota_alone_bounds_every_container_and_goes_when_it_is_no_longer_aske
     let hard = appears(&own, Kind::ResourceQuota, "bounds").await["spec"]["hard"].clone();
     let expected = json!({
         "requests.cpu": "4", "limits.cpu": "4", "requests.memory": "4Gi", "limits.memory": "4Gi",
-        "requests.storage": "2Gi", "pods": "12",
+        "requests.storage": "2Gi", "pods": "12", "services.loadbalancers": "0", "services.nodeports": "0",
     });
     ensure!(hard == expected, "{hard}");
     let all = pods(&own).await?;
@@ -41,7 +42,13 @@ async fn a_quota_alone_bounds_every_container_and_goes_when_it_is_no_longer_aske
     }
 
     own.apply(json!({})).await?;
-    goes(&own, Kind::ResourceQuota, "bounds").await;
+    let usual = json!({ "pods": "200", "services.loadbalancers": "0", "services.nodeports": "0" });
+    until("the usual bounds are left", MENDED, || async {
+        let hard = api(&own, Kind::ResourceQuota).get("bounds").await?.data["spec"]["hard"].clone();
+        ensure!(hard == usual, "{hard}");
+        Ok(())
+    })
+    .await;
     goes(&own, Kind::LimitRange, "bounds").await;
     own.ready().await;
     own.remove().await
@@ -71,12 +78,24 @@ async fn more_than_the_default_may_be_asked_for_and_more_than_the_maximum_is_tol
 }
 
 #[tokio::test]
+async fn a_postgres_that_asks_for_more_than_the_maximum_is_told_of() -> anyhow::Result<()> {
+    let cluster = cluster().await?;
+    let limits = |memory: &str| json!({ "isolation": { "limits": { "maxMemory": memory } } });
+    // The tests' Postgres may use 768 MiB.
+    let own = OwnInstance::apply_new(&cluster, "dblimits", limits("512Mi")).await?;
+    own.says("DatabaseReady", "QuotaExceeded", "maximum memory usage per Container is 512Mi").await;
+    own.apply(limits("1Gi")).await?;
+    own.ready().await;
+    own.remove().await
+}
+
+#[tokio::test]
 async fn an_exhausted_quota_is_told_of_at_every_step_and_what_runs_goes_on() -> anyhow::Result<()> {
     let cluster = cluster().await?;
     let pods = |pods: i32, replicas: i32| json!({ "isolation": { "quota": { "pods": pods } }, "services": [{ "name": "crm", "replicas": replicas }] });
     // Room for Postgres alone, then for a migration beside it, then for the services.
     let own = OwnInstance::apply_new(&cluster, "exhausted", pods(1, 1)).await?;
-    own.says("Migrated", "QuotaExceeded", "pods 1 of 1").await;
+    own.says("Migrated", "QuotaExceeded", "requested: pods=1, used: pods=1, limited: pods=1").await;
     own.condition("Ready", "False", "QuotaExceeded").await;
     own.apply(pods(2, 1)).await?;
     until("a migration has run", BRING_UP, || async {
@@ -104,7 +123,7 @@ async fn an_exhausted_quota_is_told_of_at_every_step_and_what_runs_goes_on() -> 
 async fn an_exhausted_quota_of_storage_is_told_of() -> anyhow::Result<()> {
     let cluster = cluster().await?;
     let own = OwnInstance::apply_new(&cluster, "storage", quota(&json!({ "storage": "100Mi" }))).await?;
-    own.says("DatabaseReady", "QuotaExceeded", "requests.storage 0 of 100Mi").await;
+    own.says("DatabaseReady", "QuotaExceeded", "limited: requests.storage=100Mi").await;
     own.apply(quota(&json!({ "storage": "1Gi" }))).await?;
     own.ready().await;
     own.remove().await

@@ -56,6 +56,28 @@ async fn whatever_is_changed_is_changed_back() -> anyhow::Result<()> {
             json!({ "spec": { "limits": [{ "type": "Container", "default": { "cpu": "8" } }] } }),
         ),
         (Kind::NetworkPolicy, "default-deny", json!({ "spec": { "ingress": [{}] } })),
+        // What is only added opens, too: pods of every namespace, further ports, all pods but these.
+        (
+            Kind::NetworkPolicy,
+            "postgres-from-clients",
+            json!({ "spec": { "ingress": [{
+                "from": [{ "namespaceSelector": {}, "podSelector": { "matchLabels": { "easycode.io/database-client": "true" } } }],
+                "ports": [{ "port": 5432, "protocol": "TCP" }],
+            }] } }),
+        ),
+        (
+            Kind::NetworkPolicy,
+            "services-from-services",
+            json!({ "spec": { "ingress": [{
+                "from": [{ "podSelector": { "matchLabels": { "app.kubernetes.io/component": "service" } } }],
+                "ports": [{ "port": 8080, "endPort": 9090, "protocol": "TCP" }],
+            }] } }),
+        ),
+        (
+            Kind::NetworkPolicy,
+            "default-deny",
+            json!({ "spec": { "podSelector": { "matchLabels": { "forged": "true" } } } }),
+        ),
         (Kind::NetworkPolicy, "services-to-addresses", json!({ "spec": { "egress": [{}] } })),
         (Kind::Ingress, "services", json!({ "spec": { "rules": [{ "host": "forged.example" }] } })),
         (
@@ -68,6 +90,7 @@ async fn whatever_is_changed_is_changed_back() -> anyhow::Result<()> {
         (Kind::HorizontalPodAutoscaler, "crm", json!({ "spec": { "maxReplicas": 50 } })),
         (Kind::PodDisruptionBudget, "crm", json!({ "spec": { "maxUnavailable": 5 } })),
         (Kind::Service, "crm", json!({ "spec": { "selector": { "app.kubernetes.io/name": "postgres" } } })),
+        (Kind::Service, "crm", json!({ "spec": { "selector": { "forged": "true" } } })),
         (Kind::ServiceAccount, "crm", json!({ "automountServiceAccountToken": true })),
         (Kind::Deployment, "crm", json!({ "spec": { "template": { "spec": { "nodeSelector": null } } } })),
         (

@@ -1,5 +1,7 @@
 //! What is peculiar to single services: replicas that follow the load, an image, environment and configuration of their own.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, ensure};
 use easycode_e2e::{
     own_instance::OwnInstance,
@@ -8,6 +10,7 @@ use easycode_e2e::{
 };
 use easycode_operator::kubernetes::object::Kind;
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -29,6 +32,13 @@ async fn pod_with(own: &OwnInstance, variable: &str, value: &str) -> Pod {
         alive.into_iter().next().context("no pod")
     })
     .await
+}
+
+/// Which pods of CRM there are.
+async fn crm_pods(own: &OwnInstance) -> anyhow::Result<BTreeSet<String>> {
+    let selector = "app.kubernetes.io/name=crm,app.kubernetes.io/component=service";
+    let pods = own.platform.cluster.pods(&own.namespace(), selector).await?;
+    Ok(pods.iter().map(ResourceExt::name_any).collect())
 }
 
 #[tokio::test]
@@ -85,8 +95,12 @@ async fn environment_and_configuration_reach_the_pods_and_a_change_rolls_out_wit
 #[tokio::test]
 async fn replicas_follow_the_load_where_it_is_asked_for() -> anyhow::Result<()> {
     let cluster = cluster().await?;
+    let fixed = json!({ "services": [{ "name": "crm", "replicas": 2 }] });
     let asked = json!({ "services": [{ "name": "crm", "autoscaling": { "minReplicas": 2, "maxReplicas": 4 } }] });
-    let own = OwnInstance::apply_new(&cluster, "scaled", asked).await?;
+    let own = OwnInstance::apply_new(&cluster, "scaled", fixed).await?;
+    own.ready().await;
+    let before = crm_pods(&own).await?;
+    own.apply(asked).await?;
     let scaler = appears(&own, Kind::HorizontalPodAutoscaler, "crm").await;
     ensure!(scaler["spec"]["scaleTargetRef"]["name"] == "crm", "{scaler}");
     ensure!(scaler["spec"]["minReplicas"] == 2 && scaler["spec"]["maxReplicas"] == 4, "{scaler}");
@@ -103,6 +117,7 @@ async fn replicas_follow_the_load_where_it_is_asked_for() -> anyhow::Result<()> 
     // The least is the autoscaler's to bring about, even where it can measure nothing. Whatever it sets is left alone.
     replicas(2).await;
     own.ready().await;
+    ensure!(crm_pods(&own).await? == before, "pods were ended when the autoscaler took over");
     let told = own.status().await?;
     ensure!(told.deviations.iter().any(|one| one.contains("from 2 to 4")), "{:?}", told.deviations);
 

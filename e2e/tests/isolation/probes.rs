@@ -5,12 +5,16 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use easycode_contract::runtime::{USER_SERVICE, base_url};
+use easycode_crds::{DedicatedInstance, SharedPlatform};
 use easycode_e2e::{
+    cluster::Cluster,
+    operator::Operator,
+    own_instance::OwnInstance,
     platform::Platform,
     tenant::{TestTenant, fresh_name},
     wait::until,
 };
-use easycode_operator::isolation::network::JOB;
+use easycode_operator::{isolation::network::JOB, stack::home::Home};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{batch::v1::Job, core::v1::Secret, events::v1::Event},
@@ -18,7 +22,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api,
-    api::{ListParams, Patch, PatchParams},
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -27,7 +31,11 @@ const TURN: Duration = Duration::from_mins(3);
 
 /// Asks for a turn.
 async fn ask(platform: &Platform) -> anyhow::Result<Timestamp> {
-    let api: Api<easycode_crds::SharedPlatform> = Api::all(platform.cluster.client.clone());
+    let kind = match platform.home {
+        Home::Platform(_) => ApiResource::erase::<SharedPlatform>(&()),
+        Home::Instance(_) => ApiResource::erase::<DedicatedInstance>(&()),
+    };
+    let api: Api<DynamicObject> = Api::all_with(platform.cluster.client.clone(), &kind);
     let annotations = json!({ "easycode.io/probe-isolation": fresh_name("probe") });
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let asked = Timestamp::now();
@@ -59,33 +67,62 @@ fn is_well(condition: &Condition) -> bool {
 async fn a_probe_says_when_it_was_and_notices_what_gets_through_and_that_it_was_mended() -> anyhow::Result<()> {
     let platform = Platform::example().await?;
     let tenant = TestTenant::create(&platform, "probe", json!({})).await?;
-    let first = verdict(&tenant, ask(&platform).await?).await;
+    notices(&tenant).await?;
+    tenant.erase().await
+}
+
+#[tokio::test]
+async fn a_probe_of_an_instance_notices_what_gets_through_there() -> anyhow::Result<()> {
+    let own = OwnInstance::apply_new(&Cluster::connect().await?, "probed", json!({})).await?;
+    own.ready().await;
+    notices(&own.tenant).await?;
+    own.remove().await
+}
+
+/// Opens a tenant's data to others where it lives, and closes it again: either is told of.
+async fn notices(tenant: &TestTenant) -> anyhow::Result<()> {
+    let platform = &tenant.platform;
+    let first = verdict(tenant, ask(platform).await?).await;
     ensure!(is_well(&first), "{first:?}");
     // In a cluster whose policies are enforced it is verified; where they are not, that is said instead.
     println!("{} {}: {}", first.status, first.reason, first.message);
+    ensure!(!alarm(platform).await?, "the metric tells of a breach");
 
     // As someone with a superuser's rights might do, thinking it harmless.
     let role = tenant.role();
     platform.sql("crm", &format!("GRANT USAGE ON SCHEMA {role} TO svc_crm")).await?;
     platform.sql("crm", &format!("GRANT SELECT ON ALL TABLES IN SCHEMA {role} TO svc_crm")).await?;
-    let breached = verdict(&tenant, ask(&platform).await?).await;
+    let breached = verdict(tenant, ask(platform).await?).await;
     ensure!(breached.status == "False" && breached.reason == "IsolationBreached", "{breached:?}");
     ensure!(breached.message.contains(&role) && breached.message.contains("svc_crm"), "{}", breached.message);
-    told(&platform).await;
+    platform.condition("IsolationVerified", "False", "IsolationBreached", TURN).await;
+    told(platform).await;
+    ensure!(alarm(platform).await?, "the metric tells of no breach");
     // Its people are served on: it is for ops to say what is to be done.
     tenant.serves(200).await;
 
     platform.sql("crm", &format!("REVOKE ALL ON ALL TABLES IN SCHEMA {role} FROM svc_crm")).await?;
     platform.sql("crm", &format!("REVOKE ALL ON SCHEMA {role} FROM svc_crm")).await?;
-    let mended = verdict(&tenant, ask(&platform).await?).await;
+    let mended = verdict(tenant, ask(platform).await?).await;
     ensure!(is_well(&mended), "{mended:?}");
-    tenant.erase().await
+    ensure!(!alarm(platform).await?, "the metric still tells of a breach");
+    Ok(())
 }
 
-/// Waits for the event at the platform.
+/// Whether the metric by which the alert fires tells of a breach.
+async fn alarm(platform: &Platform) -> anyhow::Result<bool> {
+    let operator = Operator::of(&platform.cluster);
+    let leader = operator.pod_of(&operator.holder().await?.context("nobody leads")?).await?;
+    let home = format!("home=\"{}\"", platform.home);
+    let metrics = operator.metrics(&leader).await?;
+    Ok(metrics.total("easycode_operator_isolation_breached", |labels| labels.contains(&home)) > 0.0)
+}
+
+/// Waits for the event at the home.
 async fn told(platform: &Platform) {
     let api: Api<Event> = Api::namespaced(platform.cluster.client.clone(), "default");
-    let of_it = format!("regarding.kind=SharedPlatform,regarding.name={},reason=IsolationBreached", platform.name);
+    let (kind, name) = (platform.home.kind(), &platform.name);
+    let of_it = format!("regarding.kind={kind},regarding.name={name},reason=IsolationBreached");
     until("a warning is sent", Duration::from_secs(20), || async {
         let events = api.list(&ListParams::default().fields(&of_it)).await?;
         ensure!(!events.items.is_empty(), "no event");

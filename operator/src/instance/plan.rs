@@ -46,7 +46,7 @@ pub fn blueprint<'a>(
         settings: spec.services.iter().map(settings).collect(),
         nodes: nodes(instance),
         bounds: Bounds {
-            quota: spec.isolation.quota.as_ref().map(quota).unwrap_or_default(),
+            quota: quota(&spec.isolation.quota.clone().unwrap_or_default()),
             limits: container_limits(&spec.isolation),
             egress,
         },
@@ -149,8 +149,13 @@ fn settings(service: &ServiceOverride) -> ServiceSettings {
     }
 }
 
+/// Pods of a namespace of whose number nothing is said: no stack needs so many.
+const PODS: i32 = 200;
+
 fn quota(quota: &Quota) -> BTreeMap<String, String> {
-    let mut hard = BTreeMap::new();
+    // Nothing in a stack is reached but by its ingress.
+    let mut hard: BTreeMap<_, _> =
+        ["services.loadbalancers", "services.nodeports"].map(|kind| (kind.to_owned(), "0".to_owned())).into();
     let mut set = |keys: &[&str], value: Option<String>| {
         if let Some(value) = value {
             hard.extend(keys.iter().map(|key| ((*key).to_owned(), value.clone())));
@@ -159,7 +164,7 @@ fn quota(quota: &Quota) -> BTreeMap<String, String> {
     set(&["requests.cpu", "limits.cpu"], quota.cpu.as_ref().map(|amount| amount.0.clone()));
     set(&["requests.memory", "limits.memory"], quota.memory.as_ref().map(|amount| amount.0.clone()));
     set(&["requests.storage"], quota.storage.as_ref().map(|amount| amount.0.clone()));
-    set(&["pods"], quota.pods.map(|pods| pods.to_string()));
+    set(&["pods"], Some(quota.pods.unwrap_or(PODS).to_string()));
     hard
 }
 

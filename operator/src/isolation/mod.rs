@@ -17,8 +17,10 @@ use std::{
 
 use easycode_contract::probe::ProbeReport;
 use easycode_crds::conditions::{self, Finding, reason};
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::{
@@ -31,6 +33,10 @@ use crate::{
 
 /// Time between two looks at whether a turn is due or done.
 const TICK: Duration = Duration::from_secs(15);
+
+/// For how long a turn of one home may take, and how many homes have theirs at once.
+const LONGEST_TURN: Duration = Duration::from_mins(1);
+const AT_ONCE: usize = 4;
 
 /// After how many intervals without a turn nothing is said any more.
 const STALE: u32 = 3;
@@ -112,11 +118,16 @@ fn finding(verdict: &Verdict, interval: Duration, now: Timestamp) -> Finding {
 pub async fn watch(context: Arc<Context>) {
     loop {
         tokio::time::sleep(TICK).await;
-        for home in context.homes() {
-            if let Err(error) = turn(&home, &context).await {
-                warn!(%home, %error, "isolation could not be tried, retrying");
-            }
-        }
+        stream::iter(context.homes()).for_each_concurrent(AT_ONCE, |home| try_home(home, &context)).await;
+    }
+}
+
+/// A home's turn. A Postgres that takes connections and says nothing must not keep the others from theirs.
+async fn try_home(home: Home, context: &Context) {
+    match timeout(LONGEST_TURN, turn(&home, context)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%home, %error, "isolation could not be tried, retrying"),
+        Err(_) => warn!(%home, "trying isolation took too long, retrying"),
     }
 }
 

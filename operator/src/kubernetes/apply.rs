@@ -6,6 +6,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PropagationPolicy},
 };
+use serde_json::json;
 use tokio::sync::Mutex;
 use tracing::info;
 
@@ -71,12 +72,25 @@ impl Applier {
         let api = self.api(planned.kind, &planned.namespace);
         let mut applied = api.patch(&planned.name, &params, &Patch::Apply(&planned.body)).await?;
         if live.is_some() && !planned.is_satisfied_by(&applied) {
-            // An entry that another manager added to a list stays after an apply. A merge patch replaces lists as a whole.
+            // What another manager added to a list or a map stays after an apply. A merge patch replaces lists as a whole.
+            let patch = planned.closing(&applied);
             let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-            applied = api.patch(&planned.name, &params, &Patch::Merge(&planned.body)).await?;
+            applied = api.patch(&planned.name, &params, &Patch::Merge(&patch)).await?;
         }
         self.answered.lock().await.insert(key, (applied.resource_version().unwrap_or_default(), fingerprint));
         Ok(true)
+    }
+
+    /// Leaves the number of a Deployment's pods, which is planned no longer, as it is: a field that nobody owns any more would go back
+    /// to its default, which is one pod, until the autoscaler sets it.
+    pub async fn leave_replicas(&self, namespace: &str, name: &str, replicas: i64) -> Result<(), kube::Error> {
+        let body = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name, "namespace": namespace },
+            "spec": { "replicas": replicas },
+        });
+        let params = PatchParams::apply(&format!("{FIELD_MANAGER}-autoscaled")).force();
+        self.api(Kind::Deployment, namespace).patch(name, &params, &Patch::Apply(body)).await?;
+        Ok(())
     }
 
     /// Deletes an object with all that hangs on it; it being gone already is fine.

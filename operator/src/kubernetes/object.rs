@@ -123,6 +123,18 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The part of an object of which the plan says all there may be, as a JSON pointer: one more selector in a policy lets more
+    /// in, and one more label in a Service's selector leads nowhere. The API server adds no defaults there.
+    fn closed_part(self) -> Option<&'static str> {
+        match self {
+            Self::NetworkPolicy => Some("/spec"),
+            Self::Service => Some("/spec/selector"),
+            _ => None,
+        }
+    }
+}
+
 /// Hash of a document, short enough for a name.
 ///
 /// # Panics
@@ -161,18 +173,76 @@ impl Planned {
         Self { kind, namespace: namespace.to_owned(), name: name.to_owned(), body }
     }
 
-    /// Whether the live object already has every planned field.
+    /// Whether the live object already has every planned field, and nothing more where that would open it.
     #[must_use]
     pub fn is_satisfied_by(&self, live: &DynamicObject) -> bool {
-        serde_json::to_value(live).is_ok_and(|live| contains(&live, &self.body))
+        serde_json::to_value(live).is_ok_and(|live| contains(&live, &self.body) && self.surplus(&live).is_empty())
     }
 
-    /// Paths of the planned fields that the live object lacks or has otherwise; none if it satisfies the plan.
+    /// Paths of the planned fields that the live object lacks or has otherwise, and of those that it must not have; none if it
+    /// satisfies the plan.
     #[must_use]
     pub fn differences(&self, live: &DynamicObject) -> Vec<String> {
-        let mut paths = Vec::new();
-        collect_differences(&serde_json::to_value(live).unwrap_or_default(), &self.body, "", &mut paths);
+        let live = serde_json::to_value(live).unwrap_or_default();
+        let mut paths = self.surplus(&live);
+        collect_differences(&live, &self.body, "", &mut paths);
         paths
+    }
+
+    /// What is planned as a merge patch that takes away what the live object has beyond it, where that would open it.
+    #[must_use]
+    pub fn closing(&self, live: &DynamicObject) -> Value {
+        let (mut patch, live) = (self.body.clone(), serde_json::to_value(live).unwrap_or_default());
+        if let Some(part) = self.kind.closed_part()
+            && let (Some(live), Some(planned)) = (live.pointer(part), patch.pointer_mut(part))
+        {
+            close(live, planned);
+        }
+        patch
+    }
+
+    fn surplus(&self, live: &Value) -> Vec<String> {
+        let mut paths = Vec::new();
+        if let Some(part) = self.kind.closed_part()
+            && let (Some(live), Some(planned)) = (live.pointer(part), self.body.pointer(part))
+        {
+            collect_surplus(live, planned, &part[1..].replace('/', "."), &mut paths);
+        }
+        paths
+    }
+}
+
+/// Adds the paths of fields that `live` has beyond `planned`.
+fn collect_surplus(live: &Value, planned: &Value, path: &str, paths: &mut Vec<String>) {
+    match (live, planned) {
+        (Value::Object(live), Value::Object(planned)) => {
+            for (key, value) in live {
+                let path = field_path(path, key);
+                match planned.get(key) {
+                    Some(planned) => collect_surplus(value, planned, &path, paths),
+                    None => paths.push(path),
+                }
+            }
+        }
+        (Value::Array(live), Value::Array(planned)) => {
+            for (at, (live, planned)) in live.iter().zip(planned).enumerate() {
+                collect_surplus(live, planned, &format!("{path}[{at}]"), paths);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Sets to null what `live` has beyond the patch. A merge patch replaces lists as a whole.
+fn close(live: &Value, patch: &mut Value) {
+    let (Value::Object(live), Value::Object(patch)) = (live, patch) else { return };
+    for (key, value) in live {
+        match patch.get_mut(key) {
+            Some(patch) => close(value, patch),
+            None => {
+                patch.insert(key.clone(), Value::Null);
+            }
+        }
     }
 }
 
@@ -279,6 +349,60 @@ mod tests {
         fn there_is_a_difference_exactly_where_the_plan_is_not_satisfied(live in documents(), planned in documents()) {
             prop_assert_eq!(contains(&live, &planned), differences(&live, &planned).is_empty());
         }
+    }
+
+    #[test]
+    fn what_opens_a_policy_is_a_difference_and_is_taken_away() {
+        let from = json!({ "podSelector": { "matchLabels": { "a": "b" } } });
+        let spec = json!({ "podSelector": {}, "policyTypes": ["Ingress"],
+            "ingress": [{ "from": [from], "ports": [{ "protocol": "TCP", "port": 5432 }] }] });
+        let planned = Planned::new(Kind::NetworkPolicy, "n", "p", json!({ "spec": spec }));
+        let live = |path: &str, value: Value| {
+            let mut body = planned.body.clone();
+            let (parent, key) = path.rsplit_once('/').unwrap();
+            body.pointer_mut(parent).unwrap()[key] = value;
+            serde_json::from_value::<DynamicObject>(body).unwrap()
+        };
+        assert!(planned.is_satisfied_by(&live("/spec/podSelector", json!({}))));
+        for (path, value, told) in [
+            ("/spec/ingress/0/from/0/namespaceSelector", json!({}), "spec.ingress[0].from[0].namespaceSelector"),
+            ("/spec/ingress/0/ports/0/endPort", json!(9999), "spec.ingress[0].ports[0].endPort"),
+            ("/spec/podSelector/matchLabels", json!({ "a": "c" }), "spec.podSelector.matchLabels"),
+            ("/spec/egress", json!([{}]), "spec.egress"),
+        ] {
+            let live = live(path, value);
+            assert!(!planned.is_satisfied_by(&live), "{path}");
+            assert_eq!(planned.differences(&live), [told]);
+            let mut mended = json!(live);
+            merge(&mut mended, &planned.closing(&live));
+            assert!(planned.is_satisfied_by(&serde_json::from_value(mended).unwrap()), "{path}");
+        }
+    }
+
+    /// RFC 7396.
+    fn merge(target: &mut Value, patch: &Value) {
+        let Value::Object(patch) = patch else {
+            *target = patch.clone();
+            return;
+        };
+        for (key, value) in patch {
+            if value.is_null() {
+                target.as_object_mut().unwrap().remove(key);
+            } else {
+                merge(&mut target[key], value);
+            }
+        }
+    }
+
+    #[test]
+    fn a_selector_of_a_service_has_no_label_more() {
+        let service = |selector: Value| json!({ "spec": { "type": "ClusterIP", "selector": selector } });
+        let planned = Planned::new(Kind::Service, "n", "crm", service(json!({ "a": "b" })));
+        let mut body = Planned::new(Kind::Service, "n", "crm", service(json!({ "a": "b", "c": "d" }))).body;
+        body["spec"]["clusterIP"] = "10.0.0.1".into();
+        let live: DynamicObject = serde_json::from_value(body).unwrap();
+        assert_eq!(planned.differences(&live), ["spec.selector.c"]);
+        assert_eq!(planned.closing(&live)["spec"]["selector"], json!({ "a": "b", "c": null }));
     }
 
     #[test]

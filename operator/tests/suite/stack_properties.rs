@@ -121,8 +121,13 @@ fn stored(planned: &Value) -> Value {
 
 fn live(object: &Planned) -> DynamicObject {
     let mut stored = stored(&object.body);
-    // Metadata has no room for what it does not know.
+    // Metadata has no room for what it does not know, and neither a policy nor a selector has defaults.
     stored["metadata"] = object.body["metadata"].clone();
+    match object.kind {
+        Kind::NetworkPolicy => stored["spec"] = object.body["spec"].clone(),
+        Kind::Service => stored["spec"]["selector"] = object.body["spec"]["selector"].clone(),
+        _ => {}
+    }
     serde_json::from_value(stored).unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 mod database;
 mod migrate;
-mod pods;
+pub(crate) mod pods;
 mod rotation;
 mod serve;
 

@@ -1,12 +1,13 @@
 //! Why pods don't run, in words that a person can act on. Pods are many and change often, so they are not watched: they are
 //! asked for while something is not available.
 
+use std::collections::BTreeSet;
+
 use easycode_crds::conditions::reason;
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use jiff::Timestamp;
+use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
 use kube::{Api, ResourceExt, api::ListParams};
 
-use super::super::plan::base::BOUNDS;
 use crate::{
     kubernetes::object::Kind,
     runtime::{context::Context, error::Error},
@@ -45,7 +46,7 @@ pub async fn trouble(namespace: &str, selector: &str, context: &Context) -> Resu
     let pods = api.list(&ListParams::default().labels(selector)).await?;
     // Of a service's pods its Deployment tells itself.
     if pods.items.iter().all(has_ended) && selector != OF_SERVICES {
-        return Ok(refused(namespace, context));
+        return refused(namespace, context).await;
     }
     Ok(pods.iter().find_map(of_pod))
 }
@@ -55,27 +56,24 @@ fn has_ended(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-/// Why a StatefulSet or a Job has no pod: unlike a Deployment they don't tell, so it is taken from the quota, and after a
-/// moment only, in which it may just not have been made yet.
-fn refused(namespace: &str, context: &Context) -> Option<Trouble> {
-    let quota = context.caches.get(Kind::ResourceQuota, namespace, BOUNDS)?;
-    let settles = Timestamp::now() - SignedDuration::from_secs(5);
+/// Why a StatefulSet or a Job has no pod: unlike a Deployment they tell it by events alone.
+async fn refused(namespace: &str, context: &Context) -> Result<Option<Trouble>, Error> {
     let made = [Kind::StatefulSet, Kind::Job].into_iter().flat_map(|kind| context.caches.list(kind, namespace));
-    made.filter_map(|one| one.creation_timestamp()).max().filter(|last| last.0 < settles)?;
-    let (hard, used) = (quota.data["status"]["hard"].as_object()?, &quota.data["status"]["used"]);
-    let amounts: Vec<_> = hard
-        .iter()
-        .map(|(resource, hard)| {
-            format!("{resource} {} of {}", used[resource].as_str().unwrap_or("0"), hard.as_str().unwrap_or_default())
-        })
-        .collect();
-    Some(Trouble {
-        reason: reason::QUOTA_EXCEEDED,
-        message: format!(
-            "no pod was admitted, so the namespace's quota seems to be too small; raise spec.isolation.quota. Used: {}",
-            amounts.join(", ")
-        ),
-    })
+    let made: BTreeSet<_> = made.filter_map(|one| one.uid()).collect();
+    let events: Api<Event> = Api::namespaced(context.client.clone(), namespace);
+    let refusals = events.list(&ListParams::default().fields("reason=FailedCreate")).await?;
+    let of_these = |event: &&Event| {
+        event.regarding.as_ref().and_then(|one| one.uid.as_ref()).is_some_and(|uid| made.contains(uid))
+    };
+    let newest = refusals.iter().filter(of_these).max_by_key(|event| last_seen(event));
+    Ok(newest.and_then(|event| event.note.clone()).map(Trouble::refused))
+}
+
+fn last_seen(event: &Event) -> Option<Timestamp> {
+    let in_series = event.series.as_ref().map(|series| series.last_observed_time.0);
+    in_series
+        .or(event.deprecated_last_timestamp.as_ref().map(|time| time.0))
+        .or(event.event_time.as_ref().map(|time| time.0))
 }
 
 fn of_pod(pod: &Pod) -> Option<Trouble> {

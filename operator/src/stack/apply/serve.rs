@@ -127,6 +127,13 @@ async fn render(
     if pending {
         applied.pending.push(format!("Deployment {}", released.name));
     }
+    let namespace = blueprint.namespace();
+    let is_autoscaled = blueprint.settings_of(&released.name).autoscaling.is_some();
+    let begins =
+        is_autoscaled && context.caches.get(Kind::HorizontalPodAutoscaler, &namespace, &released.name).is_none();
+    if let Some(replicas) = live.filter(|_| begins).and_then(|live| live.data["spec"]["replicas"].as_i64()) {
+        context.applier.leave_replicas(&namespace, &released.name, replicas).await?;
+    }
     let before = std::mem::replace(&mut applied.changed, false);
     write(&objects, context, applied).await?;
     let written = applied.changed;

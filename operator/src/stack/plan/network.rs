@@ -221,10 +221,10 @@ fn to_database(blueprint: &Blueprint, port: u16) -> Vec<(&'static str, Value)> {
             "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": its_namespace } },
             "podSelector": { "matchLabels": { NAME_LABEL: "cloudnative-pg" } },
         });
-        let mut ports = vec![tcp(443), tcp(6443)];
-        if backup.is_some() {
-            ports.extend([tcp(80), tcp(9000)]);
-        }
+        // Without an address the backups go to Amazon, at 443.
+        let store: Vec<_> = backup.iter().filter_map(|backup| backup.endpoint_url.clone()).collect();
+        let ports: Vec<_> =
+            ports_of(&store).into_iter().chain([443, 6443]).collect::<BTreeSet<_>>().into_iter().map(tcp).collect();
         policies.push((
             "postgres-replicas",
             json!({

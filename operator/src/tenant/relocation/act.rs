@@ -1,6 +1,10 @@
 //! The work of each phase. All of it may be done again from the beginning, which is what happens after a crash.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use easycode_contract::database::Identifier;
 use easycode_crds::{
@@ -15,7 +19,7 @@ use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::ObjectRef};
 use super::{
     check,
     job::{Server, Way},
-    plan,
+    longest_pause, plan,
 };
 use crate::{
     audit,
@@ -29,6 +33,7 @@ use crate::{
     },
     runtime::{context::Context, error::Error},
     stack::{
+        apply::pods,
         home::Home,
         plan::{cloudnative_pg, postgres as embedded},
     },
@@ -174,7 +179,10 @@ impl Work<'_> {
         self.hand_over(&way, &source, &target).await?;
         let failed = live.data["status"]["failed"].as_i64().unwrap_or_default();
         let trials = if failed > 0 { format!(", trial {}", failed + 1) } else { String::new() };
-        Ok(Outcome::Waits(format!("job {namespace}/{} runs{trials}", way.job_name())))
+        Ok(Outcome::Waits(match pods::trouble(&namespace, &way.selector(), context).await? {
+            Some(trouble) => format!("job {namespace}/{} can't run: {}", way.job_name(), trouble.message),
+            None => format!("job {namespace}/{} runs{trials}", way.job_name()),
+        }))
     }
 
     /// Looks for what would make the move fail, before writes are stopped for it.
@@ -195,7 +203,27 @@ impl Work<'_> {
                 )));
             }
         }
-        Ok(self.unless_unavailable())
+        if let why @ Outcome::Waits(_) = self.unless_unavailable() {
+            return Ok(why);
+        }
+        // What is compared in the pause is compared once before, to see how long that takes.
+        let begun = Instant::now();
+        try_join_all(
+            relocation.services.iter().map(|service| {
+                try_join(source.fingerprint(service, &self.role), target.fingerprint(service, &self.role))
+            }),
+        )
+        .await?;
+        let (took, longest) = (begun.elapsed(), longest_pause(self.tenant));
+        Ok(if took < longest {
+            Outcome::Done
+        } else {
+            Outcome::Failed(format!(
+                "comparing the data takes {} s, and nothing may be written for {} s at most; set deployment.longestPause to more than that",
+                took.as_secs(),
+                longest.as_secs()
+            ))
+        })
     }
 
     /// Done, if the other home can take over.
@@ -326,9 +354,11 @@ impl Work<'_> {
         }
         target.refresh().await?;
         let (mut tables, mut rows) = (0, 0);
-        for service in &relocation.services {
-            let (original, copy) =
-                try_join(source.fingerprint(service, &self.role), target.fingerprint(service, &self.role)).await?;
+        let compared = relocation
+            .services
+            .iter()
+            .map(|service| try_join(source.fingerprint(service, &self.role), target.fingerprint(service, &self.role)));
+        for (service, (original, copy)) in relocation.services.iter().zip(try_join_all(compared).await?) {
             if let Some(difference) = original.difference(&copy) {
                 return Ok(Outcome::Failed(format!("the copy of {service} is not equal: {difference}")));
             }

@@ -38,7 +38,7 @@ use crate::{
     stack::home::Home,
 };
 
-/// For how long a phase in which nothing can be written may take, faults included, before the move is given up.
+/// For how long nothing may be written before a move is given up, faults included, where the tenant's spec says nothing.
 const PATIENCE: Duration = Duration::from_mins(5);
 /// Longer than any work: a copy may take as long as its job may.
 const ENDLESS: Duration = Duration::from_hours(24);
@@ -124,7 +124,7 @@ pub async fn advance(tenant: &Tenant, home: &Home, settled: bool, context: &Cont
             let mut relocation = relocation(tenant).cloned().unwrap_or_default();
             let (from, to) = (plan::home(&relocation.from), plan::home(&relocation.to));
             let work = Work { tenant, role, from, to, settled, context };
-            let left = patience(&relocation, now);
+            let left = patience(&relocation, longest_pause(tenant), now);
             // Every phase can be taken up again, so it can be broken off, too.
             let outcome = match timeout(left.map_or(ENDLESS, |left| left.max(LOOK)), work.act(&mut relocation)).await {
                 Err(_) => Outcome::Failed(format!("{phase:?} took longer than nothing may be written for")),
@@ -160,13 +160,18 @@ pub async fn advance(tenant: &Tenant, home: &Home, settled: bool, context: &Cont
     }
 }
 
-/// For how long yet a phase may take and faults are borne, rather than the move given up: not for ever while nothing can be written.
+/// For how long nothing may be written.
+fn longest_pause(tenant: &Tenant) -> Duration {
+    tenant.spec.deployment.longest_pause.map_or(PATIENCE, easycode_crds::scalars::Duration::get)
+}
+
+/// For how long yet work may take and faults are borne, rather than the move given up: not for ever while nothing can be written.
 /// What stops nobody, or has to be finished, is tried for ever.
-fn patience(relocation: &Relocation, now: Timestamp) -> Option<Duration> {
+fn patience(relocation: &Relocation, longest: Duration, now: Timestamp) -> Option<Duration> {
     let given_up = matches!(relocation.phase, MovePhase::Freezing | MovePhase::CatchingUp | MovePhase::Verifying);
-    let since = relocation.phase_since.as_deref().and_then(|since| since.parse::<Timestamp>().ok());
+    let since = relocation.frozen_at.as_deref().and_then(|since| since.parse::<Timestamp>().ok());
     let passed = since.and_then(|since| Duration::try_from(now.duration_since(since)).ok());
-    given_up.then(|| PATIENCE.saturating_sub(passed.unwrap_or_default()))
+    given_up.then(|| longest.saturating_sub(passed.unwrap_or_default()))
 }
 
 /// How far a move is, as a sentence.

@@ -6,12 +6,13 @@ use serde_json::{Map, Value, json};
 use crate::change::conflict::Fault;
 
 /// Single values of a tenant.
-pub const TENANT: [&str; 20] = [
+pub const TENANT: [&str; 21] = [
     "spec.displayName",
     "spec.region",
     "spec.deployment.model",
     "spec.deployment.platform",
     "spec.deployment.instance",
+    "spec.deployment.longestPause",
     "spec.limits.users",
     "spec.limits.connections",
     "spec.limits.statementTimeout",

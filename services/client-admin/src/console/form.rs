@@ -180,6 +180,7 @@ fn tenant(app: &App, form: &Form) -> Markup {
             (form.select("spec.deployment.model", "Model", "Changing it moves the company with its data", &[("Shared", "Shared platform"), ("Dedicated", "Dedicated instance")]))
             (form.select("spec.deployment.platform", "Platform", "For the shared model", &places))
             (form.text("spec.deployment.instance", "Instance", "For the dedicated model: the name of its instance"))
+            (form.text("spec.deployment.longestPause", "Longest pause of a move", "For how long nothing may be written at its end, such as 5m"))
             (form.select("spec.state", "State", "Suspended stops all access within a second; the data stays", &[("Active", "Active"), ("Suspended", "Suspended")]))
         }
         (entitlements(app, form, known.as_deref()))
