@@ -11,9 +11,9 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Request},
-    http::{StatusCode, header},
-    middleware,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderValue, StatusCode, Version, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -168,6 +168,7 @@ pub async fn listen(
     tokio::spawn(async move { axum::serve(admin, probes).await });
     let listener = TcpListener::bind(("0.0.0.0", API_PORT)).await?;
     info!(service, "serving");
+    let api = api.layer(middleware::from_fn_with_state(Arc::clone(&leaving), let_go));
     let mut terminate = signal(SignalKind::terminate())?;
     let stop = stopping.clone();
     tokio::spawn(async move {
@@ -187,6 +188,16 @@ pub async fn listen(
         () = overdue => warn!("requests that take too long are cut off"),
     }
     Ok(())
+}
+
+/// While the service is leaving, every answer ends its connection: whoever keeps one open would else ask by it just as it is closed.
+async fn let_go(State(leaving): State<Arc<AtomicBool>>, request: Request, next: Next) -> Response {
+    let may_end = request.version() <= Version::HTTP_11;
+    let mut response = next.run(request).await;
+    if may_end && leaving.load(Ordering::Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn probes(app: &App, leaving: Arc<AtomicBool>) -> Router {
@@ -243,6 +254,25 @@ mod tests {
     use utoipa_axum::router::OpenApiRouter;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_service_that_leaves_ends_the_connections_of_who_asks() -> anyhow::Result<()> {
+        let leaving = Arc::new(AtomicBool::new(false));
+        let router = Router::new()
+            .route("/", get(async || "served"))
+            .layer(middleware::from_fn_with_state(Arc::clone(&leaving), let_go));
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let http = crate::http::client();
+        let stays = http.get(format!("http://{address}/")).send().await?;
+        assert_eq!(stays.headers().get("connection"), None);
+        leaving.store(true, Ordering::Relaxed);
+        let ends = http.get(format!("http://{address}/")).send().await?;
+        assert_eq!(ends.headers()["connection"], "close");
+        assert_eq!(ends.text().await?, "served");
+        Ok(())
+    }
 
     #[tokio::test]
     async fn every_answer_carries_the_requests_id() -> anyhow::Result<()> {
