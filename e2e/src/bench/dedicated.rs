@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use easycode_contract::runtime::TENANT_SERVICE;
+use easycode_contract::runtime::COMMON_SERVICES;
 use futures::future::try_join_all;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -135,8 +135,8 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
 async fn make(cluster: &Cluster) -> anyhow::Result<Made> {
     let started = Instant::now();
     // So little that many fit on one small node.
-    let resources = json!({ "requests": { "cpu": "10m", "memory": "32Mi" }, "limits": { "memory": "256Mi" } });
-    let services: Vec<_> = SERVICES.iter().chain([&TENANT_SERVICE]).collect();
+    let resources = json!({ "requests": { "cpu": "5m", "memory": "32Mi" }, "limits": { "memory": "256Mi" } });
+    let services: Vec<_> = SERVICES.iter().chain(&COMMON_SERVICES).collect();
     let sized: Vec<_> = services.iter().map(|name| json!({ "name": name, "resources": resources })).collect();
     let entitled: Vec<_> = SERVICES.iter().map(|name| json!({ "service": name })).collect();
     let own = OwnInstance::named(cluster, &fresh_name("bench"));
