@@ -25,8 +25,10 @@ enum Kill<'a> {
 struct Lock<'a> {
     /// Where.
     home: &'a Platform,
-    /// The service's database, or else the operator's own.
-    service: Option<&'a str>,
+    /// Secret of whom.
+    login: &'a str,
+    /// In which database, if not the login's own.
+    database: Option<&'a str>,
     statement: String,
 }
 
@@ -67,8 +69,8 @@ impl Kill<'_> {
 impl Lock<'_> {
     /// Takes it; returns the session that holds it and its number.
     async fn take(&self) -> anyhow::Result<(PgConnection, i32)> {
-        let login = self.home.login("postgres-operator").await?;
-        let login = self.service.map_or(login.clone(), |service| login.database(service));
+        let login = self.home.login(self.login).await?;
+        let login = self.database.map_or(login.clone(), |database| login.database(database));
         let mut session = PgConnection::connect_with(&login).await?;
         raw_sql(AssertSqlSafe(format!("BEGIN; {}", self.statement))).execute(&mut session).await?;
         let number = query_scalar("SELECT pg_backend_pid()").fetch_one(&mut session).await?;
@@ -121,15 +123,22 @@ async fn amid_whichever_work_the_operator_is_killed_the_move_goes_on() -> anyhow
     let role = mover.shared.role();
     let registry = || Lock {
         home: own,
-        service: None,
+        login: "postgres-operator",
+        database: None,
         statement: "LOCK TABLE easycode.tenant IN ACCESS EXCLUSIVE MODE".to_owned(),
     };
     let contacts = |home, mode| Lock {
         home,
-        service: Some("crm"),
-        statement: format!("LOCK TABLE {role}.contact IN {mode} MODE"),
+        login: "database-mig-crm",
+        database: None,
+        statement: format!("SET ROLE {role}; LOCK TABLE {role}.contact IN {mode} MODE"),
     };
-    let schema = Lock { home: own, service: Some("crm"), statement: format!("CREATE SCHEMA {role}") };
+    let schema = Lock {
+        home: own,
+        login: "postgres-operator",
+        database: Some("crm"),
+        statement: format!("CREATE SCHEMA {role}"),
+    };
     // The copy is prepared where nothing is yet, and then made by a job.
     move_with(Kill::Amid("Copying", schema), &mover, &own.home).await?;
     move_with(Kill::Amid("Freezing", contacts(own, "ROW EXCLUSIVE")), &mover, &shared.home).await?;
