@@ -31,13 +31,15 @@ pub async fn are_refused(company: &Company, other: &Company, services: &[Descrip
     Ok(())
 }
 
-/// Whoever works in a service needs a role there. What all services have in common lets every user read what is their own.
+/// Whoever works in a service needs a role there. What all services have in common lets every user read and change what is their own;
+/// nothing that was asked for there is theirs, or was said in full.
 fn refused(service: &Description, operation: &Operation, answer: &Answer) -> bool {
     if !operation.guarded {
         return answer.status < 500;
     }
-    let own = COMMON_SERVICES.contains(&service.name.as_str()) && operation.method == Method::GET;
-    answer.status == 403 || own && answer.status < 500
+    let common = COMMON_SERVICES.contains(&service.name.as_str());
+    let may_read = common && operation.method == Method::GET && answer.status < 500;
+    answer.status == 403 || may_read || common && [404, 422].contains(&answer.status)
 }
 
 async fn ask(

@@ -5,8 +5,11 @@ use easycode_crds::{DedicatedInstance, Tenant};
 use easycode_kit::{Json, Path, Problem, Query};
 use easycode_operator::cli::audit::changes::Change;
 use kube::ResourceExt;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::{
@@ -45,8 +48,10 @@ pub struct TenantDocument {
 #[serde(deny_unknown_fields)]
 pub struct TenantChange {
     /// The tenant.
+    #[serde(deserialize_with = "object")]
     pub tenant: Wanted,
     /// The instance, for one that is to be dedicated.
+    #[serde(default, deserialize_with = "optional_object")]
     pub instance: Option<InstanceChange>,
 }
 
@@ -57,7 +62,20 @@ pub struct InstanceChange {
     /// Its name.
     pub name: String,
     /// What is wanted.
+    #[serde(deserialize_with = "object")]
     pub wanted: Wanted,
+}
+
+/// Reads an object, and no list of its values, which serde would take for it.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
+    let fields = Map::<String, Value>::deserialize(deserializer)?;
+    serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom)
+}
+
+/// The same of one that may be left out.
+fn optional_object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let fields = Option::<Map<String, Value>>::deserialize(deserializer)?;
+    fields.map(|fields| serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom)).transpose()
 }
 
 /// What would come of a change.

@@ -119,6 +119,7 @@ pub async fn plan<K: Managed>(
 
 /// The object as it is now.
 pub async fn present<K: Managed>(client: &Client, name: &str) -> Result<K, Problem> {
+    check_name(name)?;
     let object = Api::<K>::all(client.clone()).get_opt(name).await.map_err(|error| refused(error).problem())?;
     object.ok_or_else(|| Problem::not_found(format!("{} {name} does not exist", K::kind(&()))))
 }
@@ -204,8 +205,21 @@ async fn write<K: Managed>(
     Err(Problem::unavailable("the object changes all the time; try again").into())
 }
 
+/// Checks that a text names an object and nothing else: it becomes a part of the path that the API server is asked at.
+fn check_name(name: &str) -> Result<(), Problem> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let ends = name.starts_with(fits) && name.ends_with(fits);
+    if ends && name.len() <= 253 && name.chars().all(|c| fits(c) || matches!(c, '-' | '.')) {
+        return Ok(());
+    }
+    Err(Problem::invalid(format!(
+        "name: {name:?} can't be one; it must consist of lowercase letters, digits and dashes, such as aurora"
+    )))
+}
+
 /// The object, if it is as it was seen.
 async fn read<K: Managed>(api: &Api<K>, name: &str, seen: Option<i64>) -> Result<Present<K>, Problem> {
+    check_name(name)?;
     let object = api.get_opt(name).await.map_err(|error| refused(error).problem())?;
     let kind = K::kind(&());
     let present = object.as_ref().map(|object| object.meta().generation.unwrap_or_default());
@@ -328,6 +342,16 @@ fn refused(error: kube::Error) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_one_part_of_a_path() {
+        for name in ["aurora", "a-1", "2026.11"] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["", ".", "..", "aurora/status", "aurora?dryRun=All", "Aurora", "aurora-", "%2e"] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
 
     #[test]
     fn of_a_new_object_each_value_is_told_by_itself() {
