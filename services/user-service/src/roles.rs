@@ -28,9 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Most bytes of an answer.
 const LONGEST: usize = 1 << 16;
 
-/// A role that was given to a user.
+/// A role that was given to a user. It may have more fields, so that a user can be sent back as read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Assignment {
     /// The service that defines it.
     pub service: String,

@@ -36,7 +36,7 @@ async fn read(member: Member) -> Result<Json<User>, Problem> {
 }
 
 /// Changes one's own password, which ends all other sessions.
-#[utoipa::path(put, path = "/me/password", tag = "me", request_body = PasswordChange, responses((status = 204), (status = 409), (status = 422), (status = 429)))]
+#[utoipa::path(put, path = "/me/password", tag = "me", request_body = PasswordChange, responses((status = 204), (status = 404), (status = 409), (status = 422), (status = 429)))]
 async fn change_password(
     member: Member,
     Json(PasswordChange { current, new }): Json<PasswordChange>,

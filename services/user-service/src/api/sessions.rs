@@ -71,7 +71,7 @@ async fn refresh(State(app): State<App>, Json(shown): Json<Refresh>) -> Result<J
 }
 
 /// One's own open sessions.
-#[utoipa::path(get, path = "/sessions", tag = "sessions", responses((status = 200, body = Vec<Session>)))]
+#[utoipa::path(get, path = "/sessions", tag = "sessions", responses((status = 200, body = Vec<Session>), (status = 404)))]
 async fn list(member: Member) -> Result<Json<Vec<Session>>, Problem> {
     Ok(Json(sessions::list(&member).await?))
 }
