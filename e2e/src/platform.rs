@@ -126,11 +126,7 @@ impl Platform {
 
     /// Waits for a condition of the present generation, with a reason unless that is empty; returns its message.
     pub async fn condition(&self, type_: &str, status: &str, reason: &str, longest: Duration) -> String {
-        let kind = match self.home {
-            Home::Platform(_) => ApiResource::erase::<SharedPlatform>(&()),
-            Home::Instance(_) => ApiResource::erase::<DedicatedInstance>(&()),
-        };
-        let api: Api<DynamicObject> = Api::all_with(self.cluster.client.clone(), &kind);
+        let api = self.api();
         until(&format!("{}: {type_} is {status} {reason}", self.home), longest, || async {
             let mut object = api.get(&self.name).await?;
             let conditions = object.data["status"]["conditions"].take();
@@ -142,6 +138,16 @@ impl Platform {
             Ok(found.message)
         })
         .await
+    }
+
+    /// The API of what it is.
+    #[must_use]
+    pub fn api(&self) -> Api<DynamicObject> {
+        let kind = match self.home {
+            Home::Platform(_) => ApiResource::erase::<SharedPlatform>(&()),
+            Home::Instance(_) => ApiResource::erase::<DedicatedInstance>(&()),
+        };
+        Api::all_with(self.cluster.client.clone(), &kind)
     }
 
     /// Its namespace.

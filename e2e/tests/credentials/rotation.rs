@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use easycode_crds::SharedPlatform;
 use easycode_e2e::{
     cluster::Cluster,
     operator::Operator,
@@ -40,9 +39,8 @@ async fn data(platform: &Platform, secret: &str) -> anyhow::Result<BTreeMap<Stri
 }
 
 async fn request(platform: &Platform, value: &str) -> anyhow::Result<()> {
-    let api: Api<SharedPlatform> = Api::all(platform.cluster.client.clone());
     let patch = json!({ "metadata": { "annotations": { "easycode.io/rotate-credentials": value } } });
-    api.patch(&platform.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    platform.api().patch(&platform.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
     Ok(())
 }
 

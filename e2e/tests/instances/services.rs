@@ -16,14 +16,20 @@ use serde_json::{Value, json};
 
 use super::{MENDED, appears, cluster, deployment, goes};
 
+async fn pods_of_crm(own: &OwnInstance) -> anyhow::Result<Vec<Pod>> {
+    let selector = "app.kubernetes.io/name=crm,app.kubernetes.io/component=service";
+    own.platform.cluster.pods(&own.namespace(), selector).await
+}
+
+/// Which pods of CRM there are.
+async fn names_of_pods(own: &OwnInstance) -> anyhow::Result<BTreeSet<String>> {
+    Ok(pods_of_crm(own).await?.iter().map(ResourceExt::name_any).collect())
+}
+
 /// The one pod of CRM that serves, once there is just one and it has the environment.
 async fn pod_with(own: &OwnInstance, variable: &str, value: &str) -> Pod {
     until(&format!("CRM runs with {variable}={value}"), MENDED, || async {
-        let pods = own
-            .platform
-            .cluster
-            .pods(&own.namespace(), "app.kubernetes.io/name=crm,app.kubernetes.io/component=service")
-            .await?;
+        let pods = pods_of_crm(own).await?;
         let alive: Vec<_> = pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
         ensure!(alive.len() == 1, "{} pods", alive.len());
         let container = &alive[0].spec.as_ref().context("no spec")?.containers[0];
@@ -32,13 +38,6 @@ async fn pod_with(own: &OwnInstance, variable: &str, value: &str) -> Pod {
         alive.into_iter().next().context("no pod")
     })
     .await
-}
-
-/// Which pods of CRM there are.
-async fn crm_pods(own: &OwnInstance) -> anyhow::Result<BTreeSet<String>> {
-    let selector = "app.kubernetes.io/name=crm,app.kubernetes.io/component=service";
-    let pods = own.platform.cluster.pods(&own.namespace(), selector).await?;
-    Ok(pods.iter().map(ResourceExt::name_any).collect())
 }
 
 #[tokio::test]
@@ -99,7 +98,7 @@ async fn replicas_follow_the_load_where_it_is_asked_for() -> anyhow::Result<()> 
     let asked = json!({ "services": [{ "name": "crm", "autoscaling": { "minReplicas": 2, "maxReplicas": 4 } }] });
     let own = OwnInstance::apply_new(&cluster, "scaled", fixed).await?;
     own.ready().await;
-    let before = crm_pods(&own).await?;
+    let before = names_of_pods(&own).await?;
     own.apply(asked).await?;
     let scaler = appears(&own, Kind::HorizontalPodAutoscaler, "crm").await;
     ensure!(scaler["spec"]["scaleTargetRef"]["name"] == "crm", "{scaler}");
@@ -117,7 +116,7 @@ async fn replicas_follow_the_load_where_it_is_asked_for() -> anyhow::Result<()> 
     // The least is the autoscaler's to bring about, even where it can measure nothing. Whatever it sets is left alone.
     replicas(2).await;
     own.ready().await;
-    ensure!(crm_pods(&own).await? == before, "pods were ended when the autoscaler took over");
+    ensure!(names_of_pods(&own).await? == before, "pods were ended when the autoscaler took over");
     let told = own.status().await?;
     ensure!(told.deviations.iter().any(|one| one.contains("from 2 to 4")), "{:?}", told.deviations);
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use easycode_contract::runtime::{USER_SERVICE, base_url};
-use easycode_crds::{DedicatedInstance, SharedPlatform};
 use easycode_e2e::{
     cluster::Cluster,
     operator::Operator,
@@ -14,7 +13,7 @@ use easycode_e2e::{
     tenant::{TestTenant, fresh_name},
     wait::until,
 };
-use easycode_operator::{isolation::network::JOB, stack::home::Home};
+use easycode_operator::isolation::network::JOB;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{batch::v1::Job, core::v1::Secret, events::v1::Event},
@@ -22,7 +21,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api,
-    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -31,15 +30,10 @@ const TURN: Duration = Duration::from_mins(3);
 
 /// Asks for a turn.
 async fn ask(platform: &Platform) -> anyhow::Result<Timestamp> {
-    let kind = match platform.home {
-        Home::Platform(_) => ApiResource::erase::<SharedPlatform>(&()),
-        Home::Instance(_) => ApiResource::erase::<DedicatedInstance>(&()),
-    };
-    let api: Api<DynamicObject> = Api::all_with(platform.cluster.client.clone(), &kind);
     let annotations = json!({ "easycode.io/probe-isolation": fresh_name("probe") });
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let asked = Timestamp::now();
-    api.patch(&platform.name, &PatchParams::default(), &patch).await?;
+    platform.api().patch(&platform.name, &PatchParams::default(), &patch).await?;
     Ok(asked)
 }
 

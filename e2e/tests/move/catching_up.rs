@@ -2,7 +2,6 @@
 
 use anyhow::ensure;
 use easycode_crds::tenant::MovePhase;
-use easycode_e2e::block::{Block, Write};
 
 use crate::Mover;
 
@@ -52,9 +51,7 @@ async fn what_is_written_during_the_copy_comes_along() -> anyhow::Result<()> {
     let role = mover.shared.role();
     let as_tenant = |what: &str| format!("SET ROLE {role}; SET search_path = {role}; {what}");
     shared.sql("crm", &as_tenant(TABLES)).await?;
-    let block = Block::write(&shared.cluster, &Write::to_phase_of(&mover.shared.name, "Freezing")).await?;
-    mover.go().await?;
-    block.reached().await;
+    let block = mover.go_as_far_as("Freezing").await?;
     shared.sql("crm", &as_tenant(CHANGES)).await?;
     let wanted = shared.sql("crm", &as_tenant(ALL)).await?;
     ensure!(

@@ -121,9 +121,7 @@ impl Kind {
     pub fn is_watched(self) -> bool {
         !matches!(self, Self::Secret | Self::HTTPRoute | Self::Cluster | Self::ScheduledBackup)
     }
-}
 
-impl Kind {
     /// The part of an object of which the plan says all there may be, as a JSON pointer: one more selector in a policy lets more
     /// in, and one more label in a Service's selector leads nowhere. The API server adds no defaults there.
     fn closed_part(self) -> Option<&'static str> {

@@ -56,9 +56,6 @@ impl Residence {
     #[must_use]
     pub fn on_instance(instance: &DedicatedInstance, tenant: &Tenant) -> Self {
         let status = instance.status.as_ref();
-        let said = |condition: &Condition| (condition.status != "True").then(|| condition.message.clone());
-        let mut conditions = status.iter().flat_map(|status| &status.conditions);
-        let serving = conditions.find(|one| one.type_ == conditions::SERVICES_AVAILABLE).map(said);
         let runs =
             |service: &str| status.is_some_and(|status| status.services.iter().any(|one| one.service == service));
         let entitled = tenant.spec.entitlements.iter().map(|one| one.service.as_str());
@@ -67,8 +64,16 @@ impl Residence {
         Self {
             home: Home::Instance(instance.name_any()),
             endpoint: instance::plan::endpoint(instance),
-            unavailable: serving.unwrap_or_else(|| Some("it was not brought up yet".to_owned())).or(missing),
+            unavailable: unavailable(status.map_or(&[], |status| &status.conditions)).or(missing),
         }
+    }
+}
+
+/// What keeps the services of a home from serving, by its conditions.
+pub(super) fn unavailable(conditions: &[Condition]) -> Option<String> {
+    match conditions.iter().find(|one| one.type_ == conditions::SERVICES_AVAILABLE) {
+        Some(one) => (one.status != "True").then(|| one.message.clone()),
+        None => Some("it was not brought up yet".to_owned()),
     }
 }
 

@@ -134,18 +134,14 @@ async fn renew_others(
     }
     // That at an external Postgres is renewed by whoever runs it.
     let own = match &blueprint.server {
-        Server::Embedded(_) => Some(postgres::OPERATOR_SECRET),
-        Server::CloudNativePg(..) => Some(secrets::CLOUD_NATIVE_LOGIN),
-        Server::External(_) => None,
+        Server::Embedded(_) => postgres::OPERATOR_SECRET,
+        Server::CloudNativePg(..) => secrets::CLOUD_NATIVE_LOGIN,
+        Server::External(_) => return Ok(waits),
     };
-    if let Some(name) = own.filter(|name| is_due(name)) {
+    if is_due(own) {
         let next = Credentials { password: secrets::generate(), ..database.server() };
         record("set a new password for the operator's own login").await?;
-        let renewed = match &blueprint.server {
-            Server::CloudNativePg(..) => secrets::renewed_cloud_native_login(blueprint, &next, now),
-            _ => secrets::renewed(blueprint, name, &next, now),
-        };
-        write(&[renewed], context, applied).await?;
+        write(&[secrets::renewed(blueprint, own, &next, now)], context, applied).await?;
         database.renew_own(&next).await?;
     }
     Ok(waits)

@@ -124,15 +124,14 @@ fn remembered(blueprint: &Blueprint, name: &str, present: &Secrets) -> Vec<(&'st
     }
 }
 
-/// Those of one that is renewed now.
-fn renewing(blueprint: &Blueprint, now: Timestamp) -> impl Iterator<Item = (&'static str, String)> {
-    [(labels::ROTATED, now.to_string())].into_iter().chain(served(blueprint))
-}
-
 /// The Secret of a login with credentials that are new as of now.
 #[must_use]
 pub fn renewed(blueprint: &Blueprint, name: &str, credentials: &Credentials, now: Timestamp) -> Planned {
-    body(blueprint, name, "Opaque", &Kept::new(credentials.to_fields(), renewing(blueprint, now)))
+    let annotations = [(labels::ROTATED, now.to_string())].into_iter().chain(served(blueprint));
+    if name == CLOUD_NATIVE_LOGIN {
+        return body(blueprint, name, BASIC, &Kept::new(basic(&credentials.user, &credentials.password), annotations));
+    }
+    body(blueprint, name, "Opaque", &Kept::new(credentials.to_fields(), annotations))
 }
 
 /// The operator's login as CloudNativePG takes it, if it differs from what is there.
@@ -140,13 +139,6 @@ pub fn renewed(blueprint: &Blueprint, name: &str, credentials: &Credentials, now
 pub fn cloud_native_login(blueprint: &Blueprint, user: &str, password: &str, present: &Secrets) -> Option<Planned> {
     let kept = Kept::new(basic(user, password), remembered(blueprint, CLOUD_NATIVE_LOGIN, present));
     changed(blueprint, CLOUD_NATIVE_LOGIN, BASIC, &kept, present)
-}
-
-/// The same with a password that is new as of now.
-#[must_use]
-pub fn renewed_cloud_native_login(blueprint: &Blueprint, next: &Credentials, now: Timestamp) -> Planned {
-    let kept = Kept::new(basic(&next.user, &next.password), renewing(blueprint, now));
-    body(blueprint, CLOUD_NATIVE_LOGIN, BASIC, &kept)
 }
 
 fn basic(user: &str, password: &str) -> [(&'static str, String); 2] {

@@ -29,6 +29,7 @@ use crate::{
         audit::{Account, Record},
         catch_up::catch_up,
         plan::{self as database_plan, Step},
+        relocation::Fingerprint,
         survey::TenantData,
     },
     runtime::{context::Context, error::Error},
@@ -208,12 +209,7 @@ impl Work<'_> {
         }
         // What is compared in the pause is compared once before, to see how long that takes.
         let begun = Instant::now();
-        try_join_all(
-            relocation.services.iter().map(|service| {
-                try_join(source.fingerprint(service, &self.role), target.fingerprint(service, &self.role))
-            }),
-        )
-        .await?;
+        self.fingerprints(relocation, source, target).await?;
         let (took, longest) = (begun.elapsed(), longest_pause(self.tenant));
         Ok(if took < longest {
             Outcome::Done
@@ -224,6 +220,20 @@ impl Work<'_> {
                 longest.as_secs()
             ))
         })
+    }
+
+    /// Those of each service's data and of its copy.
+    async fn fingerprints(
+        &self,
+        relocation: &Relocation,
+        source: &Database,
+        target: &Database,
+    ) -> Result<Vec<(Fingerprint, Fingerprint)>, postgres::Error> {
+        let pairs = relocation
+            .services
+            .iter()
+            .map(|service| try_join(source.fingerprint(service, &self.role), target.fingerprint(service, &self.role)));
+        try_join_all(pairs).await
     }
 
     /// Done, if the other home can take over.
@@ -354,11 +364,8 @@ impl Work<'_> {
         }
         target.refresh().await?;
         let (mut tables, mut rows) = (0, 0);
-        let compared = relocation
-            .services
-            .iter()
-            .map(|service| try_join(source.fingerprint(service, &self.role), target.fingerprint(service, &self.role)));
-        for (service, (original, copy)) in relocation.services.iter().zip(try_join_all(compared).await?) {
+        let fingerprints = self.fingerprints(relocation, &source, &target).await?;
+        for (service, (original, copy)) in relocation.services.iter().zip(fingerprints) {
             if let Some(difference) = original.difference(&copy) {
                 return Ok(Outcome::Failed(format!("the copy of {service} is not equal: {difference}")));
             }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use easycode_contract::{database::Identifier, runtime::TENANT_SERVICE};
-use easycode_crds::{Tenant, conditions};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use easycode_crds::Tenant;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
-use crate::{postgres::survey::TenantData, runtime::context::Context, stack::home::Home};
+use crate::{postgres::survey::TenantData, runtime::context::Context, stack::home::Home, tenant::observe};
 
 /// The services whose data is to move, or why the move has to wait, as a sentence.
 pub fn services(
@@ -87,21 +86,15 @@ pub fn matching(
 
 /// What keeps the services of a home from serving.
 pub fn unavailable(home: &Home, context: &Context) -> Option<String> {
-    let told =
-        |conditions: &[Condition]| match conditions.iter().find(|one| one.type_ == conditions::SERVICES_AVAILABLE) {
-            Some(one) if one.status == "True" => None,
-            Some(one) => Some(one.message.clone()),
-            None => Some("it was not brought up yet".to_owned()),
-        };
     let status = match home {
         Home::Platform(name) => context
             .platforms
             .get(&ObjectRef::new(name))
-            .map(|one| told(&one.status.iter().flat_map(|status| status.conditions.clone()).collect::<Vec<_>>())),
+            .map(|one| observe::unavailable(one.status.as_ref().map_or(&[], |status| &status.conditions))),
         Home::Instance(name) => context
             .instances
             .get(&ObjectRef::new(name))
-            .map(|one| told(&one.status.iter().flat_map(|status| status.conditions.clone()).collect::<Vec<_>>())),
+            .map(|one| observe::unavailable(one.status.as_ref().map_or(&[], |status| &status.conditions))),
     };
     status.unwrap_or_else(|| Some("it does not exist".to_owned()))
 }
