@@ -63,6 +63,8 @@ pub mod reason {
     pub const DATA_MISSING: &str = "DataMissing";
     /// Postgres refused or did not answer.
     pub const DATABASE_UNAVAILABLE: &str = "DatabaseUnavailable";
+    /// Postgres has no room to write.
+    pub const VOLUME_FULL: &str = "VolumeFull";
     /// The API server refused an object.
     pub const APPLY_FAILED: &str = "ApplyFailed";
     /// The named release does not exist.

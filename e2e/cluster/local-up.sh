@@ -11,6 +11,10 @@ set -euo pipefail
 packages=(buildah conntrack containerd containernetworking-plugins debian-archive-keyring ethtool gcc iproute2 ipset
   iptables libc6-dev mmdebstrap nftables openssl runc)
 
+# Of a size, unlike those on the node's disk, so that a test can fill one.
+mount_small_volumes() {
+  mountpoint --quiet "$state/small-volumes" || mount -t tmpfs -o size=384m,mode=0755 tmpfs "$state/small-volumes"
+}
 etcd_answers() { in_node bash -c 'exec 3<>/dev/tcp/127.0.0.1/2379'; }
 node_is_ready() { kube get node "$netns" 2>/dev/null | grep -qw Ready; }
 
@@ -20,8 +24,9 @@ step "packages of the distribution"
 install_packages "${packages[@]}"
 step "programs of the cluster: $(tools_dir)"
 "$cluster_dir/build-tools.sh" local
-mkdir -p "$state"/{pki,log,run,etcd,cni,kubelet,local-path,volumes,containerd/root,containerd/state}
+mkdir -p "$state"/{pki,log,run,etcd,cni,kubelet,local-path,volumes,small-volumes,containerd/root,containerd/state}
 chmod 0755 "$state"
+mount_small_volumes
 step "network and certificates"
 network_up
 pki_up

@@ -289,11 +289,11 @@ fn measure(context: &Context) {
 /// Looks at one Postgres.
 async fn look(context: &Context, home: Home, database: Arc<Database>) {
     let looked = database.refresh().await;
-    let trouble = looked.as_ref().err().map(ToString::to_string);
-    if context.databases.looked(&home, trouble.as_deref()) {
+    let trouble = looked.err();
+    if context.databases.looked(&home, trouble.as_ref()) {
         context.triggers.home(&home);
         if let Some(error) = trouble {
-            warn!(%home, error, "its Postgres could not be looked at");
+            warn!(%home, %error, "its Postgres could not be looked at");
         } else {
             info!(%home, "its Postgres answers again");
         }

@@ -115,6 +115,8 @@ YAML
 }
 CONF
   cat >"$state/local-path/config.json" <<JSON
-{"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": ["$state/volumes"]}]}
+{"storageClassConfigs": {
+  "local-path": {"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": ["$state/volumes"]}]},
+  "small": {"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": ["$state/small-volumes"]}]}}}
 JSON
 }

@@ -11,7 +11,10 @@ use easycode_e2e::{
     wait::until,
 };
 use easycode_operator::kubernetes::object::Kind;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::{
+    core::v1::{Namespace, Pod, Service},
+    storage::v1::StorageClass,
+};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, PostParams},
@@ -78,16 +81,47 @@ async fn a_namespace_that_is_deleted_by_hand_is_made_again_and_the_loss_is_told(
 }
 
 #[tokio::test]
-async fn a_full_volume_refuses_writes_loses_nothing_and_mends_when_there_is_room() -> anyhow::Result<()> {
+async fn a_full_volume_elsewhere_refuses_writes_loses_nothing_and_mends_when_there_is_room() -> anyhow::Result<()> {
     let cluster = cluster().await?;
     let elsewhere = Elsewhere::start_small(&cluster).await?;
     let secret = fresh_name("secret");
     elsewhere.secret(&secret, &elsewhere.fields()).await?;
     let own = OwnInstance::apply_new(&cluster, "full", external(&secret)).await?;
+    fill_and_make_room(&own, "/data", async |command| elsewhere.run(&command).await).await?;
+    own.remove().await?;
+    elsewhere.remove(&secret).await
+}
+
+#[tokio::test]
+async fn a_full_volume_of_its_own_refuses_writes_loses_nothing_and_mends_when_there_is_room() -> anyhow::Result<()> {
+    /// Of the local cluster; no other has volumes that can be filled.
+    const SMALL: &str = "small";
+    let cluster = cluster().await?;
+    let classes: Api<StorageClass> = Api::all(cluster.client.clone());
+    if classes.get_opt(SMALL).await?.is_none() {
+        println!("there is no StorageClass {SMALL}: only the volume elsewhere is filled");
+        return Ok(());
+    }
+    let image = easycode_e2e::platform::postgres_image(&cluster).await?;
+    let embedded = json!({ "image": image, "size": "1Gi", "maxConnections": 100, "storageClass": SMALL });
+    let own = OwnInstance::apply_new(&cluster, "full", json!({ "database": { "embedded": embedded } })).await?;
+    let namespace = own.namespace();
+    let run = async |command: String| cluster.exec(&namespace, "postgres-0", &["sh", "-c", &command]).await;
+    fill_and_make_room(&own, "/var/lib/postgresql/data", run).await?;
+    own.remove().await?;
+    remove_namespace(&cluster, &namespace).await
+}
+
+/// Fills the folder of an instance's Postgres, in whose pod commands run, and empties it again.
+async fn fill_and_make_room(
+    own: &OwnInstance,
+    folder: &str,
+    run: impl AsyncFn(String) -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
     own.ready().await;
     own.tenant.add_contact("Lovelace").await?;
-
-    elsewhere.run("dd if=/dev/zero of=/data/filler bs=1M 2>/dev/null || true; dd if=/dev/zero of=/data/rest bs=1k 2>/dev/null || true").await?;
+    let fill = |file: &str, size: &str| format!("dd if=/dev/zero of={folder}/{file} bs={size} 2>/dev/null || true");
+    run(format!("{}; {}", fill("filler", "1M"), fill("rest", "1k"))).await?;
     // Text that does not compress, so that a page has room for a few only.
     let text = || rand::rng().sample_iter(&Alphanumeric).take(2_000).map(char::from).collect::<String>();
     let contact = |name: String| Some(json!({ "familyName": name, "custom": { "note": text() } }));
@@ -104,9 +138,12 @@ async fn a_full_volume_refuses_writes_loses_nothing_and_mends_when_there_is_room
     })
     .await;
     ensure!(refusal.status == 503 && refusal.code() == "unavailable", "{refusal:?}");
-    // Another one in the same cluster has its own room.
-    elsewhere.run("rm -f /data/filler /data/rest").await?;
+    own.says("DatabaseReady", "VolumeFull", "No space left").await;
+    own.condition("Ready", "False", "VolumeFull").await;
+    own.tenant.condition("DatabaseReady", "False", "VolumeFull").await;
     own.tenant.serves(200).await;
+
+    run(format!("rm -f {folder}/filler {folder}/rest")).await?;
     until("there is room again", Duration::from_mins(2), || async {
         let answer = own.tenant.ask("crm", Method::POST, "/contacts", contact("Hopper".to_owned())).await?;
         ensure!(answer.status == 201, "{answer:?}");
@@ -114,13 +151,12 @@ async fn a_full_volume_refuses_writes_loses_nothing_and_mends_when_there_is_room
     })
     .await;
     let role = own.tenant.role();
-    let count = format!("psql -h /tmp -U postgres -XAtqd crm -c \"SELECT count(*) FROM {role}.contact\"");
-    let kept: usize = elsewhere.run(&count).await?.trim().parse()?;
+    let count = run(format!("psql -h /tmp -U postgres -XAtqd crm -c \"SELECT count(*) FROM {role}.contact\"")).await?;
+    let kept: usize = count.trim().parse()?;
     // All that was said to be written, which is all but the last attempt, and the two others.
     ensure!(kept == written.len() - 1 + 2, "{kept} contacts, {} were written", written.len() + 1);
     own.ready().await;
-    own.remove().await?;
-    elsewhere.remove(&secret).await
+    Ok(())
 }
 
 #[tokio::test]

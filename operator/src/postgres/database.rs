@@ -117,7 +117,7 @@ impl Database {
             queue,
             metrics,
         });
-        database.refresh().await?;
+        database.survey_anew().await?;
         for row in sqlx::query(audit::KNOWN).fetch_all(&database.admin).await? {
             let written: Option<String> = row.get("written");
             let known = Known {
@@ -191,16 +191,25 @@ impl Database {
         self.read().behind(service).into_iter().map(str::to_owned).collect()
     }
 
-    /// Surveys anew.
+    /// Surveys anew, and tries whether there is room to write.
     pub async fn refresh(&self) -> Result<(), Error> {
         let _exclusive = self.exclusive.lock().await;
-        self.survey_anew().await
+        self.survey_anew().await?;
+        self.try_room().await
+    }
+
+    /// Fails with [`Error::Full`] if there is no room to write.
+    pub async fn try_room(&self) -> Result<(), Error> {
+        self.metrics.sql_statement("read");
+        in_time(LONGEST_LOOK, async {
+            raw_sql(survey::ROOM).execute(&self.admin).await?;
+            Ok(())
+        })
+        .await
     }
 
     async fn survey_anew(&self) -> Result<(), Error> {
-        let fresh = tokio::time::timeout(LONGEST_LOOK, self.look())
-            .await
-            .map_err(|_| Error::Unavailable(format!("no answer in {} s", LONGEST_LOOK.as_secs())))??;
+        let fresh = in_time(LONGEST_LOOK, self.look()).await?;
         let mut known = self.survey.write().unwrap_or_else(PoisonError::into_inner);
         self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(fresh.changed_since(&known));
         *known = fresh;
@@ -408,11 +417,11 @@ impl Database {
         }
         let all: Vec<_> = batch.iter().collect();
         let begun = AtomicBool::new(false);
-        let together = in_time(self.take(&all, &begun)).await;
+        let together = in_time(LONGEST_WRITE, self.take(&all, &begun)).await;
         let alone = match together {
             Err(Error::Refused(_)) if batch.len() > 1 => {
                 let begun = begun.load(Ordering::Relaxed);
-                let retry = async |one| in_time(self.take(&[one], &AtomicBool::new(begun))).await;
+                let retry = async |one| in_time(LONGEST_WRITE, self.take(&[one], &AtomicBool::new(begun))).await;
                 join_all(all.into_iter().map(retry)).await
             }
             outcome => batch.iter().map(|_| outcome.clone()).collect(),
@@ -429,9 +438,9 @@ impl Database {
 }
 
 /// A server that is gone answers nothing, not even that: whoever else wants to write or look must not wait for it.
-async fn in_time(taking: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-    let late = |_| Err(Error::Unavailable(format!("no answer in {} s", LONGEST_WRITE.as_secs())));
-    tokio::time::timeout(LONGEST_WRITE, taking).await.unwrap_or_else(late)
+async fn in_time<T>(longest: Duration, asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = |_| Err(Error::Unavailable(format!("no answer in {} s", longest.as_secs())));
+    tokio::time::timeout(longest, asking).await.unwrap_or_else(late)
 }
 
 async fn work(database: std::sync::Weak<Database>, mut requests: mpsc::Receiver<Request>) {

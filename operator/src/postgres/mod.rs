@@ -13,17 +13,35 @@ pub mod setup;
 pub mod statements;
 pub mod survey;
 
+use easycode_crds::conditions::reason;
+
 pub use database::Database;
 
 /// Why the database could not be brought to plan.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Postgres could not be reached; waiting helps.
     #[error("Postgres does not answer: {0}")]
     Unavailable(String),
+    /// Postgres has no room to write; it reads on.
+    #[error(
+        "the volume of Postgres is full: {0}; what is there is read, and nothing is written: make room, or expand the volume"
+    )]
+    Full(String),
     /// Postgres refused a statement.
     #[error("Postgres refused: {0}")]
     Refused(String),
+}
+
+impl Error {
+    /// The condition reason of the error.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Full(_) => reason::VOLUME_FULL,
+            Self::Unavailable(_) | Self::Refused(_) => reason::DATABASE_UNAVAILABLE,
+        }
+    }
 }
 
 impl From<sqlx::Error> for Error {
@@ -31,6 +49,9 @@ impl From<sqlx::Error> for Error {
         match error {
             sqlx::Error::Database(error) => {
                 let code = error.code().unwrap_or_default().into_owned();
+                if code == "53100" {
+                    return Self::Full(error.message().to_owned());
+                }
                 // Class 57: shutting down or starting up; 53: out of resources; 08: connection lost.
                 if ["57", "53", "08"].iter().any(|class| code.starts_with(class)) {
                     Self::Unavailable(error.message().to_owned())

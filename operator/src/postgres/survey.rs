@@ -80,5 +80,12 @@ pub const SCHEMAS: &str = "
     SELECT s.name, s.version, n.oid IS NULL AS lost
     FROM easycode.tenant_schema s LEFT JOIN pg_namespace n ON n.nspname = s.name";
 
+/// Nothing, by way of some mebibytes of a temporary file on the volume of the data: refused where there is not that much room. Reads
+/// alone would not notice that nothing can be written any more. To be sent as one, so that the little memory is of this alone.
+pub const ROOM: &str = "
+    SET LOCAL work_mem = '64kB';
+    WITH room AS MATERIALIZED (SELECT repeat(md5(n::text), 1024) FROM generate_series(1, 256) n)
+    SELECT count(*) FROM room";
+
 /// Version of a service's published migrations.
 pub const PUBLISHED: &str = "SELECT coalesce(max(version), 0) FROM easycode.migration";

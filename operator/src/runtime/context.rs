@@ -22,7 +22,7 @@ use crate::{
         apply::Applier,
         cache::{Caches, Triggers},
     },
-    postgres::Database,
+    postgres::{Database, Error as DatabaseError},
     release::choice::{self, Missing},
     stack::{
         blueprint::Nodes,
@@ -204,7 +204,7 @@ impl Context {
     }
 }
 
-type Connections = HashMap<Home, (Arc<Database>, Option<String>)>;
+type Connections = HashMap<Home, (Arc<Database>, Option<DatabaseError>)>;
 
 /// The Postgres of platforms and instances, each with what was wrong at the last look.
 #[derive(Default)]
@@ -228,7 +228,7 @@ impl Databases {
 
     /// What was wrong at the last look.
     #[must_use]
-    pub fn trouble(&self, home: &Home) -> Option<String> {
+    pub fn trouble(&self, home: &Home) -> Option<DatabaseError> {
         self.read().get(home).and_then(|(_, trouble)| trouble.clone())
     }
 
@@ -238,15 +238,15 @@ impl Databases {
         self.read().iter().map(|(home, (database, _))| (home.clone(), Arc::clone(database))).collect()
     }
 
-    /// Keeps a new connection.
-    pub fn insert(&self, home: &Home, database: Arc<Database>) {
-        self.write().insert(home.clone(), (database, None));
+    /// Keeps a new connection, with what is wrong already.
+    pub fn insert(&self, home: &Home, database: Arc<Database>, trouble: Option<DatabaseError>) {
+        self.write().insert(home.clone(), (database, trouble));
     }
 
     /// Notes how the last look went. Returns whether that is news.
-    pub fn looked(&self, home: &Home, trouble: Option<&str>) -> bool {
+    pub fn looked(&self, home: &Home, trouble: Option<&DatabaseError>) -> bool {
         match self.write().get_mut(home) {
-            Some((_, known)) => std::mem::replace(known, trouble.map(str::to_owned)).as_deref() != trouble,
+            Some((_, known)) => std::mem::replace(known, trouble.cloned()).as_ref() != trouble,
             None => false,
         }
     }

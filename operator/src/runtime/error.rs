@@ -22,7 +22,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Kubernetes(_) => reason::APPLY_FAILED,
-            Self::Postgres(_) => reason::DATABASE_UNAVAILABLE,
+            Self::Postgres(error) => error.reason(),
         }
     }
 }

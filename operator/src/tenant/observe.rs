@@ -11,7 +11,7 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use super::placement::{Offer, Unplaced, placed_on};
 use crate::{
     instance, platform,
-    postgres::{Database, survey::TenantData},
+    postgres::{self, Database, survey::TenantData},
     runtime::context::Context,
     stack::home::Home,
 };
@@ -26,7 +26,7 @@ pub struct Observed {
     /// What the database there holds; `None` while it is not connected.
     pub database: Option<DatabaseView>,
     /// What was wrong with the database there at the last look.
-    pub trouble: Option<String>,
+    pub trouble: Option<postgres::Error>,
 }
 
 /// Where a tenant lives.

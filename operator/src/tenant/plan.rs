@@ -31,6 +31,7 @@ use crate::{
         object::{Kind, Planned},
     },
     postgres::{
+        self,
         plan::{self as database_plan, Desired, Step},
         survey::TenantData,
     },
@@ -134,7 +135,7 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         Finding::new(conditions::ENTITLEMENTS_VALID, Some(true), reason::AS_PLANNED, "all in the release")
     }));
     let Some(database) = observed.database.as_ref().filter(|_| observed.trouble.is_none()) else {
-        blocked.findings.push(no_database(home, observed.trouble.as_deref()));
+        blocked.findings.push(no_database(home, observed.trouble.as_ref()));
         blocked.config_map = closing(tenant, home, release, &role, entitled);
         return blocked;
     };
@@ -226,9 +227,9 @@ fn closing(
     (!entitled.is_empty()).then(|| config_map(tenant, home, Some(release), role, &entitled))
 }
 
-fn no_database(home: &Home, trouble: Option<&str>) -> Finding {
+fn no_database(home: &Home, trouble: Option<&postgres::Error>) -> Finding {
     match trouble {
-        Some(trouble) => Finding::new(conditions::DATABASE_READY, Some(false), reason::DATABASE_UNAVAILABLE, trouble),
+        Some(trouble) => Finding::new(conditions::DATABASE_READY, Some(false), trouble.reason(), trouble.to_string()),
         None => Finding::new(
             conditions::DATABASE_READY,
             None,

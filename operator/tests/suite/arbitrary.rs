@@ -9,7 +9,7 @@ use easycode_contract::database::Identifier;
 use easycode_crds::{DedicatedInstance, Release, SharedPlatform, Tenant};
 use easycode_operator::{
     kubernetes::labels,
-    postgres::survey::TenantData,
+    postgres::{Error, survey::TenantData},
     tenant::observe::{DatabaseView, Observed, Residence},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -299,8 +299,8 @@ pub fn situation(name: String) -> impl Strategy<Value = (Tenant, Observed)> {
         (Just(release), platform)
     });
     let data = data(&name);
-    (tenant(name), placed, data, option::weighted(0.1, Just("Postgres does not answer".to_owned())), 0..2).prop_map(
-        |(tenant, (release, platform), data, trouble, ahead)| {
+    (tenant(name), placed, data, option::weighted(0.1, Just(Error::Unavailable("no answer".to_owned()))), 0..2)
+        .prop_map(|(tenant, (release, platform), data, trouble, ahead)| {
             let services = release.spec.services.iter();
             let published = services.map(|one| (one.name.clone(), one.schema_version + ahead)).collect();
             let observed = Observed {
@@ -310,6 +310,5 @@ pub fn situation(name: String) -> impl Strategy<Value = (Tenant, Observed)> {
                 trouble,
             };
             (tenant, observed)
-        },
-    )
+        })
 }

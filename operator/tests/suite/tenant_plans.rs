@@ -7,6 +7,7 @@ use easycode_crds::{Release, Tenant, TenantStatus, conditions::reason, tenant::S
 use easycode_operator::{
     kubernetes::labels,
     postgres::{
+        Error,
         plan::{Step, outcome},
         survey::TenantData,
     },
@@ -34,7 +35,7 @@ struct Scene {
     residence: Result<Residence, Unplaced>,
     release: Arc<Release>,
     database: Option<DatabaseView>,
-    trouble: Option<String>,
+    trouble: Option<Error>,
 }
 
 impl Scene {
@@ -213,9 +214,16 @@ fn a_platform_whose_database_is_not_set_up() {
 #[test]
 fn a_suspension_while_the_database_is_down() {
     let mut scene = Scene::served("aurora");
-    scene.trouble = Some("Postgres does not answer: connection refused".into());
+    scene.trouble = Some(Error::Unavailable("connection refused".into()));
     scene.tenant.spec.state = State::Suspended;
     scene.assert_snapshot("suspended-while-database-down");
+}
+
+#[test]
+fn a_database_without_room() {
+    let mut scene = Scene::served("aurora");
+    scene.trouble = Some(Error::Full("could not write to file: No space left on device".into()));
+    scene.assert_snapshot("database-full");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     kubernetes::object::{Kind, Planned},
-    postgres::{Database, credentials::Credentials},
+    postgres::{self, Database, credentials::Credentials},
     runtime::{context::Context, error::Error},
 };
 
@@ -160,15 +160,12 @@ pub(super) async fn connect(
     if let Some(database) = context.databases.get(&blueprint.home)
         && database.serves(&server, logins)
     {
-        let finding =
-            |status, reason, message: String| Finding::new(conditions::DATABASE_READY, status, reason, message);
-        applied.findings.push(match context.databases.trouble(&blueprint.home) {
-            None => finding(Some(true), reason::AS_PLANNED, "Postgres answers".to_owned()),
-            Some(trouble) => match pods_trouble(blueprint, context).await? {
-                // Why the pod does not run says more than that nothing answers.
-                Some(why) => finding(Some(false), why.reason, why.message),
-                None => finding(Some(false), reason::DATABASE_UNAVAILABLE, trouble),
-            },
+        let trouble = context.databases.trouble(&blueprint.home);
+        // Why the pod does not run says more than that nothing answers.
+        let why = if trouble.is_some() { pods_trouble(blueprint, context).await? } else { None };
+        applied.findings.push(match why {
+            Some(why) => Finding::new(conditions::DATABASE_READY, Some(false), why.reason, why.message),
+            None => answers(trouble.as_ref()),
         });
         return Ok(database);
     }
@@ -188,26 +185,26 @@ pub(super) async fn connect(
     }
     match Database::connect(server, logins, &blueprint.home.to_string(), Arc::clone(&context.metrics)).await {
         Ok(database) => {
-            context.databases.insert(&blueprint.home, Arc::clone(&database));
+            let trouble = database.try_room().await.err();
+            applied.findings.push(answers(trouble.as_ref()));
+            context.databases.insert(&blueprint.home, Arc::clone(&database), trouble);
             (applied.changed, applied.connected) = (true, true);
-            applied.findings.push(Finding::new(
-                conditions::DATABASE_READY,
-                Some(true),
-                reason::AS_PLANNED,
-                "Postgres answers",
-            ));
             Ok(database)
         }
         Err(error) => {
-            applied.findings.push(Finding::new(
-                conditions::DATABASE_READY,
-                Some(false),
-                reason::DATABASE_UNAVAILABLE,
-                error.to_string(),
-            ));
+            applied.findings.push(answers(Some(&error)));
             Err(error.into())
         }
     }
+}
+
+/// Whether Postgres answers, by what was wrong when it was last asked.
+fn answers(trouble: Option<&postgres::Error>) -> Finding {
+    let (ready, reason, message) = match trouble {
+        None => (true, reason::AS_PLANNED, "Postgres answers".to_owned()),
+        Some(trouble) => (false, trouble.reason(), trouble.to_string()),
+    };
+    Finding::new(conditions::DATABASE_READY, Some(ready), reason, message)
 }
 
 fn is_up(blueprint: &Blueprint, context: &Context) -> bool {
