@@ -24,7 +24,7 @@ unit: ## Tests that need no cluster
 	cargo test --doc --workspace --locked --quiet
 
 e2e: deploy ## Tests on the real cluster
-	$(TOOLS) nextest browser
+	$(TOOLS) nextest browser fuzz
 	e2e/example.sh
 	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e --locked
 

@@ -30,6 +30,15 @@ fn everything() -> Value {
     ] })
 }
 
+/// Everything but a service.
+fn everything_but(service: &str) -> Value {
+    let mut bought = everything();
+    if let Some(all) = bought["entitlements"].as_array_mut() {
+        all.retain(|one| one["service"] != service);
+    }
+    bought
+}
+
 /// A company that has bought everything.
 async fn company(what: &str) -> anyhow::Result<TestTenant> {
     TestTenant::create(&Platform::example().await?, what, everything()).await
@@ -102,12 +111,21 @@ async fn balance(reader: &Person<'_>, account: &str) -> anyhow::Result<String> {
     Ok(of.and_then(|one| one["balance"].as_str()).unwrap_or("0.00").to_owned())
 }
 
-/// Debits and credits are equal over all accounts.
-async fn books_balance(reader: &Person<'_>) -> anyhow::Result<()> {
+/// Accounts that must have moved stand at something in the currency, each at its debits less its credits, and debits and credits are
+/// equal over all accounts in each currency.
+async fn books_balance(reader: &Person<'_>, currency: &str, moved: &[&str]) -> anyhow::Result<()> {
     let balances = reader.get("finance/trial-balance").await?;
-    let sum: f64 =
-        balances.as_array().into_iter().flatten().filter_map(|one| one["balance"].as_str()?.parse::<f64>().ok()).sum();
-    ensure!(sum.abs() < 0.005, "the books don't balance: {balances}");
+    let all = balances.as_array().context("no balances")?;
+    for one in all {
+        let less = cents(&one["debit"])? - cents(&one["credit"])?;
+        ensure!(cents(&one["balance"])? == less, "it is no balance: {one}");
+    }
+    for account in moved {
+        let of = all.iter().filter(|one| one["account"] == *account).map(|one| (&one["currency"], &one["balance"]));
+        ensure!(sums(of)?.contains_key(currency), "{account} has not moved in {currency}: {balances}");
+    }
+    let left = sums(all.iter().map(|one| (&one["currency"], &one["balance"])))?;
+    ensure!(left.is_empty(), "the books don't balance by {left:?} cents: {balances}");
     Ok(())
 }
 
@@ -137,12 +155,15 @@ async fn books_agree_with_stock(reader: &Person<'_>) -> anyhow::Result<()> {
 fn sums<'a>(all: impl Iterator<Item = (&'a Value, &'a Value)>) -> anyhow::Result<BTreeMap<String, i64>> {
     let mut sums = BTreeMap::new();
     for (currency, amount) in all {
-        let cents =
-            amount.as_str().with_context(|| format!("{amount} is no amount"))?.replace('.', "").parse::<i64>()?;
-        *sums.entry(currency.as_str().unwrap_or("EUR").to_owned()).or_default() += cents;
+        *sums.entry(currency.as_str().unwrap_or("EUR").to_owned()).or_default() += cents(amount)?;
     }
     sums.retain(|_, sum| *sum != 0);
     Ok(sums)
+}
+
+fn cents(amount: &Value) -> anyhow::Result<i64> {
+    let cents = amount.as_str().and_then(|text| text.replace('.', "").parse().ok());
+    cents.with_context(|| format!("{amount} is no amount"))
 }
 
 /// How much is in stock of an item in the main warehouse, and what it is worth.

@@ -165,6 +165,23 @@ async fn receive(buyer: &Person<'_>, path: &str, quantity: &str) -> anyhow::Resu
 }
 
 #[tokio::test]
+async fn what_comes_in_parts_is_owed_and_worth_what_was_ordered() -> anyhow::Result<()> {
+    let company = company("parts").await?;
+    let buyer =
+        Person::new(&company, "bob", &["procurement-buyer", "stock-mover", "ledger-poster", "inventory-manager"])?;
+    let approver = Person::new(&company, "abel", &["procurement-approver"])?;
+    buyer.post("inventory/items", json!({ "sku": "PIN", "name": "Pin" })).await?;
+    let pins = ordered(&buyer, &approver, ("PIN", "1"), ("3.33", "EUR")).await?;
+    for (worth, owed) in [("1.67", "-1.67"), ("3.33", "-3.33")] {
+        ensure!(receive(&buyer, &pins, "0.5").await? == ["Done"; 2]);
+        let (there, payable) = (in_stock(&buyer, "PIN").await?.1, balance(&buyer, "2000").await?);
+        ensure!((&*there, &*payable) == (worth, owed), "worth {there}, owed {payable}");
+        books_agree_with_stock(&buyer).await?;
+    }
+    company.erase().await
+}
+
+#[tokio::test]
 async fn what_is_sold_before_it_comes_costs_in_the_end_what_it_came_for() -> anyhow::Result<()> {
     let company = company("variance").await?;
     let buyer =

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Person, balance, books_agree_with_stock, company, everything, in_stock};
+use super::{Person, balance, books_agree_with_stock, books_balance, company, everything, everything_but, in_stock};
 
 #[tokio::test]
 async fn a_company_buys_receives_and_sells_and_its_books_balance() -> anyhow::Result<()> {
@@ -52,7 +52,8 @@ async fn a_company_buys_receives_and_sells_and_its_books_balance() -> anyhow::Re
             { "description": "Hemming", "quantity": "1", "unitPrice": "5.95", "taxRate": "19" },
         ] })
     };
-    kim.put(&format!("pos/sales/{}", Uuid::now_v7()), sell("15.5")).await?;
+    let sale = format!("pos/sales/{}", Uuid::now_v7());
+    kim.put(&sale, sell("15.5")).await?;
     ensure!(in_stock(&buyer, "CLOTH").await? == ("24.5".to_owned(), "85.75".to_owned()));
     for (account, stands_at) in [
         ("1000", "190.40"),
@@ -68,13 +69,19 @@ async fn a_company_buys_receives_and_sells_and_its_books_balance() -> anyhow::Re
     books_agree_with_stock(&buyer).await?;
 
     // Inventory is withdrawn: what needs it says so, the rest goes on. No service goes by what is older than a second.
-    let mut without = everything();
-    without["entitlements"].as_array_mut().context("entitlements")?.retain(|one| one["service"] != "inventory");
-    company.change(without).await?;
+    company.change(everything_but("inventory")).await?;
     company.ready().await;
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     kim.refused(Method::PUT, &format!("pos/sales/{}", Uuid::now_v7()), sell("1"), 403, "needs inventory").await?;
     kim.refused(Method::GET, "inventory/stock", json!(null), 403, "not entitled to inventory").await?;
+    // What was sold before is answered as it was. Money is given back for it, of which the books hear; the goods don't come back.
+    let again = kim.ask(Method::PUT, &sale, Some(sell("15.5")), None).await?;
+    ensure!(again.status == 200 && again.body["total"] == "190.40", "{again:?}");
+    let back = json!({ "shiftId": shift["id"], "lines": [{ "position": 1, "quantity": "1" }] });
+    let refunded = kim.put(&format!("{sale}/refunds/{}", Uuid::now_v7()), back).await?;
+    let told = refunded["deliveries"].as_array().context("deliveries")?;
+    ensure!(told.len() == 1 && told[0]["service"] == "finance" && told[0]["state"] == "Done", "{refunded}");
+    ensure!(refunded["amount"] == "11.90" && balance(&buyer, "1000").await? == "178.50", "{refunded}");
     let hemming = json!({ "shiftId": shift["id"], "payment": "Cash",
         "lines": [{ "description": "Hemming", "quantity": "1", "unitPrice": "5.95", "taxRate": "19" }] });
     let sold = kim.put(&format!("pos/sales/{}", Uuid::now_v7()), hemming).await?;
@@ -87,5 +94,6 @@ async fn a_company_buys_receives_and_sells_and_its_books_balance() -> anyhow::Re
     kim.put(&format!("pos/sales/{}", Uuid::now_v7()), sell("1")).await?;
     ensure!(in_stock(&buyer, "CLOTH").await?.0 == "23.5");
     books_agree_with_stock(&buyer).await?;
+    books_balance(&buyer, "EUR", &["1000", "1200", "2000", "2100", "4000", "5000"]).await?;
     company.erase().await
 }

@@ -6,6 +6,7 @@ use anyhow::ensure;
 use easycode_contract::runtime::COMMON_SERVICES;
 use easycode_crds::Release;
 use easycode_e2e::{
+    people,
     platform::{Answer, Platform},
     tenant::TestTenant,
     tokens,
@@ -37,7 +38,7 @@ impl Company {
         let entitlements: Vec<_> =
             sold.map(|service| json!({ "service": service.name, "modules": service.modules })).collect();
         let spec = json!({ "entitlements": entitlements, "limits": { "requestsPerSecond": 100_000, "connections": 20, "users": 10_000 } });
-        let tenant = TestTenant::create(platform, what, spec).await?;
+        let tenant = TestTenant::create(platform, what, people::with_administrator(spec)).await?;
         let roles: Vec<_> = roles.iter().map(String::as_str).collect();
         let token = tokens::token(&tenant.name, &roles)?;
         let marker = format!("marker{}", Uuid::new_v4().simple());

@@ -19,6 +19,8 @@ pub struct Shop {
     shift: Value,
     order: String,
     last_sale: Uuid,
+    /// What the last sale was of.
+    sold: Value,
 }
 
 impl Shop {
@@ -30,7 +32,7 @@ impl Shop {
         let shift = does(rita, Method::POST, "pos/shifts", shift).await?["id"].clone();
         let item = json!({ "sku": "CLOTH", "name": "Cloth", "unit": "m" });
         does(rita, Method::POST, "inventory/items", item).await?;
-        Ok(Self { shift, order: String::new(), last_sale: Uuid::nil() })
+        Ok(Self { shift, order: String::new(), last_sale: Uuid::nil(), sold: Value::Null })
     }
 
     /// The clerk asks for cloth, the director approves as the company's workflow wants it, and the clerk orders.
@@ -75,7 +77,8 @@ impl Shop {
     /// The clerk sells cloth, and hems it.
     pub async fn sell(&mut self, rita: &Person, quantity: &str) -> anyhow::Result<()> {
         self.last_sale = Uuid::now_v7();
-        let sold = does(rita, Method::PUT, &format!("pos/sales/{}", self.last_sale), self.sale(Some(quantity))).await?;
+        self.sold = self.sale(Some(quantity));
+        let sold = does(rita, Method::PUT, &format!("pos/sales/{}", self.last_sale), self.sold.clone()).await?;
         let deliveries = sold["deliveries"].as_array().context("deliveries")?;
         ensure!(deliveries.iter().all(|one| one["state"] == "Done"), "{sold}");
         Ok(())
@@ -115,10 +118,26 @@ impl Shop {
         }
         let unsold = ask(rita, Method::GET, &sale, None).await?;
         ensure!(unsold.status == 404, "half a sale: {unsold:?}");
+        self.gives_money_back(rita).await?;
         let assigned = people.ada.invite("stan", &[("inventory", "stock-mover")]).await?;
         ensure!((400..500).contains(&assigned.status), "a role of what is not entitled is given: {assigned:?}");
         does(rita, Method::PUT, &format!("pos/sales/{}", Uuid::now_v7()), self.sale(None)).await?;
         books_balance(&balances(rita).await?)
+    }
+
+    /// What was sold before is answered as it was, and money is given back for it, of which the books hear.
+    async fn gives_money_back(&self, rita: &Person) -> anyhow::Result<()> {
+        let sale = format!("pos/sales/{}", self.last_sale);
+        let again = ask(rita, Method::PUT, &sale, Some(self.sold.clone())).await?;
+        ensure!(again.status == 200, "it is not the same sale any more: {again:?}");
+        let cash = stand(&balances(rita).await?, "1000")?;
+        let back = json!({ "shiftId": self.shift, "lines": [{ "position": 1, "quantity": "0.5" }] });
+        let refunded = does(rita, Method::PUT, &format!("{sale}/refunds/{}", Uuid::now_v7()), back).await?;
+        let told = refunded["deliveries"].as_array().context("deliveries")?;
+        ensure!(refunded["amount"] == "5.95" && told.len() == 1 && told[0]["state"] == "Done", "{refunded}");
+        let left = stand(&balances(rita).await?, "1000")?;
+        ensure!(left == cash - 595, "{cash} cents are {left} after 5.95 was given back");
+        Ok(())
     }
 
     /// How much cloth is in stock.
@@ -178,6 +197,11 @@ async fn is_refused(rita: &Person, method: Method, path: &str, body: Option<Valu
 
 async fn balances(rita: &Person) -> anyhow::Result<Value> {
     does(rita, Method::GET, "finance/trial-balance", Value::Null).await
+}
+
+/// What an account stands at, in cents.
+fn stand(balances: &Value, account: &str) -> anyhow::Result<i64> {
+    cents(balances.as_array().into_iter().flatten().filter(|one| one["account"] == account).map(|one| &one["balance"]))
 }
 
 /// Debits and credits are equal over all accounts.

@@ -112,6 +112,13 @@ async fn people_sign_in_at_their_companys_own_login_server() -> anyhow::Result<(
     ensure!(page.status == 401, "{} {}", page.status, page.html);
     company.ada.change(&id, "Active", &[("crm", "crm-user")]).await?;
 
+    // The secret is for the one that gave it, and is shown to no other.
+    let mut another = company.provider();
+    (another["issuer"], another["enabled"], another["clientSecret"]) =
+        (json!("https://login.example.com"), json!(false), Value::Null);
+    let answer = answer(&company.ada, Method::PUT, "/identity-provider", Some(another)).await?;
+    refused(&answer, 422, "clientSecret")?;
+
     // Turned off, nobody begins; who has begun does not end.
     let mut late = company.browser().await?;
     let login = late.get(&company.start()).await?;

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use easycode_contract::runtime::USER_SERVICE;
 use easycode_e2e::{
-    people::{ADMINISTRATOR, address, try_sign_in},
+    people::{ADMINISTRATOR, Person, address, try_sign_in},
     platform::Answer,
 };
 use futures::future::try_join_all;
@@ -59,6 +59,27 @@ async fn the_last_administrator_stays_even_if_two_remove_each_other_at_once() ->
 }
 
 #[tokio::test]
+async fn who_was_an_administrator_lets_nobody_in_by_the_token_of_before() -> anyhow::Result<()> {
+    let (tenant, ada) = company("former", json!({})).await?;
+    let admin = ("tenant-service", "tenant-admin");
+    let bob = ada.add("bob", &[admin]).await?;
+    let carol = ada.add("carol", &[admin]).await?;
+    let dora = ada.add("dora", &[admin]).await?;
+    let intruder = async |former: &Person, name: &str| former.invite(name, &[admin]).await;
+    ensure!(intruder(&bob, "erin").await?.status == 201);
+
+    let disabled = ada.change(&bob.id()?, "Disabled", &[admin]).await?;
+    ensure!(disabled.status == 200, "{disabled:?}");
+    refused(&intruder(&bob, "frank").await?, 401, "is over")?;
+    let demoted = ada.change(&carol.id()?, "Active", &[]).await?;
+    ensure!(demoted.status == 200, "{demoted:?}");
+    refused(&intruder(&carol, "grace").await?, 403, "tenant-admin")?;
+    ada.done(Method::DELETE, &format!("/users/{}/sessions", dora.id()?), None).await?;
+    refused(&intruder(&dora, "heidi").await?, 401, "is over")?;
+    tenant.erase().await
+}
+
+#[tokio::test]
 async fn a_change_is_for_the_version_that_was_seen_and_a_removed_user_is_out() -> anyhow::Result<()> {
     let (tenant, ada) = company("versions", json!({})).await?;
     let mut bob = ada.add("bob", &[("crm", "crm-user")]).await?;
@@ -83,6 +104,7 @@ async fn a_change_is_for_the_version_that_was_seen_and_a_removed_user_is_out() -
 
     ada.done(Method::DELETE, &path, None).await?;
     ensure!(bob.refresh().await.is_err(), "the session goes on");
+    refused(&answer(&bob, Method::GET, "/me", None).await?, 401, "is over")?;
     refused(&answer(&ada, Method::GET, &path, None).await?, 404, "no such user")?;
     let gone = try_sign_in(&tenant.platform, &tenant.name, &address("bob"), easycode_e2e::people::PASSWORD).await?;
     ensure!(gone.status == 401, "{gone:?}");

@@ -42,6 +42,8 @@ pub struct Caller {
     pub roles: BTreeSet<String>,
     /// The user's session, if the issuer tells.
     pub session: Option<String>,
+    /// Who has signed what the caller showed.
+    pub issuer: String,
     /// The service that acts for the user, if it is not the user who asks.
     pub actor: Option<Actor>,
     /// When what the caller showed expires, in seconds since 1970.
@@ -63,6 +65,12 @@ impl fmt::Debug for Token {
 }
 
 impl Caller {
+    /// The session, if it is one of the platform's or instance's own user-service.
+    #[must_use]
+    pub fn own_session(&self) -> Option<&str> {
+        self.session.as_deref().filter(|_| Some(&self.issuer) == self.config.user_service.as_ref())
+    }
+
     /// Refuses unless the tenant is entitled to the module of the service.
     pub fn require_module(&self, service: &str, module: &str) -> Result<(), Problem> {
         if self.context.allows_module(service, module) {
@@ -154,7 +162,7 @@ impl FromRequestParts<App> for Caller {
 }
 
 /// A caller who need not work in the service, as long as it is one of the company's administrators: for what configuring the service
-/// takes, and shows none of its data.
+/// takes, or seeing to what others could not be told, and shows none of its records.
 #[derive(Clone, Debug)]
 pub struct Configuring(pub Caller);
 
@@ -197,9 +205,9 @@ impl Caller {
         if let Some(actor) = &claims.act {
             tracing::Span::current().record("actor", actor.sub.as_str());
         }
-        let Claims { sub: subject, tenant, roles, sid: session, act: actor, exp: expires } = claims;
+        let Claims { iss: issuer, sub: subject, tenant, roles, sid: session, act: actor, exp: expires } = claims;
         let config = Arc::clone(&app.config);
-        Ok(Self { tenant, subject, roles, session, actor, expires, context, token, config })
+        Ok(Self { tenant, subject, roles, session, issuer, actor, expires, context, token, config })
     }
 }
 
@@ -217,6 +225,7 @@ impl Caller {
             subject: "ada".to_owned(),
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             session: None,
+            issuer: String::new(),
             actor: None,
             expires: f64::INFINITY,
             context: Arc::new(serde_json::from_value(context).unwrap()),

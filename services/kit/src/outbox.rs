@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use crate::{
     App, Caller, Json, Path, Problem, TenantTransaction,
-    guard::ADMINISTRATOR,
+    guard::{ADMINISTRATOR, Configuring},
     peer::{self, Unserved},
+    postings::{FINANCE, keeps_books},
 };
 
 /// The table, to be put before a service's first migration.
@@ -33,7 +34,7 @@ pub struct Delivery {
     pub subject: Uuid,
     /// Which service.
     pub service: String,
-    /// `Pending`, `Done`, `Refused`, or `Dismissed` after someone saw to a refusal.
+    /// `Pending`, `Done`, `Refused`, or `Dismissed` after someone saw to it otherwise.
     pub state: String,
     /// Why it is not done.
     pub detail: String,
@@ -50,6 +51,8 @@ pub struct Delivery {
 }
 
 const FIELDS: &str = "id, subject, service, state, detail, answer, path, body, claimed_until > now() AS claimed";
+/// What someone has to see to: what was refused, and what waits for a service that is not among those that can be told.
+const STUCK: &str = "(state = 'Refused' OR state = 'Pending' AND service <> ALL($1))";
 
 /// The routes that show what others were not told, for a service to add to its own.
 pub fn routes() -> OpenApiRouter<App> {
@@ -63,42 +66,68 @@ pub fn routes() -> OpenApiRouter<App> {
 /// What other services were not told yet, the first hundred.
 #[utoipa::path(get, path = "/deliveries/pending", tag = "deliveries", responses((status = 200, body = Vec<Delivery>)))]
 async fn pending(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Delivery>>, Problem> {
-    in_state(&caller, &app, "Pending").await
+    let query = format!("SELECT {FIELDS} FROM delivery WHERE state = 'Pending' ORDER BY id LIMIT 100");
+    let mut transaction = caller.begin(&app).await?;
+    Ok(Json(sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_all(&mut *transaction).await?))
 }
 
-/// What other services have refused: someone has to mend what is wrong and have it told again, or to dismiss it. The first hundred.
+/// What other services have refused: someone has to mend what is wrong and have it told again, or to dismiss it. With it what is
+/// `Pending` to a service that the tenant is not entitled to: it waits until the tenant is, or it is dismissed. The first hundred.
 #[utoipa::path(get, path = "/deliveries/refused", tag = "deliveries", responses((status = 200, body = Vec<Delivery>)))]
-async fn refused(caller: Caller, State(app): State<App>) -> Result<Json<Vec<Delivery>>, Problem> {
-    in_state(&caller, &app, "Refused").await
+async fn refused(Configuring(caller): Configuring, State(app): State<App>) -> Result<Json<Vec<Delivery>>, Problem> {
+    let query = format!("SELECT {FIELDS} FROM delivery WHERE {STUCK} ORDER BY id LIMIT 100");
+    let mut transaction = caller.begin(&app).await?;
+    let stuck = sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(served(&caller)).fetch_all(&mut *transaction).await?;
+    Ok(Json(stuck))
 }
 
-/// Notes that someone saw to a refusal otherwise, so that what follows is told.
+/// Notes that someone saw to it otherwise, so that what follows is told: to a refusal, or to what is `Pending` to a service that the
+/// tenant is not entitled to.
 #[utoipa::path(post, path = "/deliveries/{id}/dismissal", tag = "deliveries", responses((status = 200, body = Delivery), (status = 403), (status = 404)))]
-async fn dismiss(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Delivery>, Problem> {
+async fn dismiss(
+    Configuring(caller): Configuring,
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Delivery>, Problem> {
     see_to(&caller, &app, id, "Dismissed").await
 }
 
 /// Has a refusal told again, after what was wrong is mended.
 #[utoipa::path(post, path = "/deliveries/{id}/retry", tag = "deliveries", responses((status = 200, body = Delivery), (status = 403), (status = 404)))]
-async fn retry(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Delivery>, Problem> {
+async fn retry(
+    Configuring(caller): Configuring,
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Delivery>, Problem> {
     see_to(&caller, &app, id, "Pending").await
 }
 
 async fn see_to(caller: &Caller, app: &App, id: Uuid, state: &str) -> Result<Json<Delivery>, Problem> {
     caller.require_role(ADMINISTRATOR)?;
     let mut transaction = caller.begin(app).await?;
-    let query = format!("UPDATE delivery SET state = $2 WHERE id = $1 AND state = 'Refused' RETURNING {FIELDS}");
-    let seen =
-        sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(id).bind(state).fetch_optional(&mut *transaction).await?;
-    let seen = seen.ok_or_else(|| Problem::not_found("there is no such delivery that was refused"))?;
+    // Not while someone is telling it, who may not know yet that it can't be told: what was done is not to be called dismissed.
+    let query = format!(
+        "UPDATE delivery SET state = $3 WHERE id = $2 AND {STUCK} AND claimed_until < now() RETURNING {FIELDS}"
+    );
+    let seen = sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(served(caller))
+        .bind(id)
+        .bind(state)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let seen = seen.ok_or_else(|| {
+        Problem::not_found(
+            "there is no such delivery that was refused, or waits for what the tenant is not entitled to",
+        )
+    })?;
     transaction.commit().await?;
     Ok(Json(seen))
 }
 
-async fn in_state(caller: &Caller, app: &App, state: &str) -> Result<Json<Vec<Delivery>>, Problem> {
-    let query = format!("SELECT {FIELDS} FROM delivery WHERE state = $1 ORDER BY id LIMIT 100");
-    let mut transaction = caller.begin(app).await?;
-    Ok(Json(sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(state).fetch_all(&mut *transaction).await?))
+/// The services that can be told something for the tenant; Finance only with its ledger, to which all goes that it is told.
+fn served(caller: &Caller) -> Vec<&str> {
+    let entitled = caller.context.entitlements.keys().map(String::as_str);
+    entitled.filter(|service| *service != FINANCE || keeps_books(caller)).collect()
 }
 
 /// Adds a delivery about a record.
@@ -225,4 +254,25 @@ async fn deliver_some(
         transaction.commit().await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use super::*;
+    use crate::Config;
+
+    #[tokio::test]
+    async fn finance_without_its_ledger_can_be_told_nothing() {
+        let mut ada = Caller::of_nowhere(&App::of_nowhere(Config::of_nowhere()), &[], "ada");
+        assert_eq!(served(&ada), ["inventory", "pos"]);
+        for (module, services) in
+            [("invoicing", &["inventory", "pos"][..]), ("ledger", &["finance", "inventory", "pos"])]
+        {
+            let modules = BTreeSet::from([module.to_owned()]);
+            Arc::make_mut(&mut ada.context).entitlements.insert(FINANCE.to_owned(), modules);
+            assert_eq!(served(&ada), services, "{module}");
+        }
+    }
 }

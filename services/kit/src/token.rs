@@ -19,6 +19,8 @@ use crate::{
 /// What a user's token says.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Claims {
+    /// Who has signed it.
+    pub iss: String,
     /// The user.
     pub sub: String,
     /// The tenant the user works for.

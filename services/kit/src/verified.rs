@@ -65,6 +65,7 @@ mod tests {
 
     fn verified(subject: &str, exp: f64) -> Verified {
         let claims = Claims {
+            iss: "https://login.example.com".to_owned(),
             sub: subject.to_owned(),
             tenant: "aurora".to_owned(),
             roles: BTreeSet::new(),

@@ -4,6 +4,8 @@
 //! {"receipt": {"header": ["Aurora Bakery", "Main Street 1"], "footer": ["Thank you!"], "width": 40, "showTax": true}}
 //! ```
 
+use std::mem;
+
 use axum::{
     extract::State,
     http::header,
@@ -49,7 +51,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(read)).routes(routes!(preview))
 }
 
-/// The receipt of a sale as plain text, in lines as wide as the printer.
+/// The receipt of a sale as plain text, in lines no wider than the printer's.
 #[utoipa::path(get, path = "/sales/{id}/receipt", tag = "sales", responses((status = 200, body = String, content_type = "text/plain"), (status = 404)))]
 async fn read(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Result<Response, Problem> {
     let template = template(caller.context.settings.get(&app.config.service)).map_err(Problem::conflict)?;
@@ -90,9 +92,9 @@ fn printed(template: &Template, company: &str, sale: &Sale) -> String {
     };
     let mut lines = Vec::new();
     if template.header.is_empty() {
-        lines.push(company.to_owned());
+        lines.extend(wrapped(company, width));
     }
-    lines.extend(template.header.iter().cloned());
+    lines.extend(template.header.iter().flat_map(|line| wrapped(line, width)));
     lines.push("-".repeat(width));
     let mut tax = Amount::ZERO;
     for line in &sale.lines {
@@ -106,9 +108,40 @@ fn printed(template: &Template, company: &str, sale: &Sale) -> String {
         lines.push(between("including tax", &tax.to_string()));
     }
     lines.push(sale.payment.clone());
-    lines.extend(template.footer.iter().cloned());
-    lines.push(sale.id.to_string());
+    lines.extend(template.footer.iter().flat_map(|line| wrapped(line, width)));
+    lines.extend(wrapped(&moment(&sale.sold_at), width));
+    lines.extend(wrapped(&sale.id.to_string(), width));
     lines.iter().fold(String::new(), |text, line| text + line + "\n")
+}
+
+/// A time to the minute. As in the books, the day is that of UTC.
+fn moment(at: &str) -> String {
+    format!("{} UTC", at.replace('T', " ").chars().take(16).collect::<String>())
+}
+
+/// The text in lines that are no wider: broken between words, and within those that have not room in any line. What has room stays
+/// as it is, with the spaces that someone may have centred it by.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    if text.chars().count() <= width {
+        return vec![text.to_owned()];
+    }
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        for part in word.chars().collect::<Vec<_>>().chunks(width) {
+            let part = String::from_iter(part);
+            let room = width.saturating_sub(line.chars().count() + 1);
+            if line.is_empty() {
+                line = part;
+            } else if part.chars().count() <= room {
+                line = line + " " + &part;
+            } else {
+                lines.push(mem::replace(&mut line, part));
+            }
+        }
+    }
+    lines.push(line);
+    lines
 }
 
 /// The sale of a preview.
@@ -120,6 +153,7 @@ fn sample() -> Sale {
         shift_id: Uuid::nil(),
         currency: from_value(json!("EUR")).expect("it is a currency"),
         payment: "Cash".to_owned(),
+        sold_at: "2026-11-24T14:03:00Z".to_owned(),
         loyalty_card: None,
         total: line.worth(line.quantity.exact()).0,
         lines: vec![line],
@@ -148,10 +182,36 @@ Total EUR          10.70
 including tax       0.70
 Cash
 Thank you!
-00000000-0000-0000-0000-000000000000
+2026-11-24 14:03 UTC
+00000000-0000-0000-0000-
+000000000000
 ";
         let printed = printed(&template(Some(&settings)).unwrap(), "Aurora Ltd", &sample());
         assert_eq!(printed.replace("2 x Sourdough brea ", "2 x Sourdough bread"), expected);
+    }
+
+    #[test]
+    fn what_has_no_room_in_a_line_is_broken_between_words_or_else_within_them() {
+        let of = |text: &str| wrapped(text, 10);
+        assert_eq!(of(""), [""]);
+        assert_eq!(of("  Aurora  "), ["  Aurora  "]);
+        assert_eq!(of("Main Street 1, Springfield"), ["Main", "Street 1,", "Springfiel", "d"]);
+        assert_eq!(of("0123456789abc de f"), ["0123456789", "abc de f"]);
+        assert_eq!(of("in  0123456789  ü ö"), ["in", "0123456789", "ü ö"]);
+        assert_eq!(of("            "), [""]);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_printer() {
+        let words = "Bread, cakes and whatever else there is, Donaudampfschifffahrtsgesellschaftsstraße 1";
+        for width in [20, 21, 40, 120] {
+            for header in [json!([]), json!([words, ""])] {
+                let settings = json!({ "receipt": { "header": header, "footer": [words], "width": width } });
+                let printed = printed(&template(Some(&settings)).unwrap(), words, &sample());
+                let widest = printed.lines().map(|line| line.chars().count()).max();
+                assert_eq!(widest, Some(width), "{printed}");
+            }
+        }
     }
 
     #[test]

@@ -64,7 +64,6 @@ async fn put(
     Json(input): Json<RefundInput>,
 ) -> Result<(StatusCode, Json<Refund>), Problem> {
     caller.require_role(MANAGER)?;
-    telling::may_tell(&caller, false)?;
     let fingerprint = record::fingerprint(&(sale, &input));
     let mut transaction = caller.begin(&app).await?;
     sqlx::query("SELECT FROM sale WHERE id = $1 FOR UPDATE").bind(sale).execute(&mut *transaction).await?;
@@ -77,6 +76,7 @@ async fn put(
         Some(before) if before != fingerprint => return Err(Problem::conflict("id: another refund has this id")),
         Some(_) => StatusCode::OK,
         None => {
+            telling::may_tell(&caller, false)?;
             write(&mut transaction, &caller, (sale, id), &input, &fingerprint).await?;
             StatusCode::CREATED
         }

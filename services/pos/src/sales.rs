@@ -33,6 +33,9 @@ pub struct Sale {
     pub currency: Currency,
     /// `Cash` or `Card`.
     pub payment: String,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub sold_at: String,
     /// The loyalty card that was shown.
     pub loyalty_card: Option<String>,
     /// What was paid, taxes included.
@@ -90,6 +93,7 @@ struct SaleInput {
 }
 
 const FIELDS: &str = "id, shift_id, currency::text AS currency, payment, loyalty_card,
+    to_char(sold_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS sold_at,
     coalesce((SELECT sum(round(quantity * unit_price, 2)) FROM sale_line WHERE sale_id = id), 0) AS total FROM sale";
 
 /// The routes.
@@ -124,7 +128,7 @@ async fn put(
     Json(input): Json<SaleInput>,
 ) -> Result<(StatusCode, Json<Sale>), Problem> {
     caller.require_any_role(&[CASHIER, MANAGER])?;
-    check(&caller, &app, &input)?;
+    check(&input)?;
     // Goes on when the register has hung up.
     let sold = tokio::spawn(async move {
         let status = take_in(&caller, &app, id, &input).await?;
@@ -133,23 +137,32 @@ async fn put(
     sold.await.map_err(|_| Problem::internal())?
 }
 
-fn check(caller: &Caller, app: &App, input: &SaleInput) -> Result<(), Problem> {
+fn check(input: &SaleInput) -> Result<(), Problem> {
     record::bounded(input.lines.len(), 1)?;
     let most = Decimal::from(MOST_OF_A_LINE);
     if let Some(at) = input.lines.iter().position(|line| line.quantity.exact() * line.unit_price.exact() >= most) {
         return Err(Problem::invalid(format!("lines.{at}: comes to more than can be sold in one line")));
     }
+    Ok(())
+}
+
+/// Whether the tenant and the caller have what a new sale takes. One that was made before is not asked for it again.
+fn may_sell(caller: &Caller, app: &App, input: &SaleInput) -> Result<(), Problem> {
     if input.loyalty_card.is_some() {
         caller.require_module(&app.config.service, loyalty::MODULE)?;
     }
     telling::may_tell(caller, input.lines.iter().any(|line| line.sku.is_some()))
 }
 
-/// Writes a sale down, with what others have to be told of it, unless it is there already.
+/// Writes a sale down, with what others have to be told of it, unless it is there already, be the shift closed by now.
 async fn take_in(caller: &Caller, app: &App, id: Uuid, input: &SaleInput) -> Result<StatusCode, Problem> {
     let fingerprint = record::fingerprint(input);
     let mut transaction = caller.begin(app).await?;
-    let currency = shift_currency(&mut transaction, id, input).await?;
+    if is_there(&mut transaction, id, &fingerprint).await? {
+        return Ok(StatusCode::OK);
+    }
+    may_sell(caller, app, input)?;
+    let currency = shifts::open_at(&mut transaction, input.shift_id).await?;
     let made = sqlx::query(
         "INSERT INTO sale (id, shift_id, currency, payment, loyalty_card, fingerprint)
          SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (SELECT FROM refund WHERE id = $1) ON CONFLICT (id) DO NOTHING",
@@ -163,14 +176,9 @@ async fn take_in(caller: &Caller, app: &App, id: Uuid, input: &SaleInput) -> Res
     .execute(&mut *transaction)
     .await?;
     if made.rows_affected() == 0 {
-        let before: Option<String> = sqlx::query_scalar("SELECT fingerprint FROM sale WHERE id = $1")
-            .bind(id)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        return match before {
-            Some(before) if before == fingerprint => Ok(StatusCode::OK),
-            _ => Err(Problem::conflict("id: another sale has this id; a sale can't be changed, only refunded")),
-        };
+        // Sent twice at once, or a refund has the id.
+        let there = is_there(&mut transaction, id, &fingerprint).await?;
+        return if there { Ok(StatusCode::OK) } else { Err(another()) };
     }
     write_lines(&mut transaction, id, &input.lines).await?;
     let sale = find(&mut transaction, id).await?;
@@ -213,16 +221,20 @@ pub(crate) async fn settle(caller: &Caller, app: &App, id: Uuid) -> Result<Sale,
     Ok(sale)
 }
 
-/// The currency of the shift; of one that is closed by now only if the sale is there already.
-async fn shift_currency(transaction: &mut TenantTransaction, id: Uuid, input: &SaleInput) -> Result<String, Problem> {
-    let known: Option<String> = sqlx::query_scalar("SELECT currency::text FROM sale WHERE id = $1")
+/// Whether the sale was made before; refuses if what has the id is another.
+async fn is_there(transaction: &mut TenantTransaction, id: Uuid, fingerprint: &str) -> Result<bool, Problem> {
+    let before: Option<String> = sqlx::query_scalar("SELECT fingerprint FROM sale WHERE id = $1")
         .bind(id)
         .fetch_optional(&mut **transaction)
         .await?;
-    match known {
-        Some(currency) => Ok(currency),
-        None => shifts::open_at(transaction, input.shift_id).await,
+    match before {
+        Some(before) if before != fingerprint => Err(another()),
+        before => Ok(before.is_some()),
     }
+}
+
+fn another() -> Problem {
+    Problem::conflict("id: another sale has this id; a sale can't be changed, only refunded")
 }
 
 pub(crate) async fn find(transaction: &mut TenantTransaction, id: Uuid) -> Result<Sale, Problem> {

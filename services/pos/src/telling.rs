@@ -71,8 +71,9 @@ pub(crate) struct Returned<'a> {
     pub(crate) worth: (Amount, Amount),
 }
 
-/// Writes down what has to be told of a refund. Goods come back to Inventory if it has let them go, at what they cost then. Finance
-/// is told if it was told of the sale, and not before that.
+/// Writes down what has to be told of a refund. Goods come back to Inventory if it has let them go, at what they cost then; not while
+/// the tenant is not entitled to it: Finance would wait for what may never be told. Finance is told if it was told of the sale, and
+/// not before that.
 pub(crate) async fn of_refund(
     transaction: &mut TenantTransaction,
     caller: &Caller,
@@ -80,7 +81,7 @@ pub(crate) async fn of_refund(
     sale: &Sale,
     returned: &[Returned<'_>],
 ) -> Result<(), Problem> {
-    let issue = sale.deliveries.iter().find(|one| one.service == INVENTORY);
+    let issue = sale.deliveries.iter().find(|one| one.service == INVENTORY && caller.context.allows(INVENTORY));
     if issue.is_some_and(|issue| issue.state == "Pending") {
         return Err(Problem::unavailable("Inventory was not told of the sale yet; try again"));
     }

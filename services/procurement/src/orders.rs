@@ -52,6 +52,14 @@ pub struct OrderLine {
     pub received: Quantity,
 }
 
+impl OrderLine {
+    /// What so much of it costs that comes beside what was received: in parts, all together exactly what was ordered.
+    pub(crate) fn worth_beside_received(&self, quantity: Quantity) -> Amount {
+        let (before, price) = (self.received.exact(), self.unit_price.exact());
+        Amount::rounded((before + quantity.exact()) * price) - Amount::rounded(before * price)
+    }
+}
+
 /// What is to be ordered.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -137,4 +145,37 @@ pub(crate) async fn find(transaction: &mut TenantTransaction, id: Uuid) -> Resul
     .fetch_all(&mut **transaction)
     .await?;
     Ok(order)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_comes_in_parts_costs_what_was_ordered() {
+        let amount = |text: &str| from_value::<Amount>(json!(text)).unwrap();
+        let quantity = |text: &str| from_value::<Quantity>(json!(text)).unwrap();
+        for (price, parts, worths) in [
+            ("3.33", &["0.5", "0.5"][..], &["1.67", "1.66"][..]),
+            ("10.00", &["0.333", "0.333", "0.334"], &["3.33", "3.33", "3.34"]),
+            ("0.01", &["0.5", "0.25", "0.25"], &["0.01", "0.00", "0.00"]),
+            ("1.25", &["60", "40"], &["75.00", "50.00"]),
+        ] {
+            let mut line = OrderLine {
+                position: 1,
+                sku: None,
+                description: "Bolt".to_owned(),
+                quantity: quantity("100"),
+                unit_price: amount(price),
+                received: Quantity::default(),
+            };
+            for (part, worth) in parts.iter().zip(worths) {
+                let part = quantity(part);
+                assert_eq!(line.worth_beside_received(part), amount(worth), "{part} at {price}");
+                line.received = quantity(&(line.received.exact() + part.exact()).to_string());
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode};
 use easycode_kit::{
-    Amount, App, Caller, Json, Path, Problem, Quantity, RequestKey, TenantTransaction,
+    App, Caller, Json, Path, Problem, Quantity, RequestKey, TenantTransaction,
     date::Date,
     outbox::{self, Delivery},
     record::{self, untouched},
@@ -136,10 +136,11 @@ async fn write(
             .bind(line.quantity)
             .execute(&mut **transaction)
             .await?;
-        let worth = Amount::rounded(line.quantity.exact() * ordered.unit_price.exact());
+        let worth = ordered.worth_beside_received(line.quantity);
         match &ordered.sku {
             Some(sku) => {
-                came.goods.push(json!({ "sku": sku, "quantity": line.quantity, "unitCost": ordered.unit_price }));
+                // What all of it costs, so that the stock is worth what is owed for it.
+                came.goods.push(json!({ "sku": sku, "quantity": line.quantity, "cost": worth }));
                 came.stocked = came.stocked + worth;
             }
             None => came.spent = came.spent + worth,

@@ -85,7 +85,11 @@ async fn book_variances(app: &App, caller: &Caller, subject: Option<Uuid>) -> Re
                 (r.received_at AT TIME ZONE 'UTC')::date AS day,
                 EXISTS (SELECT FROM delivery f WHERE f.subject = d.subject AND f.service = 'finance') AS told,
                 NOT EXISTS (SELECT FROM receipt_line l JOIN order_line p ON p.order_id = r.order_id AND p.position = l.position
-                            WHERE l.receipt_id = r.id AND round(l.quantity * p.unit_price, 2) > 0) AS free
+                            CROSS JOIN LATERAL (SELECT coalesce(sum(e.quantity), 0) AS came
+                                FROM receipt_line e JOIN receipt s ON s.id = e.receipt_id
+                                WHERE s.order_id = r.order_id AND s.id < r.id AND e.position = l.position) earlier
+                            WHERE l.receipt_id = r.id
+                                AND round((earlier.came + l.quantity) * p.unit_price, 2) > round(earlier.came * p.unit_price, 2)) AS free
          FROM delivery d JOIN receipt r ON r.id = d.subject JOIN purchase_order o ON o.id = r.order_id
          WHERE d.service = 'inventory' AND d.state = 'Done' AND d.answer ->> 'variance' <> '0.00' AND NOT d.answer ? 'booked'
              AND d.subject = coalesce($1, d.subject)

@@ -111,15 +111,21 @@ impl Publisher {
         self.publish(&state, tenant);
     }
 
+    /// All tenants.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<String> {
+        self.lock().config.keys().cloned().collect()
+    }
+
     /// Tenants whose settings were not read yet.
     #[must_use]
-    pub fn without_settings(&self) -> Vec<TenantContext> {
+    pub fn without_settings(&self) -> Vec<String> {
         let state = self.lock();
         let wanted = |context: &&TenantContext| {
             // Nobody may read a suspended tenant's schema, and nobody needs to.
             context.state == TenantState::Active && !state.settings.contains_key(&context.tenant)
         };
-        state.config.values().filter(wanted).cloned().collect()
+        state.config.values().filter(wanted).map(|context| context.tenant.clone()).collect()
     }
 
     /// Resolves when there may be tenants whose settings were not read yet.

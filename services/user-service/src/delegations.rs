@@ -58,7 +58,7 @@ pub async fn give(app: &App, service: &str, token: &str) -> Result<Delegation, P
         sub: &person.subject,
         tenant: &person.tenant,
         roles: person.roles.iter().cloned().chain(implied).collect(),
-        sid: person.session.as_deref(),
+        sid: person.own_session(),
         act: Actor { sub: service.to_owned(), act: person.actor.clone().map(Box::new) },
         iat: now,
         exp,

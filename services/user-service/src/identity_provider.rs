@@ -34,7 +34,8 @@ pub struct Change {
     pub issuer: String,
     /// What it calls EasyCode.
     pub client_id: String,
-    /// The secret that it gave EasyCode; it is never shown again. Without it that of before stays.
+    /// The secret that it gave EasyCode; it is never shown again. Without it that of before stays, as long as `issuer` and
+    /// `clientId` do.
     pub client_secret: Option<Secret>,
     /// Whether users can sign in there.
     pub enabled: bool,
@@ -46,6 +47,13 @@ pub(crate) struct Provider {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct Before {
+    version: i32,
+    #[sqlx(flatten)]
+    provider: Provider,
 }
 
 /// The identity provider. For administrators.
@@ -73,14 +81,17 @@ pub async fn change(member: &Member, change: Change, expected: Option<i32>) -> R
         ));
     }
     let mut transaction = member.begin().await?;
-    let before: Option<(i32, String)> =
-        sqlx::query_as("SELECT version, client_secret FROM identity_provider FOR UPDATE")
+    let before: Option<Before> =
+        sqlx::query_as("SELECT version, issuer, client_id, client_secret FROM identity_provider FOR UPDATE")
             .fetch_optional(&mut *transaction)
             .await?;
-    if expected.is_some() && expected != before.as_ref().map(|(version, _)| *version) {
+    if expected.is_some() && expected != before.as_ref().map(|before| before.version) {
         return Err(untouched(before.is_some(), "identity provider"));
     }
-    let secret = change.client_secret.map(|secret| secret.reveal().to_owned()).or(before.map(|(_, secret)| secret));
+    // The secret of one is not to be shown to another, which may be anyone's.
+    let kept = before.map(|before| before.provider);
+    let kept = kept.filter(|kept| kept.issuer == change.issuer && kept.client_id == change.client_id);
+    let secret = change.client_secret.map(|given| given.reveal().to_owned()).or(kept.map(|kept| kept.client_secret));
     let changed = sqlx::query_as(
         "INSERT INTO identity_provider (issuer, client_id, client_secret, enabled) VALUES ($1, $2, $3, $4)
          ON CONFLICT (one) DO UPDATE SET issuer = excluded.issuer, client_id = excluded.client_id,
@@ -89,7 +100,7 @@ pub async fn change(member: &Member, change: Change, expected: Option<i32>) -> R
     )
     .bind(&change.issuer)
     .bind(&change.client_id)
-    .bind(secret.ok_or_else(|| Problem::invalid("clientSecret: is needed"))?)
+    .bind(secret.ok_or_else(|| Problem::invalid("clientSecret: is needed with another issuer or clientId"))?)
     .bind(change.enabled)
     .fetch_one(&mut *transaction)
     .await?;

@@ -7,7 +7,7 @@ use easycode_contract::runtime::TENANT_SERVICE;
 use easycode_kit::{App, Caller, Problem, guard};
 use uuid::Uuid;
 
-use crate::realm::Realm;
+use crate::{realm::Realm, sessions};
 
 /// Role of a tenant's administrators, and the service that defines it.
 pub const ADMINISTRATOR: (&str, &str) = (TENANT_SERVICE, guard::ADMINISTRATOR);
@@ -19,7 +19,7 @@ pub struct Member {
     pub realm: Realm,
     /// Who it is: the account's id, or what another issuer calls them.
     pub subject: String,
-    /// What they may do.
+    /// What they may do: by what they are now, if the session is one of this service; else by their token.
     pub roles: BTreeSet<String>,
     /// Their session, if it is one of this service.
     pub session: Option<Uuid>,
@@ -54,8 +54,13 @@ impl FromRequestParts<App> for Member {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, app).await?;
-        let session = caller.session.as_deref().and_then(|id| id.parse().ok());
+        let session = caller.own_session().and_then(|id| id.parse().ok());
         let realm = Realm { app: app.clone(), context: caller.context };
-        Ok(Self { realm, subject: caller.subject, roles: caller.roles, session })
+        // Who was removed or signed out must not use what is left of a token to let themselves in again.
+        let roles = match session {
+            Some(session) => sessions::roles_of(&realm, session, &caller.subject).await?,
+            None => caller.roles,
+        };
+        Ok(Self { realm, subject: caller.subject, roles, session })
     }
 }

@@ -213,6 +213,21 @@ pub async fn resume(app: &App, secret: &Secret) -> Result<Option<Resumed>, Probl
     Ok(Some(Resumed { member, extended }))
 }
 
+/// What the user may do whose session it is; refuses if that is over, or the user may not sign in any more.
+pub async fn roles_of(realm: &Realm, session: Uuid, subject: &str) -> Result<BTreeSet<String>, Problem> {
+    let query = "SELECT account.id FROM session JOIN account ON account.id = account_id
+         WHERE session.id = $1 AND account.id::text = $2 AND revoked_at IS NULL AND expires_at > now() AND status = $3";
+    let mut transaction = realm.begin().await?;
+    let account: Option<Uuid> = sqlx::query_scalar(query)
+        .bind(session)
+        .bind(subject)
+        .bind(Status::Active)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let assigned = assigned(&mut transaction, account.ok_or_else(over)?).await?;
+    Ok(roles::effective(&realm.context, &assigned))
+}
+
 /// A token by which other services know who was [resumed](resume), for what pages of this service ask them.
 pub async fn token_of(member: &Member) -> Result<Secret, Problem> {
     let session = member.session.ok_or_else(Problem::internal)?;
