@@ -66,6 +66,10 @@ test("the fleet, a search, a tenant, and what to do @look @plain", async ({ page
   await look(page, "console-help");
   await page.goto(`${CONSOLE}/client-admin/instances/dynamo`);
   await look(page, "console-instance");
+  await page.goto(`${CONSOLE}/client-admin/platforms/eu1`);
+  await look(page, "console-platform");
+  await page.goto(`${CONSOLE}/client-admin/fleet?q=dynamo`);
+  await look(page, "console-fleet-search");
   await page.goto(`${CONSOLE}/client-admin/tenants/nobody`);
   await look(page, "console-not-found");
 });

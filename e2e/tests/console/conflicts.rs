@@ -4,6 +4,7 @@ use anyhow::ensure;
 use easycode_e2e::{
     browser::set,
     console::{Browser, Program},
+    own_instance::OwnInstance,
     tenant::TestTenant,
 };
 use http::Method;
@@ -104,5 +105,31 @@ async fn the_api_tells_field_owner_and_values_and_takes_over_just_what_was_seen(
     let answer = administrator.ask(Method::PUT, &path, take(7)).await?;
     ensure!(answer.status == 200, "{:?}", answer.body);
     ensure!(tenant.get().await?.spec.limits.users == 9);
+    tenant.erase().await
+}
+
+#[tokio::test]
+async fn a_take_over_that_is_refused_leaves_no_instance_behind() -> anyhow::Result<()> {
+    let tenant = newcomer("conflict").await?;
+    let cluster = &tenant.platform.cluster;
+    let mut owned = spec(&tenant.platform);
+    owned["limits"] = json!({ "users": 7 });
+    pipeline(&tenant, owned).await?;
+    let seen = generation(&tenant.ready().await);
+    let instance = OwnInstance::named(cluster, &tenant.name);
+    let mut wanted = json!(tenant.get().await?.spec);
+    wanted["limits"]["users"] = 9.into();
+    let taken = json!([{ "field": "spec.limits.users", "managers": [PIPELINE], "present": 7 }]);
+    let change = json!({
+        "tenant": { "spec": wanted, "seen": seen, "takeOver": taken },
+        "instance": { "name": tenant.name, "wanted": { "spec": instance.spec(json!({})).await? } },
+    });
+    let path = format!("/tenants/{}", tenant.name);
+    let operations = Program::of(cluster, "operations").await?;
+    let planned = operations.ask(Method::POST, &format!("{path}/plan"), Some(change.clone())).await?;
+    ensure!(planned.status == 200 && planned.body["errors"] == json!([]), "{:?}", planned.body);
+    let refused = operations.ask(Method::PUT, &path, Some(change)).await?;
+    ensure!(refused.status == 403 && refused.code() == "role", "{:?}", refused.body);
+    ensure!(instance.api().get_opt(&tenant.name).await?.is_none(), "the instance was made");
     tenant.erase().await
 }

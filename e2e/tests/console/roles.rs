@@ -16,6 +16,22 @@ async fn support_reads_and_changes_nothing() -> anyhow::Result<()> {
     let mut support = Browser::signed_in(&cluster, "support").await?;
     let fleet = support.get("/client-admin/fleet").await?;
     ensure!(fleet.text().contains("eu1") && fleet.text().contains("of 2000 tenants"), "{}", fleet.text());
+    let dynamo = "/client-admin/instances/dynamo";
+    for (query, is_there) in [
+        ("q=DYNAMO+energy&state=Active", true),
+        ("q=dynamo&region=nowhere", false),
+        ("q=dynamo&state=Suspended", false),
+    ] {
+        let found = support.get(&format!("/client-admin/fleet?{query}")).await?;
+        ensure!(found.html.contains(dynamo) == is_there, "{query}: {}", found.text());
+    }
+    ensure!(fleet.html.contains("/client-admin/platforms/eu1"), "the fleet does not lead to the platform");
+    let platform = support.get("/client-admin/platforms/eu1").await?;
+    for part in ["of 2000 tenants", "DatabaseReady", "ServicesAvailable", "Release"] {
+        ensure!(platform.status == 200 && platform.text().contains(part), "{part}: {}", platform.text());
+    }
+    ensure!(platform.html.contains("/client-admin/tenants?platform=eu1"), "{}", platform.text());
+    ensure!(support.get("/client-admin/platforms/nowhere").await?.status == 404);
     let found = support.get("/client-admin/tenants?q=AURORA&model=Shared&state=Active").await?;
     ensure!(found.text().contains("Aurora Textiles Ltd") && !found.text().contains("Borealis"), "{}", found.text());
     let page = support.get("/client-admin/tenants/aurora").await?;
@@ -27,6 +43,10 @@ async fn support_reads_and_changes_nothing() -> anyhow::Result<()> {
     }
     let program = Program::of(&cluster, "support").await?;
     ensure!(program.ask(Method::GET, "/fleet", None).await?.status == 200);
+    let found = program.ask(Method::GET, "/instances?q=dynamo+energy", None).await?;
+    ensure!(found.status == 200 && found.body["items"][0]["name"] == "dynamo", "{:?}", found.body);
+    let platform = program.ask(Method::GET, "/platforms/eu1", None).await?;
+    ensure!(platform.status == 200 && platform.body["status"]["conditions"].is_array(), "{:?}", platform.body);
     let answer = program.ask(Method::POST, "/tenants/aurora/suspend", Some(json!({ "seen": 1 }))).await?;
     ensure!(answer.status == 403 && answer.code() == "role", "{:?}", answer.body);
     Ok(())

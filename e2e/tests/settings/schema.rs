@@ -19,6 +19,12 @@ async fn what_does_not_fit_is_refused_with_where_and_why() -> anyhow::Result<()>
             "/customFields/contact/0/type",
             "is required",
         ),
+        (
+            "crm",
+            json!({ "customFields": { "deal": [{ "name": "a", "type": "Text" }, { "name": "a", "type": "Number" }] } }),
+            "/customFields/deal/1/name",
+            "another one",
+        ),
         ("crm", json!({ "fields": [] }), "/fields", "there is no such setting"),
         ("procurement", json!({ "approvals": [{ "role": "The CFO" }] }), "/approvals/0/role", "procurement-approver"),
         ("pos", json!({ "receipt": { "width": 500 } }), "/receipt/width", "120"),

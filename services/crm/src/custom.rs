@@ -7,7 +7,7 @@
 //! For a kind of record with declared fields nothing else is taken; for one without, any object is. A declaration that can't
 //! be read stops writes rather than letting anything in.
 
-use easycode_kit::{App, Caller, Problem};
+use easycode_kit::{App, Caller, Problem, date::Date};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -61,7 +61,7 @@ impl Type {
             Self::Text => value.is_string(),
             Self::Number => value.is_number(),
             Self::Boolean => value.is_boolean(),
-            Self::Date => value.as_str().is_some_and(is_date),
+            Self::Date => Date::deserialize(value).is_ok(),
         }
     }
 
@@ -73,11 +73,6 @@ impl Type {
             Self::Date => "a date such as 2026-11-24",
         }
     }
-}
-
-fn is_date(text: &str) -> bool {
-    let parts: Vec<_> = text.split('-').map(|part| (part.len(), part.parse::<u16>().unwrap_or(0))).collect();
-    matches!(parts[..], [(4, _), (2, 1..=12), (2, 1..=31)])
 }
 
 /// The custom fields of a record of the kind, if they are as the tenant declares them; an empty object without any.
@@ -146,10 +141,23 @@ mod tests {
         assert_eq!(outcome(json!({"tier": "gold", "since": null})), Ok(()));
         assert_eq!(outcome(json!({})), Err("custom.tier: is required".to_owned()));
         assert_eq!(outcome(json!({"tier": 1})), Err("custom.tier: must be a text".to_owned()));
+        assert_eq!(outcome(json!({"tier": "gold", "since": "2024-02-29"})), Ok(()));
         let date = "custom.since: must be a date such as 2026-11-24".to_owned();
-        for bad in ["2026-13-01", "24.11.2026", "2026-1-1", ""] {
-            assert_eq!(outcome(json!({"tier": "gold", "since": bad})), Err(date.clone()));
+        for bad in [
+            "2026-13-01",
+            "2026-02-31",
+            "2026-02-29",
+            "2026-11-00",
+            "24.11.2026",
+            "2026-1-1",
+            "abcd-01-01",
+            "+026-01-01",
+            "0026-01-01",
+            "",
+        ] {
+            assert_eq!(outcome(json!({"tier": "gold", "since": bad})), Err(date.clone()), "{bad}");
         }
+        assert_eq!(outcome(json!({"tier": "gold", "since": 20_261_124})), Err(date));
         assert!(outcome(json!({"tier": "gold", "color": "red"})).unwrap_err().starts_with("custom.color: there is no"));
     }
 

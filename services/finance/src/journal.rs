@@ -142,7 +142,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(entry)))
 }
 
-/// Posts the reverse of an entry, which can be done once.
+/// Posts the reverse of an entry, which can be done once. What reverses another can't be reversed: what it took back is posted anew.
 #[utoipa::path(post, path = "/{id}/reversal", tag = "journal", responses((status = 201, body = Entry), (status = 404), (status = 409)))]
 async fn reverse(
     caller: Caller,
@@ -153,8 +153,12 @@ async fn reverse(
     caller.require_role(MANAGER)?;
     let mut transaction = caller.begin(&app).await?;
     let before = find(&mut transaction, "id", id).await?.ok_or_else(|| untouched(false, "entry"))?;
+    // Else what a void invoice or a payment that was taken back had posted would be in the books again.
+    if before.reverses.is_some() {
+        return Err(Problem::conflict("the entry reverses another and stays; post what is to count as a new entry"));
+    }
     let bound: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM invoice WHERE entry_id = $1) OR EXISTS (SELECT FROM payment WHERE $1 IN (entry_id, reversal_id))",
+        "SELECT EXISTS (SELECT FROM invoice WHERE entry_id = $1) OR EXISTS (SELECT FROM payment WHERE entry_id = $1)",
     )
     .bind(id)
     .fetch_one(&mut *transaction)

@@ -6,6 +6,7 @@ pub mod publisher;
 pub mod schema;
 pub mod schemas;
 pub mod settings;
+mod unique;
 pub mod watch;
 
 use easycode_kit::{Migration, Role, Service, guard::ADMINISTRATOR};

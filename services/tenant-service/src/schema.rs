@@ -5,6 +5,8 @@ use easycode_kit::{Problem, problem::Violation};
 use jsonschema::{PatternOptions, ValidationError, Validator, error::ValidationErrorKind, paths::Location};
 use serde_json::Value;
 
+use crate::unique;
+
 /// Most violations that are told at once.
 const MOST: usize = 20;
 /// Longest text about one.
@@ -19,7 +21,10 @@ pub struct Schema {
 impl Schema {
     /// Takes a document that is a JSON Schema by itself: nothing is fetched, and patterns take linear time.
     pub fn compile(document: Value) -> anyhow::Result<Self> {
-        let options = jsonschema::options().offline().with_pattern_options(PatternOptions::regex());
+        let options = jsonschema::options()
+            .offline()
+            .with_pattern_options(PatternOptions::regex())
+            .with_keyword(unique::KEYWORD, unique::keyword);
         let validator = options.build(&document).map_err(|error| anyhow!("it is no JSON Schema: {error}"))?;
         Ok(Self { document, validator })
     }
@@ -40,7 +45,7 @@ impl Schema {
         Err(Problem::violations(format!("the settings of {service} don't fit: {first}{others}"), errors))
     }
 
-    /// What is missing or unknown is told where it is or would be, and not of the object around it.
+    /// What is missing, unknown or there twice is told where it is or would be, and not of what is around it.
     fn told(&self, error: &ValidationError<'_>) -> Vec<Violation> {
         let at = |location: &Location, detail: &str| Violation {
             pointer: location.as_str().to_owned(),
@@ -61,6 +66,13 @@ impl Schema {
                 let expected = self.description(error.schema_path().as_str());
                 vec![at(around, &expected.map_or_else(|| error.masked_with("the value").to_string(), str::to_owned))]
             }
+            ValidationErrorKind::Custom { keyword, .. } if keyword == unique::KEYWORD => {
+                let property = self.said(error.schema_path().as_str()).unwrap_or_default();
+                let twice = |(entry, value): (usize, &Value)| {
+                    at(&around.join(entry).join(property), &format!("another one is {value} already"))
+                };
+                unique::repeated(error.instance(), property).take(MOST).map(twice).collect()
+            }
             _ => vec![at(around, &error.masked_with("the value").to_string())],
         }
     }
@@ -68,7 +80,12 @@ impl Schema {
     /// What the schema says of that which one of its keywords constrains.
     fn description(&self, keyword: &str) -> Option<&str> {
         let (owner, _) = keyword.rsplit_once('/')?;
-        self.document.pointer(owner)?.get("description")?.as_str()
+        self.said(&format!("{owner}/description"))
+    }
+
+    /// The text at a place of the schema.
+    fn said(&self, pointer: &str) -> Option<&str> {
+        self.document.pointer(pointer)?.as_str()
     }
 }
 
@@ -82,7 +99,7 @@ mod tests {
         let name = json!({ "type": "string", "pattern": "^[a-z]+$", "description": "Lower-case letters." });
         Schema::compile(json!({
             "type": "object", "additionalProperties": false,
-            "properties": { "fields": { "type": "array", "maxItems": 100, "items": {
+            "properties": { "fields": { "type": "array", "maxItems": 100, "x-unique-by": "name", "items": {
                 "type": "object", "additionalProperties": false, "required": ["name"],
                 "properties": { "name": { "$ref": "#/$defs/name" }, "kind": { "enum": ["Text", "Date"] } },
             } } },
@@ -106,6 +123,8 @@ mod tests {
         assert_eq!(violations(&wrong), one("/fields/1/name", "Lower-case letters."));
         let wrong = json!({ "fields": [{ "name": "a", "kind": "Secret" }] });
         assert_eq!(violations(&wrong), one("/fields/0/kind", r#"the value is not one of "Text" or "Date""#));
+        let twice = json!({ "fields": [{ "name": "a", "kind": "Text" }, { "name": "a", "kind": "Date" }] });
+        assert_eq!(violations(&twice), one("/fields/1/name", r#"another one is "a" already"#));
         let problem = schema().check("crm", &json!({ "fields": 1 })).unwrap_err();
         let detail = r#"the settings of crm don't fit: /fields: the value is not of type "array""#;
         assert_eq!((problem.status, problem.detail.as_str()), (422, detail));
@@ -113,8 +132,10 @@ mod tests {
 
     #[test]
     fn no_more_is_told_than_a_person_reads() {
-        let many: Vec<_> = (0..90).map(|_| json!({ "name": "A" })).collect();
-        assert_eq!(violations(&json!({ "fields": many })).len(), MOST);
+        for name in ["A", "a"] {
+            let many: Vec<_> = (0..90).map(|_| json!({ "name": name })).collect();
+            assert_eq!(violations(&json!({ "fields": many })).len(), MOST);
+        }
         let names: serde_json::Map<_, _> = (0..90).map(|at| (format!("{at}{}", "x".repeat(900)), json!(1))).collect();
         let told = violations(&Value::Object(names));
         assert!(told.len() == MOST && told.iter().all(|(_, detail)| detail.len() <= LONGEST));
@@ -126,5 +147,6 @@ mod tests {
             assert!(Schema::compile(json!({ "$ref": elsewhere })).is_err());
         }
         assert!(Schema::compile(json!({ "type": "colour" })).is_err());
+        assert!(Schema::compile(json!({ "x-unique-by": 1 })).is_err());
     }
 }

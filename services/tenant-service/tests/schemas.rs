@@ -29,6 +29,10 @@ fn check(path: &str, schema: &Value, root: &Value, described: bool) {
         }
         Some("array") => {
             assert!(schema["maxItems"].is_u64(), "{path} has no maxItems");
+            if let Some(property) = schema["x-unique-by"].as_str() {
+                let required = schema["items"]["required"].as_array().expect("what tells entries apart is required");
+                assert!(required.iter().any(|one| one == property), "{path} is unique by what may be missing");
+            }
             check(&format!("{path}/0"), &schema["items"], root, false);
         }
         Some("string") => assert!(schema["maxLength"].is_u64() || schema["enum"].is_array(), "{path} has no bound"),
@@ -46,6 +50,19 @@ fn every_schema_is_described_and_bounded_and_takes_nothing_else() {
         check(service, &document, &document, false);
         Schema::compile(document).expect("a schema").check(service, &json!({})).expect("nothing needs to be set");
     }
+}
+
+#[test]
+fn a_companys_own_field_is_declared_once_for_a_kind_of_record() {
+    let schema = Schema::compile(declared()[easycode_crm::SERVICE.name].clone()).unwrap();
+    let field = |name: &str, kind: &str| json!({ "name": name, "type": kind });
+    let declaring = |contact: Vec<Value>| {
+        schema.check("crm", &json!({ "customFields": { "company": [field("tier", "Text")], "contact": contact } }))
+    };
+    declaring(vec![field("tier", "Number"), field("Tier", "Text")]).unwrap();
+    let refused = declaring(vec![field("tier", "Text"), field("since", "Date"), field("tier", "Number")]).unwrap_err();
+    let told: Vec<_> = refused.errors.iter().map(|one| (one.pointer.as_str(), one.detail.as_str())).collect();
+    assert_eq!(told, [("/customFields/contact/2/name", r#"another one is "tier" already"#)]);
 }
 
 #[test]

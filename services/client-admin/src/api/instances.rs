@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode};
 use easycode_crds::DedicatedInstance;
-use easycode_kit::{Json, Path, Problem};
+use easycode_kit::{Json, Path, Problem, Query};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -11,7 +11,10 @@ use super::tenants::{Confirmation, PlanDocument, document, end};
 use crate::{
     App,
     change::{self, Wanted},
-    fleet::summary::{self, InstanceSummary},
+    fleet::{
+        query::{Found, InstanceQuery},
+        summary::{self, InstanceSummary},
+    },
     refusal::{ProblemDocument, Refusal},
     session::ApiCaller,
     staff::Role,
@@ -36,6 +39,16 @@ fn instance_document(instance: &DedicatedInstance) -> InstanceDocument {
         spec: json!(instance.spec),
         status: json!(instance.status),
     }
+}
+
+/// A page of the instances that are asked for.
+#[utoipa::path(get, path = "/instances", params(InstanceQuery), responses((status = 200, body = Found<InstanceSummary>)))]
+pub async fn list(
+    State(app): State<App>,
+    _: ApiCaller,
+    Query(query): Query<InstanceQuery>,
+) -> Json<Found<InstanceSummary>> {
+    Json(query.of(&app.fleet))
 }
 
 /// One instance.

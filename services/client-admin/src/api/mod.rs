@@ -2,6 +2,7 @@
 
 mod fleet;
 mod instances;
+mod platforms;
 mod progress;
 pub mod tenants;
 
@@ -29,8 +30,10 @@ pub fn routes(_: &App) -> Router<App> {
         .routes(routes!(tenants::resume))
         .routes(routes!(tenants::invite))
         .routes(routes!(progress::events))
+        .routes(routes!(instances::list))
         .routes(routes!(instances::one, instances::apply, instances::delete))
         .routes(routes!(instances::plan))
+        .routes(routes!(platforms::one))
         .split_for_parts();
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     document::complete(&mut document, "client-admin", &base);

@@ -20,7 +20,7 @@ use crate::{
         preview::{self, OperatorPlan},
     },
     fleet::{
-        query::{TenantPage, TenantQuery},
+        query::{Found, TenantQuery},
         summary::{self, TenantSummary},
     },
     history::{self, Entry},
@@ -128,6 +128,7 @@ impl TenantChange {
 
     /// Makes it so: the instance first, so that the tenant never names one that isn't there.
     pub async fn apply(&self, app: &App, name: &str, staff: &Staff) -> Result<Tenant, Refusal> {
+        self.check_take_over(staff)?;
         if let Some(InstanceChange { name: instance, wanted }) = &self.instance {
             // Refused here, the tenant's change leaves no instance behind.
             let tried: Outcome<Tenant> = change::plan(&app.client, name, &self.tenant, staff).await?;
@@ -140,6 +141,12 @@ impl TenantChange {
             change::apply::<DedicatedInstance>(&app.client, instance, wanted, staff).await?;
         }
         change::apply(&app.client, name, &self.tenant, staff).await
+    }
+
+    /// Of both before either is written: the API server that tries the tenant knows nothing of roles.
+    fn check_take_over(&self, staff: &Staff) -> Result<(), Problem> {
+        let instance = self.instance.iter().map(|one| &one.wanted);
+        instance.chain([&self.tenant]).try_for_each(|wanted| wanted.check_take_over(staff))
     }
 }
 
@@ -182,8 +189,12 @@ fn tenant_document(app: &App, tenant: &Tenant) -> TenantDocument {
 }
 
 /// A page of the tenants that are asked for.
-#[utoipa::path(get, path = "/tenants", params(TenantQuery), responses((status = 200, body = TenantPage)))]
-pub async fn list(State(app): State<App>, _: ApiCaller, Query(query): Query<TenantQuery>) -> Json<TenantPage> {
+#[utoipa::path(get, path = "/tenants", params(TenantQuery), responses((status = 200, body = Found<TenantSummary>)))]
+pub async fn list(
+    State(app): State<App>,
+    _: ApiCaller,
+    Query(query): Query<TenantQuery>,
+) -> Json<Found<TenantSummary>> {
     Json(query.of(&app.fleet))
 }
 
@@ -336,4 +347,29 @@ pub async fn invite_administrator(
         )));
     };
     invitation::invite(app, tenant, &administrator.email, staff).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_administrator_takes_over_fields_of_either() {
+        let taken = json!([{ "field": "spec.limits.users", "managers": ["argocd"], "present": 7 }]);
+        let change = |of_tenant: &Value, of_instance: &Value| {
+            let wanted = |taken: &Value| json!({ "spec": {}, "takeOver": taken });
+            let instance = json!({ "name": "aurora", "wanted": wanted(of_instance) });
+            serde_json::from_value::<TenantChange>(json!({ "tenant": wanted(of_tenant), "instance": instance }))
+                .unwrap()
+        };
+        let (none, [operations, administrator]) = (
+            json!([]),
+            [Role::Operations, Role::Administrator].map(|role| Staff { email: "ada@easycode.example".into(), role }),
+        );
+        assert!(change(&none, &none).check_take_over(&operations).is_ok());
+        for change in [change(&taken, &none), change(&none, &taken)] {
+            assert_eq!(change.check_take_over(&operations).unwrap_err().status, 403);
+            assert!(change.check_take_over(&administrator).is_ok());
+        }
+    }
 }

@@ -58,6 +58,16 @@ pub struct Wanted {
     pub take_over: Vec<TakeOver>,
 }
 
+impl Wanted {
+    /// Refuses taking fields over to whoever is no administrator.
+    pub fn check_take_over(&self, staff: &Staff) -> Result<(), Problem> {
+        if self.take_over.is_empty() || staff.role >= Role::Administrator {
+            return Ok(());
+        }
+        Err(Problem::forbidden("role", "only an administrator may take fields over from another manager"))
+    }
+}
+
 /// What would come of a change.
 #[derive(Debug)]
 pub struct Outcome<K> {
@@ -157,14 +167,12 @@ async fn write<K: Managed>(
     let api: Api<K> = Api::all(client.clone());
     let none = Vec::new();
     let taken = match spec {
-        Spec::Wanted(wanted) => &wanted.take_over,
+        Spec::Wanted(wanted) => {
+            wanted.check_take_over(staff)?;
+            &wanted.take_over
+        }
         Spec::AsItIs => &none,
     };
-    if !taken.is_empty() && staff.role < Role::Administrator {
-        return Err(
-            Problem::forbidden("role", "only an administrator may take fields over from another manager").into()
-        );
-    }
     for _ in 0..ATTEMPTS {
         let present = match spec {
             Spec::Wanted(wanted) => read(&api, name, wanted.seen).await?,

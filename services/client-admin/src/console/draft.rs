@@ -23,6 +23,13 @@ use crate::{
     staff::Role,
 };
 
+/// The instance that a form for one of its own was made up from, as name and version.
+pub const INSTANCE_SEEN: &str = "instance.seen";
+/// Instead of the version of one that was not there.
+const NONE: &str = "none";
+/// Said of an instance that is not there any more.
+const GONE: &str = "the instance does not exist any more";
+
 /// What a draft is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -110,10 +117,22 @@ impl Draft {
         self.fields.get("seen").parse().ok()
     }
 
+    /// Keeps which instance its form shows.
+    fn shows(&mut self, name: &str, instance: Option<&DedicatedInstance>) {
+        let version = instance.and_then(|one| one.metadata.generation);
+        let version = version.map_or_else(|| NONE.to_owned(), |version| version.to_string());
+        self.fields.set(INSTANCE_SEEN, format!("{name} {version}"));
+    }
+
+    /// The version of the instance that its form shows; none if there was no such instance, or if it shows another one.
+    fn shown_of(&self, instance: &str) -> Option<i64> {
+        let (name, version) = self.fields.get(INSTANCE_SEEN).split_once(' ')?;
+        version.parse().ok().filter(|_| name == instance)
+    }
+
     /// What it asks for; or what is wrong with it before the API server is asked.
     pub fn asked(&self, app: &App) -> Result<Asked, Vec<Fault>> {
         let name = self.name();
-        let fault = |field: &str, message: &str| vec![Fault { field: field.to_owned(), message: message.to_owned() }];
         if !is_name(name) {
             let message = "name: must begin with a letter and consist of at most 40 lowercase letters, digits and dashes, such as aurora";
             return Err(fault("metadata.name", message));
@@ -133,30 +152,42 @@ impl Draft {
                     let message = "name the instance: lowercase letters, digits and dashes, beginning with a letter";
                     return Err(fault("spec.deployment.instance", message));
                 }
-                let present = app.fleet.instance(instance);
+                let (present, seen) = (app.fleet.instance(instance), self.shown_of(instance));
+                as_seen(present.as_deref(), seen)?;
                 let base = match &present {
                     Some(present) => json!(present.spec),
                     None => template(app, name),
                 };
-                let seen = present.and_then(|one| one.metadata.generation);
                 let wanted = Wanted { spec: self.fields.instance_spec(&base), seen, take_over: of_instance };
                 let instance = Some(InstanceChange { name: instance.to_owned(), wanted });
                 Ok(Asked::Tenant(TenantChange { tenant, instance }))
             }
             Purpose::Instance => {
-                let present = app.fleet.instance(name);
-                let present = present.ok_or_else(|| fault("", "the instance does not exist any more"))?;
-                // What the form does not show is taken from the version that it was made up from, and from no other.
-                if present.metadata.generation != self.seen() {
-                    return Err(fault(
-                        "",
-                        "the instance was changed since you looked at it; look again, then repeat your change",
-                    ));
-                }
+                let present = app.fleet.instance(name).ok_or_else(|| fault("", GONE))?;
+                as_seen(Some(&present), self.seen())?;
                 let spec = self.fields.instance_spec(&json!(present.spec));
                 Ok(Asked::Instance(Wanted { spec, seen: self.seen(), take_over: of_instance }))
             }
         }
+    }
+}
+
+fn fault(field: &str, message: &str) -> Vec<Fault> {
+    vec![Fault { field: field.to_owned(), message: message.to_owned() }]
+}
+
+/// What a form does not show of an instance is taken from the version that it was made up from, and from no other.
+fn as_seen(present: Option<&DedicatedInstance>, seen: Option<i64>) -> Result<(), Vec<Fault>> {
+    match (present.map(|one| one.metadata.generation.unwrap_or_default()), seen) {
+        (Some(_), None) => Err(fault(
+            "spec.deployment.instance",
+            "there is an instance of that name already, and this form does not show it; choose another name, or change the tenant to have it move there as it is",
+        )),
+        (None, Some(_)) => Err(fault("", GONE)),
+        (Some(present), Some(seen)) if present != seen => {
+            Err(fault("", "the instance was changed since you looked at it; look again, then repeat your change"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -241,13 +272,20 @@ pub async fn dedicate(State(app): State<App>, session: Session, Path(name): Path
     let mut draft = of_tenant(Purpose::Dedicate, &tenant);
     draft.fields.set("spec.deployment.model", "Dedicated");
     draft.fields.set("spec.deployment.platform", "");
-    if draft.fields.get("spec.deployment.instance").is_empty() {
-        draft.fields.set("spec.deployment.instance", name.clone());
-    }
-    let present = app.fleet.instance(draft.fields.get("spec.deployment.instance"));
+    let named = draft.fields.get("spec.deployment.instance").to_owned();
+    let instance = if named.is_empty() { begun(&app, &name).unwrap_or_else(|| name.clone()) } else { named };
+    let present = app.fleet.instance(&instance);
+    draft.shows(&instance, present.as_deref());
+    draft.fields.set("spec.deployment.instance", instance);
     let base = present.map_or_else(|| template(&app, &name), |present| json!(present.spec));
     draft.fields.add_instance(&base);
     Ok(form::page(&app, &session, &draft, &[]))
+}
+
+/// The instance that is there for the tenant already, such as one whose tenant could not be changed after it.
+fn begun(app: &App, tenant: &str) -> Option<String> {
+    let instances = app.fleet.instances();
+    instances.iter().find(|one| one.spec.tenant_ref.name == tenant).map(|one| one.name_any())
 }
 
 /// The form to change an instance.
@@ -294,7 +332,45 @@ async fn in_state(app: &App, session: &Session, name: &str, state: &str) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::is_name;
+    use super::*;
+
+    fn instance(generation: i64) -> DedicatedInstance {
+        let spec = json!({
+            "tenantRef": { "name": "aurora" }, "release": { "channel": "stable" }, "location": { "region": "eu" },
+            "database": { "provider": "Embedded" }, "identity": { "issuer": "https://login.example.com" },
+        });
+        let mut instance = DedicatedInstance::new("aurora", serde_json::from_value(spec).unwrap());
+        instance.metadata.generation = Some(generation);
+        instance
+    }
+
+    #[test]
+    fn an_instance_of_its_own_is_written_only_as_the_form_has_shown_it() {
+        let shown = |present: Option<&DedicatedInstance>| {
+            let mut draft = Draft::begin(Purpose::Dedicate, "aurora", Fields::default(), Some(1));
+            draft.shows("aurora", present);
+            // As it comes back from the browser.
+            Draft::sent(draft.fields).unwrap()
+        };
+        let outcome = |draft: &Draft, name: &str, present: Option<&DedicatedInstance>| {
+            as_seen(present, draft.shown_of(name)).map_err(|faults| faults[0].message.clone())
+        };
+        let (before, after) = (instance(3), instance(4));
+        let of_present = shown(Some(&before));
+        assert_eq!(of_present.shown_of("aurora"), Some(3));
+        let carried = form::hidden(&of_present).into_string();
+        assert!(carried.contains(r#"name="instance.seen" value="aurora 3""#), "{carried}");
+        assert!(outcome(&of_present, "aurora", Some(&before)).is_ok());
+        assert!(outcome(&of_present, "aurora", Some(&after)).unwrap_err().contains("changed since you looked"));
+        assert!(outcome(&of_present, "aurora", None).unwrap_err().contains("any more"));
+        let of_none = shown(None);
+        assert_eq!(of_none.fields.get(INSTANCE_SEEN), "aurora none");
+        assert!(outcome(&of_none, "aurora", None).is_ok());
+        assert!(outcome(&of_none, "aurora", Some(&before)).unwrap_err().contains("already"));
+        // Under another name it is another instance, of which the form shows nothing.
+        assert!(outcome(&of_present, "other", None).is_ok());
+        assert!(outcome(&of_present, "other", Some(&before)).unwrap_err().contains("already"));
+    }
 
     #[test]
     fn a_name_is_one_that_a_path_can_have() {

@@ -3,14 +3,14 @@
 use maud::{Markup, html};
 
 use super::{
-    draft::{Draft, Purpose},
+    draft::{Draft, INSTANCE_SEEN, Purpose},
     fields::{ADMINISTRATORS, ENTITLEMENTS, INSTANCE, TENANT, WINDOWS, input_of},
     layout::{Page, csrf},
 };
 use crate::{App, catalogue, change::conflict::Fault, session::Session};
 
 /// Fields that the form only carries along.
-const CARRIED: [&str; 4] = ["purpose", "seen", "take-over", "name"];
+const CARRIED: [&str; 5] = ["purpose", "seen", INSTANCE_SEEN, "take-over", "name"];
 
 /// What the inputs of a form have in common.
 struct Form<'a> {
@@ -125,7 +125,7 @@ pub fn page(app: &App, session: &Session, draft: &Draft, faults: &[Fault]) -> Ma
         (form.summary())
         form method="post" action="/client-admin/plan" novalidate {
             (csrf(session))
-            (carried(draft, if draft.purpose == Purpose::Onboard { &CARRIED[..3] } else { &CARRIED }))
+            (carried(draft, if draft.purpose == Purpose::Onboard { &CARRIED[..4] } else { &CARRIED }))
             (inputs)
             div.actions { button { "Show what would change" } a.button.plain href="/client-admin/tenants" { "Cancel" } }
         }

@@ -3,12 +3,14 @@
 mod assets;
 mod draft;
 mod fields;
+mod filter;
 mod form;
 mod help;
 mod layout;
 mod offboard;
 mod overview;
 mod plan;
+mod platform;
 mod progress;
 mod security;
 mod signing;
@@ -46,6 +48,7 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/instances/{name}", get(tenant::instance_page))
         .route("/instances/{name}/change", get(draft::change_instance).post(draft::again))
         .route("/instances/{name}/offboard", get(offboard::instance_page).post(offboard::instance))
+        .route("/platforms/{name}", get(platform::page))
         .route("/plan", post(plan::plan))
         .route("/apply", post(plan::apply))
         .route("/assets/console.css", get(assets::style))

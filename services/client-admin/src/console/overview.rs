@@ -1,23 +1,32 @@
-//! The fleet: platforms with load and capacity, instances, tenants by health.
+//! The fleet: platforms with load and capacity, instances with search and filters, tenants by health.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::State;
+use easycode_kit::Query;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::layout::{Page, health, or_none};
+use super::{
+    filter,
+    layout::{Page, health, or_none},
+    tenants,
+};
 use crate::{
     App,
-    fleet::summary::{self, InstanceSummary, PlatformSummary},
+    fleet::{
+        query::InstanceQuery,
+        summary::{self, InstanceSummary, PlatformSummary},
+    },
     session::Session,
 };
 
 /// The page.
-pub async fn page(State(app): State<App>, session: Session) -> Markup {
+pub async fn page(State(app): State<App>, session: Session, Query(query): Query<InstanceQuery>) -> Markup {
     let tenants: Vec<_> = app.fleet.tenants().iter().map(|one| summary::of_tenant(one, &app.fleet)).collect();
     let platforms: Vec<_> = app.fleet.platforms().iter().map(|one| summary::of_platform(one, &app.fleet)).collect();
-    let instances: Vec<_> = app.fleet.instances().iter().map(|one| summary::of_instance(one)).collect();
+    let instances = query.of(&app.fleet);
+    let regions = app.fleet.instances().iter().map(|one| one.spec.location.region.clone()).collect();
     let ready = tenants.iter().filter(|one| one.health.is_ready()).count();
     let suspended = tenants.iter().filter(|one| one.state == "Suspended").count();
     let unwell = tenants.iter().filter(|one| !one.health.is_ready() && one.state == "Active");
@@ -41,7 +50,10 @@ pub async fn page(State(app): State<App>, session: Session) -> Markup {
         h2 { "Platforms" }
         (of_platforms(&platforms))
         h2 { "Instances" }
-        (of_instances(&instances))
+        (form(&query, &regions))
+        (filter::count(&instances))
+        (of_instances(&instances.items))
+        (filter::pages("/client-admin/fleet", &instances, |page| InstanceQuery { page, ..query.clone() }))
     };
     Page::new("Fleet", &session, content).render()
 }
@@ -60,18 +72,37 @@ fn of_platforms(platforms: &[PlatformSummary]) -> Markup {
                 tbody {
                     @for one in platforms {
                         tr {
-                            th scope="row" { a href=(format!("/client-admin/tenants?platform={}", one.name)) { (one.name) } }
+                            th scope="row" { a href=(format!("/client-admin/platforms/{}", one.name)) { (one.name) } }
                             td { (one.region) }
                             td { (or_none(one.version.as_deref())) }
-                            td {
-                                meter aria-label=(format!("Load of {}", one.name)) min="0" max=(one.capacity) value=(one.tenants) {}
-                                " " (one.tenants) " of " (one.capacity) " tenants"
-                            }
+                            td { (load(one)) }
                             td { (health(&one.health)) }
                         }
                     }
                 }
             }
+        }
+    }
+}
+
+/// How much of a platform's capacity is taken, and by whom.
+#[must_use]
+pub fn load(one: &PlatformSummary) -> Markup {
+    html! {
+        meter aria-label=(format!("Load of {}", one.name)) min="0" max=(one.capacity) value=(one.tenants) {}
+        " "
+        a href=(tenants::of_platform(&one.name)) { (one.tenants) " of " (one.capacity) " tenants" }
+    }
+}
+
+fn form(query: &InstanceQuery, regions: &BTreeSet<String>) -> Markup {
+    html! {
+        form.filter method="get" action="/client-admin/fleet" role="search" aria-label="Instances" {
+            (filter::search(&query.q))
+            (filter::select("region", "Region", &query.region, regions))
+            (filter::select("state", "State", &query.state, ["Active", "Suspended", "Leaving"]))
+            (filter::select("ready", "Ready", &query.ready, ["yes", "no"]))
+            button { "Show" }
         }
     }
 }

@@ -116,7 +116,13 @@ fn details(line: &TenantSummary, tenant: &Tenant) -> Markup {
             dt { "State" } dd { @if line.leaving { "being offboarded" } @else { (line.state) } }
             dt { "Model" } dd { (line.model) }
             dt { "Region" } dd { (or_none(line.region.as_deref())) }
-            dt { "Platform" } dd { (or_none(line.platform.as_deref())) }
+            dt { "Platform" }
+            dd {
+                @match &line.platform {
+                    Some(name) => { a href=(format!("/client-admin/platforms/{name}")) { (name) } }
+                    None => { (or_none(None)) }
+                }
+            }
             dt { "Instance" }
             dd {
                 @match &line.instance {

@@ -8,12 +8,16 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::{
+    filter,
     layout::{Page, health, or_none},
     overview::backup,
 };
 use crate::{
     App,
-    fleet::query::{TenantPage, TenantQuery},
+    fleet::{
+        query::{Found, TenantQuery},
+        summary::TenantSummary,
+    },
     session::Session,
 };
 
@@ -21,45 +25,39 @@ use crate::{
 pub async fn page(State(app): State<App>, session: Session, Query(query): Query<TenantQuery>) -> Markup {
     let found = query.of(&app.fleet);
     let platforms: Vec<_> = app.fleet.platforms().iter().filter_map(|one| one.metadata.name.clone()).collect();
-    let regions = app.fleet.tenants().iter().filter_map(|one| one.spec.region.clone()).collect::<BTreeSet<_>>();
-    let regions: Vec<_> = regions.into_iter().collect();
+    let regions = app.fleet.tenants().iter().filter_map(|one| one.spec.region.clone()).collect();
     let content = html! {
-        (filter(&query, &platforms, &regions))
-        p role="status" { (found.total) " found" @if found.pages > 1 { ", page " (found.page) " of " (found.pages) } }
+        (form(&query, &platforms, &regions))
+        (filter::count(&found))
         (list(&found))
-        (pages(&query, &found))
+        (filter::pages("/client-admin/tenants", &found, |page| TenantQuery { page, ..query.clone() }))
     };
     Page::new("Tenants", &session, content).render()
 }
 
-fn filter(query: &TenantQuery, platforms: &[String], regions: &[String]) -> Markup {
-    let texts = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+/// Where the tenants of a platform are listed.
+#[must_use]
+pub fn of_platform(name: &str) -> String {
+    format!("/client-admin/tenants?platform={name}")
+}
+
+fn form(query: &TenantQuery, platforms: &[String], regions: &BTreeSet<String>) -> Markup {
     html! {
         form.filter method="get" action="/client-admin/tenants" role="search" aria-label="Tenants" {
-            div { label for="q" { "Name or company" } input #q type="search" name="q" value=(query.q) maxlength="120"; }
-            (select("model", "Model", &query.model, &texts(&["Shared", "Dedicated"])))
-            (select("platform", "Platform", &query.platform, platforms))
-            (select("region", "Region", &query.region, regions))
-            (select("state", "State", &query.state, &texts(&["Active", "Suspended", "Leaving"])))
-            (select("ready", "Ready", &query.ready, &texts(&["yes", "no"])))
+            (filter::search(&query.q))
+            (filter::select("model", "Model", &query.model, ["Shared", "Dedicated"]))
+            (filter::select("platform", "Platform", &query.platform, platforms))
+            (filter::select("region", "Region", &query.region, regions))
+            (filter::select("state", "State", &query.state, ["Active", "Suspended", "Leaving"]))
+            (filter::select("ready", "Ready", &query.ready, ["yes", "no"]))
             button { "Show" }
         }
     }
 }
 
-fn select(name: &str, label: &str, chosen: &str, options: &[String]) -> Markup {
-    html! {
-        div {
-            label for=(name) { (label) }
-            select id=(name) name=(name) {
-                option value="" { "any" }
-                @for one in options { option value=(one) selected[one == chosen] { (one) } }
-            }
-        }
-    }
-}
-
-fn list(found: &TenantPage) -> Markup {
+/// Tenants as a table.
+#[must_use]
+pub fn list(found: &Found<TenantSummary>) -> Markup {
     let now = Timestamp::now();
     html! {
         div.scroll tabindex="0" {
@@ -84,21 +82,6 @@ fn list(found: &TenantPage) -> Markup {
                         }
                     }
                 }
-            }
-        }
-    }
-}
-
-fn pages(query: &TenantQuery, found: &TenantPage) -> Markup {
-    let link = |page: usize| {
-        let query = TenantQuery { page, ..query.clone() };
-        format!("/client-admin/tenants?{}", serde_urlencoded::to_string(query).unwrap_or_default())
-    };
-    html! {
-        @if found.pages > 1 {
-            nav aria-label="Pages" {
-                @if found.page > 1 { a rel="prev" href=(link(found.page - 1)) { "Previous page" } " " }
-                @if found.page < found.pages { a rel="next" href=(link(found.page + 1)) { "Next page" } }
             }
         }
     }

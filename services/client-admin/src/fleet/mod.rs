@@ -104,6 +104,11 @@ impl Fleet {
         self.platforms.get(&ObjectRef::new(name))
     }
 
+    /// The platform of the name, which there must be.
+    pub fn known_platform(&self, name: &str) -> Result<Arc<SharedPlatform>, Problem> {
+        self.platform(name).ok_or_else(|| Problem::not_found(format!("there is no platform {name}")))
+    }
+
     /// The release of the name.
     #[must_use]
     pub fn release(&self, name: &str) -> Option<Arc<Release>> {
