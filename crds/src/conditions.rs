@@ -21,12 +21,12 @@ pub const DATABASE_READY: &str = "DatabaseReady";
 pub const CONFIG_PUBLISHED: &str = "ConfigPublished";
 /// Platform, instance: every service's migrations for the release have run.
 pub const MIGRATED: &str = "Migrated";
-/// Platform, instance: every workload runs as planned.
+/// Platform, instance, and tenant on an instance: every workload runs as planned.
 pub const SERVICES_AVAILABLE: &str = "ServicesAvailable";
 /// Platform, instance: this operator would render a workload differently and waits for the next release, a window of
 /// maintenance or a request.
 pub const UPDATE_PENDING: &str = "UpdatePending";
-/// Tenant, instance: it was tried whether others can be reached from it or it from others, and they can't.
+/// Tenant, platform, instance: it was tried whether others can be reached from it or it from others, and they can't.
 pub const ISOLATION_VERIFIED: &str = "IsolationVerified";
 /// Instance: its tenant exists and names it.
 pub const TENANT_BOUND: &str = "TenantBound";
@@ -51,7 +51,7 @@ pub mod reason {
     pub const PLATFORM_NOT_FOUND: &str = "PlatformNotFound";
     /// The platform is not ready yet.
     pub const PLATFORM_NOT_READY: &str = "PlatformNotReady";
-    /// An entitlement names a service that the release lacks.
+    /// An entitlement, or what is peculiar to an instance, names a service that the release lacks.
     pub const UNKNOWN_SERVICE: &str = "UnknownService";
     /// An entitlement names a module that the service lacks.
     pub const UNKNOWN_MODULE: &str = "UnknownModule";
@@ -115,7 +115,7 @@ pub mod reason {
     pub const ISOLATION_BREACHED: &str = "IsolationBreached";
     /// The cluster enforces no network policies, so of the network nothing can be said.
     pub const NETWORK_NOT_ENFORCED: &str = "NetworkNotEnforced";
-    /// Not everything that a probe of isolation is to try could be tried.
+    /// Not everything that a probe of isolation is to try could be tried, or not lately, or not here.
     pub const PROBE_INCOMPLETE: &str = "ProbeIncomplete";
     /// Credentials are being renewed.
     pub const ROTATING: &str = "Rotating";
@@ -141,7 +141,8 @@ impl Finding {
     }
 }
 
-/// Replaces the conditions named in `findings`, keeps the others, and moves a transition time only where the status
+/// Replaces the conditions named in `findings`, keeps the others, of which whoever knows that they hold no longer must say so or
+/// leave them out of `before`, and moves a transition time only where the status
 /// changed. Order is that of `findings`, so equal findings give equal lists.
 #[must_use]
 pub fn merge(before: &[Condition], findings: &[Finding], generation: Option<i64>, now: &Time) -> Vec<Condition> {

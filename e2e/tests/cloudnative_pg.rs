@@ -12,12 +12,22 @@ use easycode_e2e::{
     platform::Platform,
     wait::until,
 };
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::{Api, api::DeleteParams};
+use easycode_operator::kubernetes::object::Kind;
+use k8s_openapi::{
+    api::core::v1::{PersistentVolumeClaim, Pod, Secret},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, DynamicObject, ListParams},
+};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 /// Made by `e2e/cloudnative-pg/up.sh`.
 const IMAGE: &str = "localhost/easycode/postgres-cloudnative-pg:15";
+/// What goes with all of its databases.
+const DEFINITION: &str = "clusters.postgresql.cnpg.io";
 /// Longest time until CloudNativePG has done something.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -48,6 +58,7 @@ async fn an_instance_waits_for_cloudnative_pg_and_lives_on_its_postgres() -> any
     own.ready().await;
     own.tenant.add_contact("Lovelace").await?;
     has_no_superuser(&cluster, &own).await?;
+    is_protected(&cluster, &own).await?;
 
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &own.namespace());
     pods.delete("postgres-1", &DeleteParams::default().grace_period(0)).await?;
@@ -76,6 +87,34 @@ async fn an_instance_waits_for_cloudnative_pg_and_lives_on_its_postgres() -> any
     served(&own).await?;
     own.remove().await?;
     script("down.sh")
+}
+
+fn definitions(cluster: &Cluster) -> Api<CustomResourceDefinition> {
+    Api::all(cluster.client.clone())
+}
+
+/// Nobody deletes by a slip of the hand what has the data.
+async fn is_protected(cluster: &Cluster, own: &OwnInstance) -> anyhow::Result<()> {
+    let (client, namespace) = (cluster.client.clone(), own.namespace());
+    let clusters: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &Kind::Cluster.resource());
+    refused(&clusters, "postgres").await?;
+    refused(&definitions(cluster), DEFINITION).await?;
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client, &namespace);
+    let claim = until("its claim is labelled", PATIENCE, || async {
+        let claims = claims.list(&ListParams::default()).await?.items;
+        let labelled = claims.iter().find(|one| one.labels().contains_key("easycode.io/instance"));
+        Ok(labelled.context("none is")?.name_any())
+    })
+    .await;
+    refused(&claims, &claim).await
+}
+
+/// Whether a deletion is refused with the way out.
+async fn refused<K: Clone + DeserializeOwned + std::fmt::Debug>(api: &Api<K>, name: &str) -> anyhow::Result<()> {
+    let refusal = api.delete(name, &DeleteParams { dry_run: true, ..DeleteParams::default() }).await;
+    let way_out = format!("easycode.io/confirm-delete={name}");
+    ensure!(refusal.is_err_and(|error| error.to_string().contains(&way_out)), "{name} is not protected");
+    Ok(())
 }
 
 /// The operator's login makes roles and databases, and nobody outside the pod is a superuser.

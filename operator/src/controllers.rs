@@ -288,7 +288,10 @@ fn measure(context: &Context) {
 
 /// Looks at one Postgres.
 async fn look(context: &Context, home: Home, database: Arc<Database>) {
-    let looked = database.refresh().await;
+    let looked = match database.refresh().await {
+        Ok(()) => database.try_room().await,
+        unanswered => unanswered,
+    };
     let trouble = looked.err();
     if context.databases.looked(&home, trouble.as_ref()) {
         context.triggers.home(&home);

@@ -15,7 +15,10 @@ use crate::{
 /// What is peculiar to one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.replicas) || !has(self.autoscaling)").message("services: replicas and autoscaling exclude each other; remove one of them"))]
+#[x_kube(
+    validation = Rule::new("!has(self.replicas) || !has(self.autoscaling)").message("services: replicas and autoscaling exclude each other; remove one of them"),
+    validation = Rule::new("!has(self.autoscaling) || !has(self.resources) || has(self.resources.requests) && 'cpu' in self.resources.requests || has(self.resources.limits) && 'cpu' in self.resources.limits").message("services: autoscaling measures the CPU by what is requested; name resources.requests.cpu, such as 250m, or leave resources out")
+)]
 pub struct ServiceOverride {
     /// Name of the service.
     #[schemars(schema_with = "names::service")]
@@ -24,7 +27,7 @@ pub struct ServiceOverride {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub replicas: Option<i32>,
-    /// Lets the number of pods follow the load.
+    /// Lets the number of pods follow the load, as the cluster's metrics server tells it. `resources`, if given, must request CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
     /// CPU and memory of each pod.

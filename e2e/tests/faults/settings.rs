@@ -22,8 +22,7 @@ async fn settings_that_are_changed_while_nobody_listens_reach_the_services() -> 
         let ended: usize = platform.sql("postgres", end).await?.parse()?;
         ensure!(ended > 0, "nobody listened");
         let settings = json!({ "customFields": { "contact": [{ "name": field, "type": "Text" }] } });
-        let set =
-            platform.ask(TENANT_SERVICE, Method::PUT, "/settings/crm", &administrator, Some(settings)).await?;
+        let set = platform.ask(TENANT_SERVICE, Method::PUT, "/settings/crm", &administrator, Some(settings)).await?;
         ensure!(set.status == 200, "{set:?}");
         until(&format!("{field} has reached CRM"), Duration::from_secs(10), || async {
             let contact = json!({ "familyName": "Lovelace", "custom": { &field: "x" } });

@@ -12,8 +12,8 @@ mod staff;
 mod strangers;
 
 use anyhow::{Context, ensure};
-use easycode_crds::{Release, SharedPlatform};
 use easycode_contract::runtime::USER_SERVICE;
+use easycode_crds::{Release, SharedPlatform};
 use easycode_e2e::{
     people,
     platform::{EXAMPLE, Platform},

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use easycode_crds::{DedicatedInstanceStatus, conditions};
 use easycode_e2e::{
     elsewhere::{Elsewhere, external},
     own_instance::OwnInstance,
@@ -112,6 +113,16 @@ async fn a_full_volume_of_its_own_refuses_writes_loses_nothing_and_mends_when_th
     remove_namespace(&cluster, &namespace).await
 }
 
+/// Time in which there are two surveys.
+const SURVEYS: Duration = Duration::from_secs(65);
+
+/// An instance's status, without what is found on another schedule.
+async fn told_but_for_isolation(own: &OwnInstance) -> anyhow::Result<DedicatedInstanceStatus> {
+    let mut told = own.status().await?;
+    told.conditions.retain(|one| one.type_ != conditions::ISOLATION_VERIFIED);
+    Ok(told)
+}
+
 /// Fills the folder of an instance's Postgres, in whose pod commands run, and empties it again.
 async fn fill_and_make_room(
     own: &OwnInstance,
@@ -138,10 +149,14 @@ async fn fill_and_make_room(
     })
     .await;
     ensure!(refusal.status == 503 && refusal.code() == "unavailable", "{refusal:?}");
-    own.says("DatabaseReady", "VolumeFull", "No space left").await;
+    own.says("DatabaseReady", "VolumeFull", "expand the volume").await;
     own.condition("Ready", "False", "VolumeFull").await;
     own.tenant.condition("DatabaseReady", "False", "VolumeFull").await;
     own.tenant.serves(200).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let told = told_but_for_isolation(own).await?;
+    tokio::time::sleep(SURVEYS).await;
+    ensure!(told_but_for_isolation(own).await? == told, "what stays as it is was told again");
 
     run(format!("rm -f {folder}/filler {folder}/rest")).await?;
     until("there is room again", Duration::from_mins(2), || async {
@@ -166,6 +181,10 @@ async fn a_database_elsewhere_that_is_not_reached_is_told_of_and_found_again() -
     let secret = fresh_name("secret");
     let own = OwnInstance::apply_new(&cluster, "ext", external(&secret)).await?;
     own.says("DatabaseReady", "SecretInvalid", "does not exist").await;
+    ensure!(
+        api(&own, Kind::NetworkPolicy).get_opt("default-deny").await?.is_some(),
+        "its namespace is open while it waits"
+    );
     elsewhere.secret(&secret, &elsewhere.fields()).await?;
     own.ready().await;
     own.tenant.add_contact("Lovelace").await?;

@@ -31,7 +31,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, DynamicObject, ListParams, PostParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, from_value, json};
 
@@ -161,6 +161,9 @@ impl Definition {
     }
 
     async fn remove(self) -> anyhow::Result<()> {
+        // CloudNativePG's is protected, as data goes with it.
+        let confirmed = json!({ "metadata": { "annotations": { "easycode.io/confirm-delete": self.name() } } });
+        self.definitions.patch(&self.name(), &PatchParams::default(), &Patch::Merge(confirmed)).await?;
         self.definitions.delete(&self.name(), &DeleteParams::default()).await?;
         Ok(())
     }

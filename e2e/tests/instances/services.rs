@@ -95,7 +95,11 @@ async fn environment_and_configuration_reach_the_pods_and_a_change_rolls_out_wit
 async fn replicas_follow_the_load_where_it_is_asked_for() -> anyhow::Result<()> {
     let cluster = cluster().await?;
     let fixed = json!({ "services": [{ "name": "crm", "replicas": 2 }] });
-    let asked = json!({ "services": [{ "name": "crm", "autoscaling": { "minReplicas": 2, "maxReplicas": 4 } }] });
+    // What its tenant may not use, and what no release has, changes nothing, and is told of.
+    let asked = json!({ "services": [
+        { "name": "crm", "autoscaling": { "minReplicas": 2, "maxReplicas": 4 } },
+        { "name": "pos", "replicas": 3 }, { "name": "crmm", "image": "localhost/easycode/crm:own" },
+    ] });
     let own = OwnInstance::apply_new(&cluster, "scaled", fixed).await?;
     own.ready().await;
     let before = names_of_pods(&own).await?;
@@ -118,7 +122,21 @@ async fn replicas_follow_the_load_where_it_is_asked_for() -> anyhow::Result<()> 
     own.ready().await;
     ensure!(names_of_pods(&own).await? == before, "pods were ended when the autoscaler took over");
     let told = own.status().await?;
-    ensure!(told.deviations.iter().any(|one| one.contains("from 2 to 4")), "{:?}", told.deviations);
+    for sentence in ["from 2 to 4", "pos does not run", "crmm is no service"] {
+        ensure!(told.deviations.iter().any(|one| one.contains(sentence)), "{:?}", told.deviations);
+    }
+    ensure!(told.deviations.len() == 3, "{:?}", told.deviations);
+    // Whether the load can be measured is the cluster's. Where it can't, that is said.
+    until("what the autoscaler says of itself is told", MENDED, || async {
+        let scaler = appears(&own, Kind::HorizontalPodAutoscaler, "crm").await;
+        let mut conditions = scaler["status"]["conditions"].as_array().into_iter().flatten();
+        let active = conditions.find(|one| one["type"] == "ScalingActive").context("it has measured nothing yet")?;
+        let told = own.condition("ServicesAvailable", "True", "").await;
+        let idle = told.contains("does not follow the load for crm");
+        ensure!(idle == (active["status"] == "False"), "{told}, but {active}");
+        Ok(())
+    })
+    .await;
 
     own.apply(json!({})).await?;
     goes(&own, Kind::HorizontalPodAutoscaler, "crm").await;

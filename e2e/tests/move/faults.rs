@@ -1,17 +1,19 @@
 //! What a move needs is lost or changed on its way: the new home's Postgres amid the copy, either one in the pause, the services that
-//! are to move.
+//! are to move, the new home itself; and what it no longer needs is lost after it.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use easycode_crds::tenant::MovePhase;
 use easycode_e2e::{
     block::{Block, Write},
+    holdings::Holdings,
     own_platform::BRING_UP,
+    wait::until,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::DeleteParams};
 use serde_json::json;
 
-use crate::{Mover, spec, work::Work};
+use crate::{LONGEST, Mover, spec, work::Work};
 
 #[tokio::test]
 async fn a_copy_that_broke_off_is_made_anew() -> anyhow::Result<()> {
@@ -89,4 +91,63 @@ async fn a_service_that_is_bought_during_the_copy_moves_along() -> anyhow::Resul
         "what was written meanwhile is lost"
     );
     mover.remove().await
+}
+
+#[tokio::test]
+async fn a_tenant_is_reported_on_while_the_home_that_it_left_is_away() -> anyhow::Result<()> {
+    const MISSING: &str = "localhost/easycode/postgres:missing";
+    let mover = Mover::create("away").await?;
+    mover.go().await?;
+    mover.arrives(&mover.own.platform.home).await?;
+    mover.reaches(MovePhase::Done).await;
+    mover.shared.change(json!({ "retention": "1m" })).await?;
+    let back = json!({ "model": "Shared", "instance": null, "platform": mover.shared.platform.name });
+    mover.shared.change(json!({ "deployment": back })).await?;
+    mover.arrives(&mover.shared.platform.home).await?;
+    mover.reaches(MovePhase::Done).await;
+
+    let embedded = json!({ "image": MISSING, "size": "1Gi", "maxConnections": 100 });
+    mover.own.apply(json!({ "database": { "embedded": embedded } })).await?;
+    mover.own.says("DatabaseReady", "ImageUnavailable", MISSING).await;
+    // Before the end of the retention, and while the copy is to be erased.
+    mover.shared.change(json!({ "limits": { "users": 101 } })).await?;
+    mover.shared.ready().await;
+    let kept = mover.shared.get().await?.status.context("no status")?.former_homes;
+    if let Some(former) = kept.first() {
+        let left = former.retained_until.parse::<jiff::Timestamp>()?.duration_since(jiff::Timestamp::now());
+        tokio::time::sleep(std::time::Duration::try_from(left).unwrap_or_default()).await;
+    }
+    mover.shared.change(json!({ "limits": { "users": 102 } })).await?;
+    mover.shared.ready().await;
+
+    mover.own.apply(json!({})).await?;
+    until("the copy in the instance is erased", LONGEST, || async {
+        let left = mover.own.tenant.holdings().await?;
+        ensure!(left == Holdings::default(), "{left:?}");
+        let kept = mover.shared.get().await?.status.context("no status")?.former_homes;
+        ensure!(kept.is_empty(), "{kept:?}");
+        Ok(())
+    })
+    .await;
+    mover.remove().await
+}
+
+#[tokio::test]
+async fn a_move_to_an_instance_that_is_deleted_meanwhile_is_given_up_before_it_goes() -> anyhow::Result<()> {
+    let mover = Mover::create("target").await?;
+    let made = mover.shared.add_contact("Before").await?;
+    let held = mover.go_as_far_as("CuttingOver").await?;
+    mover.own.delete().await?;
+    held.lift().await?;
+    mover.reaches(MovePhase::Failed).await;
+    mover.own.gone().await;
+    ensure!(mover.shared.read(&format!("/contacts/{made}")).await?.status == 200, "it is not served where it was");
+    mover.shared.add_contact("After").await?;
+    mover.shared.condition("Placed", "False", "InstanceNotFound").await;
+    mover.come_back().await?;
+    mover.arrives(&mover.shared.platform.home).await?;
+    mover.left_no_tools().await?;
+    let (shared, namespace) = (mover.shared.clone(), mover.own.namespace());
+    shared.erase().await?;
+    easycode_e2e::own_platform::remove_namespace(&shared.platform.cluster, &namespace).await
 }

@@ -201,14 +201,53 @@ fn container_limits(isolation: &Isolation) -> Vec<Value> {
     vec![bounds]
 }
 
+/// What the spec says of services that the release lacks is of no effect: a sentence each, by name.
+#[must_use]
+pub fn unknown<'a>(instance: &'a DedicatedInstance, release: &Release) -> BTreeMap<&'a str, String> {
+    let version = &release.spec.version;
+    idle(
+        instance,
+        |name| release.spec.services.iter().any(|one| one.name == name),
+        |name| {
+            format!("{name} is no service of release {version}, so that what spec.services says of it is of no effect")
+        },
+    )
+}
+
+/// The same of services that the tenant may not use.
+fn unentitled<'a>(instance: &'a DedicatedInstance, tenant: &Tenant) -> BTreeMap<&'a str, String> {
+    let wanted = wanted(instance, Some(tenant));
+    idle(
+        instance,
+        |name| wanted.contains(name),
+        |name| {
+            let tenant = tenant.name_any();
+            format!(
+                "{name} does not run, since Tenant {tenant} is not entitled to it, so that what spec.services says of it is of no effect"
+            )
+        },
+    )
+}
+
+fn idle(
+    instance: &DedicatedInstance,
+    runs: impl Fn(&str) -> bool,
+    sentence: impl Fn(&str) -> String,
+) -> BTreeMap<&str, String> {
+    let names = instance.spec.services.iter().map(|one| one.name.as_str());
+    names.filter(|name| !runs(name)).map(|name| (name, sentence(name))).collect()
+}
+
 /// Most sentences of [`deviations`]: as many as the status has room for.
 const MOST_DEVIATIONS: usize = 64;
 
-/// What differs from the standard, a sentence each.
+/// What differs from the standard, a sentence each; first what was to, and can't.
 #[must_use]
-pub fn deviations(instance: &DedicatedInstance) -> Vec<String> {
-    let mut sentences = Vec::new();
-    for service in &instance.spec.services {
+pub fn deviations(instance: &DedicatedInstance, tenant: Option<&Tenant>, release: Option<&Release>) -> Vec<String> {
+    let mut idle = tenant.map(|tenant| unentitled(instance, tenant)).unwrap_or_default();
+    idle.extend(release.map(|release| unknown(instance, release)).unwrap_or_default());
+    let mut sentences: Vec<_> = idle.values().cloned().collect();
+    for service in instance.spec.services.iter().filter(|service| !idle.contains_key(service.name.as_str())) {
         let name = &service.name;
         if let Some(image) = &service.image {
             sentences.push(format!("{name} runs image {image} instead of the release's"));
@@ -247,4 +286,40 @@ pub fn deviations(instance: &DedicatedInstance) -> Vec<String> {
         sentences.push(format!("{} more; see the spec", more + 1));
     }
     sentences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_service_that_does_not_run_is_no_deviation_but_of_no_effect() {
+        let spec = json!({
+            "tenantRef": { "name": "dynamo" }, "release": { "version": "2026.11.0" }, "location": { "region": "eu" },
+            "identity": { "issuer": "https://i", "jwks": "{\"keys\": []}" },
+            "services": [
+                { "name": "crm", "replicas": 2 }, { "name": "crmm", "image": "own:1" }, { "name": "pos", "replicas": 3 },
+                { "name": "user-service", "replicas": 4 },
+            ],
+        });
+        let instance = DedicatedInstance::new("dynamo", serde_json::from_value(spec).unwrap());
+        let services: Vec<_> = ["crm", "pos", "tenant-service", "user-service"]
+            .into_iter()
+            .map(|name| json!({ "name": name, "image": "i:1", "schemaVersion": 1 }))
+            .collect();
+        let release = json!({ "version": "2026.11.0", "services": services });
+        let release = Release::new("r", serde_json::from_value(release).unwrap());
+        let tenant = json!({ "displayName": "Dynamo", "entitlements": [{ "service": "crm" }] });
+        let tenant = Tenant::new("dynamo", serde_json::from_value(tenant).unwrap());
+        insta::assert_snapshot!(deviations(&instance, Some(&tenant), Some(&release)).join("\n"), @"
+        crmm is no service of release 2026.11.0, so that what spec.services says of it is of no effect
+        pos does not run, since Tenant dynamo is not entitled to it, so that what spec.services says of it is of no effect
+        crm has 2 replicas
+        user-service has 4 replicas
+        ");
+        // As long as nothing is known of either, nothing is said to be wrong.
+        let said = deviations(&instance, None, None);
+        assert!(said.len() == 4 && said.iter().all(|one| !one.contains("no effect")), "{said:?}");
+        assert_eq!(unknown(&instance, &release).into_keys().collect::<Vec<_>>(), ["crmm"]);
+    }
 }

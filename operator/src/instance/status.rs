@@ -33,6 +33,7 @@ pub async fn report(
 ) -> Result<(), Error> {
     let home = Home::Instance(instance.name_any());
     let mut findings = applied.findings.clone();
+    findings.extend(stack::unreached(&findings));
     findings.push(scheduled(instance, &findings));
     findings.push(bound(instance, observed, &home));
     let pending = pending(instance, applied);
@@ -41,10 +42,12 @@ pub async fn report(
         Some(held) => held.findings(),
         None => stack::summary(&findings, applied),
     });
-    findings.extend(context.isolation.of_home(&home, context.options.probe_interval()));
     let before = instance.status.clone().unwrap_or_default();
+    let (made, interval) = (instance.creation_timestamp().map(|made| made.0), context.options.probe_interval());
+    findings.extend(context.isolation.of_home(&home, made, &before.conditions, interval));
     let generation = instance.metadata.generation;
     let release = applied.running.clone().or_else(|| before.release.clone());
+    let (release_to_run, _) = observed.release(instance, Timestamp::now());
     let known = observed.wanted.iter().chain(&observed.running);
     let version = known
         .filter(|one| Some(one.name_any()) == release)
@@ -60,13 +63,13 @@ pub async fn report(
         version,
         endpoint: plan::endpoint(instance),
         database: Some(database(instance, &findings, &before, &home, context)),
-        services: if applied.services.is_empty() { before.services.clone() } else { applied.services.clone() },
+        services: stack::services(applied, &before.services, &home, context),
         last_backup: applied.last_backup.clone().or_else(|| before.last_backup.clone()),
         credentials_rotated_at: applied
             .rotated_at
             .map(|at| at.to_string())
             .or_else(|| before.credentials_rotated_at.clone()),
-        deviations: plan::deviations(instance),
+        deviations: plan::deviations(instance, observed.tenant.as_deref(), release_to_run),
     };
     write(instance, &after, context).await?;
     stack::tell(instance, &before.conditions, &findings, applied, context).await;
@@ -74,6 +77,11 @@ pub async fn report(
         before.conditions.iter().any(|one| one.reason == reason::WINDOW_NEVER_OPENS && one.message == pending.message);
     if pending.reason == reason::WINDOW_NEVER_OPENS && !told {
         context.events.warning(instance, "Reconcile", pending.reason, pending.message).await;
+    }
+    for idle in release_to_run.map(|release| plan::unknown(instance, release)).unwrap_or_default().into_values() {
+        if !before.deviations.contains(&idle) {
+            context.events.warning(instance, "Reconcile", reason::UNKNOWN_SERVICE, idle).await;
+        }
     }
     if before.observed_generation != after.observed_generation || before.release != after.release {
         context.trigger_releases();

@@ -28,14 +28,16 @@ pub async fn report(
     context: &Context,
 ) -> Result<(), Error> {
     let mut findings = applied.findings.clone();
+    findings.extend(stack::unreached(&findings));
     findings.push(stack::pending(applied));
     findings.extend(match held {
         Some(held) => held.findings(),
         None => stack::summary(&findings, applied),
     });
     let home = Home::Platform(platform.name_any());
-    findings.extend(context.isolation.of_home(&home, context.options.probe_interval()));
     let before = platform.status.clone().unwrap_or_default();
+    let (made, interval) = (platform.creation_timestamp().map(|made| made.0), context.options.probe_interval());
+    findings.extend(context.isolation.of_home(&home, made, &before.conditions, interval));
     let after = SharedPlatformStatus {
         observed_generation: platform.metadata.generation,
         conditions: conditions::merge(
@@ -47,7 +49,7 @@ pub async fn report(
         namespace: Some(home.namespace()),
         release: applied.running.clone().or_else(|| before.release.clone()),
         tenants: i32::try_from(observed.tenants).unwrap_or(i32::MAX),
-        services: if applied.services.is_empty() { before.services.clone() } else { applied.services.clone() },
+        services: stack::services(applied, &before.services, &home, context),
     };
     context.metrics.tenants(&platform.name_any(), observed.tenants);
     write(platform, &after, context).await?;

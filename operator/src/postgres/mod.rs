@@ -23,11 +23,11 @@ pub enum Error {
     /// Postgres could not be reached; waiting helps.
     #[error("Postgres does not answer: {0}")]
     Unavailable(String),
-    /// Postgres has no room to write; it reads on.
+    /// Postgres has no room to write; it reads on. Without its own words, which name another file each time.
     #[error(
-        "the volume of Postgres is full: {0}; what is there is read, and nothing is written: make room, or expand the volume"
+        "the volume of Postgres is full: what is there is read, and nothing is written; make room, or expand the volume"
     )]
-    Full(String),
+    Full,
     /// Postgres refused a statement.
     #[error("Postgres refused: {0}")]
     Refused(String),
@@ -38,7 +38,7 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Full(_) => reason::VOLUME_FULL,
+            Self::Full => reason::VOLUME_FULL,
             Self::Unavailable(_) | Self::Refused(_) => reason::DATABASE_UNAVAILABLE,
         }
     }
@@ -50,7 +50,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(error) => {
                 let code = error.code().unwrap_or_default().into_owned();
                 if code == "53100" {
-                    return Self::Full(error.message().to_owned());
+                    return Self::Full;
                 }
                 // Class 57: shutting down or starting up; 53: out of resources; 08: connection lost.
                 if ["57", "53", "08"].iter().any(|class| code.starts_with(class)) {

@@ -81,9 +81,10 @@ pub const SCHEMAS: &str = "
     FROM easycode.tenant_schema s LEFT JOIN pg_namespace n ON n.nspname = s.name";
 
 /// Nothing, by way of some mebibytes of a temporary file on the volume of the data: refused where there is not that much room. Reads
-/// alone would not notice that nothing can be written any more. To be sent as one, so that the little memory is of this alone.
+/// alone would not notice that nothing can be written any more. To be sent as one, so that the settings are of this alone.
 pub const ROOM: &str = "
     SET LOCAL work_mem = '64kB';
+    SET LOCAL temp_tablespaces = '';
     WITH room AS MATERIALIZED (SELECT repeat(md5(n::text), 1024) FROM generate_series(1, 256) n)
     SELECT count(*) FROM room";
 

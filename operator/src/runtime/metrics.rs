@@ -184,6 +184,11 @@ impl Metrics {
         self.isolation_breached.get_or_create(&Place { home: home.to_owned() }).set(i64::from(breached));
     }
 
+    /// Tells no more of a platform or an instance that is gone: an alert would go on for ever.
+    pub fn forget_isolation(&self, home: &str) {
+        self.isolation_breached.remove(&Place { home: home.to_owned() });
+    }
+
     /// Counts a move that ended, and for how many milliseconds nothing could be written.
     pub fn moved(&self, outcome: &str, downtime: Option<i64>) {
         self.moves.get_or_create(&Move { outcome: outcome.to_owned() }).inc();
@@ -255,6 +260,16 @@ mod tests {
         assert_eq!(bytes("Name:\tx\nVmHWM:\t    4096 kB\nVmRSS:\t    2048 kB\n", "VmRSS:"), Some(2_097_152));
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194560 90 0 0 0 150 25 0 0 20 0 1 0 5 0 0";
         assert_eq!(cpu_seconds(stat), Some(1.75));
+    }
+
+    #[test]
+    fn a_breach_is_told_of_as_long_as_its_home_is_there() {
+        let metrics = Metrics::default();
+        metrics.isolation("DedicatedInstance aurora", true);
+        let line = "easycode_operator_isolation_breached{home=\"DedicatedInstance aurora\"} 1";
+        assert!(metrics.encode().contains(line));
+        metrics.forget_isolation("DedicatedInstance aurora");
+        assert!(!metrics.encode().contains("DedicatedInstance aurora"));
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! What is said of a stack as a whole, whichever resource asks for it: out of the findings at each stage.
 
-use easycode_crds::conditions::{self, Finding, reason};
+use easycode_crds::{
+    conditions::{self, Finding, reason},
+    platform::ServiceStatus,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::Resource;
+use kube::{Resource, api::DynamicObject};
 
-use super::apply::Applied;
-use crate::{kubernetes::labels, runtime::context::Context};
+use super::{apply::Applied, home::Home};
+use crate::{
+    kubernetes::{labels, object::Kind},
+    runtime::context::Context,
+};
 
 /// Why a deletion has to wait.
 pub struct Held {
@@ -25,6 +31,33 @@ impl Held {
             Finding::new(conditions::DEGRADED, Some(true), self.reason, self.message.clone()),
         ]
     }
+}
+
+/// Of the stages that the database keeps from being reached nothing is known: what was said of them would be kept as if it
+/// were still seen.
+#[must_use]
+pub fn unreached(findings: &[Finding]) -> Vec<Finding> {
+    let ground = findings.iter().find(|one| one.type_ == conditions::DATABASE_READY && one.status == Some(false));
+    let Some(ground) = ground else { return Vec::new() };
+    let stages = [conditions::MIGRATED, conditions::SERVICES_AVAILABLE].into_iter();
+    let left = stages.filter(|stage| findings.iter().all(|one| one.type_ != *stage));
+    left.map(|stage| Finding::new(stage, None, ground.reason, "not looked at while DatabaseReady is False")).collect()
+}
+
+/// What is said of the services: what was found, or, where the work ended before, what was known with the pods that there are now.
+#[must_use]
+pub fn services(applied: &Applied, before: &[ServiceStatus], home: &Home, context: &Context) -> Vec<ServiceStatus> {
+    if !applied.services.is_empty() {
+        return applied.services.clone();
+    }
+    let namespace = home.namespace();
+    let live = |service: &str| context.caches.get(Kind::Deployment, &namespace, service);
+    before.iter().map(|known| counted(known, live(&known.service).as_deref())).collect()
+}
+
+fn counted(known: &ServiceStatus, live: Option<&DynamicObject>) -> ServiceStatus {
+    let available = live.and_then(|live| live.data["status"]["availableReplicas"].as_i64()).unwrap_or_default();
+    ServiceStatus { available: i32::try_from(available).unwrap_or(i32::MAX), ..known.clone() }
 }
 
 /// Whether workloads wait with a rendering of this operator.
@@ -94,5 +127,50 @@ where
         context.events.warning(object, "Reconcile", ready.reason, ready.message.clone()).await;
     } else {
         context.events.normal(object, "Reconcile", ready.reason, ready.message.clone()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn stages_that_the_database_keeps_from_being_reached_are_unknown() {
+        let finding = |type_, status, reason| Finding::new(type_, status, reason, "");
+        let down = finding(conditions::DATABASE_READY, Some(false), reason::DATABASE_UNAVAILABLE);
+        let migrated = finding(conditions::MIGRATED, Some(true), reason::AS_PLANNED);
+        let serves = finding(conditions::SERVICES_AVAILABLE, Some(true), reason::AS_PLANNED);
+        let said = |findings: &[Finding]| -> Vec<_> {
+            unreached(findings).into_iter().map(|one| (one.type_, one.status, one.reason)).collect()
+        };
+        let (first, second) = (
+            (conditions::MIGRATED, None, reason::DATABASE_UNAVAILABLE),
+            (conditions::SERVICES_AVAILABLE, None, reason::DATABASE_UNAVAILABLE),
+        );
+        assert_eq!(said(std::slice::from_ref(&down)), [first, second]);
+        assert_eq!(said(&[down.clone(), migrated.clone()]), [second]);
+        // A known connection that does not answer: the services were looked at.
+        assert_eq!(said(&[down.clone(), migrated, serves]), []);
+        // A fault of the API server says nothing of anything.
+        assert_eq!(said(&[]), []);
+
+        let unknown: Vec<_> = [down.clone()].into_iter().chain(unreached(&[down])).collect();
+        let ready = &summary(&unknown, &Applied::default())[0];
+        assert_eq!((ready.status, ready.reason), (Some(false), reason::DATABASE_UNAVAILABLE));
+    }
+
+    #[test]
+    fn pods_are_counted_where_nothing_else_of_a_service_is_looked_at() {
+        let known: ServiceStatus = serde_json::from_value(
+            json!({ "service": "crm", "image": "c:1", "available": 2, "replicas": 2, "schemaVersion": 3 }),
+        )
+        .unwrap();
+        let live = |status| serde_json::from_value(json!({ "metadata": {}, "status": status })).unwrap();
+        let available = |live: Option<&DynamicObject>| counted(&known, live).available;
+        assert_eq!(available(Some(&live(json!({ "availableReplicas": 1 })))), 1);
+        assert_eq!((available(Some(&live(json!({})))), available(None)), (0, 0));
+        assert_eq!(counted(&known, Some(&live(json!({ "availableReplicas": 2 })))), known);
     }
 }

@@ -59,6 +59,7 @@ async fn steps(cached: &Tenant, context: &Context, started: Instant) -> Result<A
         let mut plan = plan::plan(&tenant, &observed, Timestamp::now());
         let applied = apply::apply(&tenant, &plan, context).await;
         let lives = plan.home.clone().filter(|home| placement::placed_on(&tenant).as_ref() == Some(home));
+        let mut at_home = None;
         if let Some(home) = lives {
             let settled = applied.is_ok() && plan.role.is_some();
             match relocation::advance(&tenant, &home, settled, context).await? {
@@ -66,6 +67,7 @@ async fn steps(cached: &Tenant, context: &Context, started: Instant) -> Result<A
                     tenant.status = Some(*status);
                     continue;
                 }
+                relocation::Turn::Home => at_home = Some(home),
                 relocation::Turn::Rests { finding, next_look, status } => {
                     plan.place(finding, next_look);
                     tenant.status = status.map(|status| *status).or(tenant.status);
@@ -73,6 +75,10 @@ async fn steps(cached: &Tenant, context: &Context, started: Instant) -> Result<A
             }
         }
         status::report(&tenant, &plan, applied.as_ref(), context, started).await?;
+        // Last: a home that was left may be slow or gone, and the tenant is not to wait for it.
+        if let Some(home) = at_home {
+            plan.place(None, relocation::tend(cached, &home, context).await);
+        }
         return match applied {
             Ok(_) => Ok(Action::requeue(plan.next_look.unwrap_or_else(|| context.options.resync_interval()))),
             Err(error) => Err(error),

@@ -90,7 +90,7 @@ impl Placement {
         }
         if tenant.spec.deployment.model == Model::Dedicated {
             let named = tenant.spec.deployment.instance.as_deref().unwrap_or_default();
-            return instance(tenant, named, offer.instances);
+            return staying(tenant, named, offer.instances);
         }
         Ok(Home::Platform(self.choose(tenant, tenants, offer.platforms)?))
     }
@@ -112,7 +112,7 @@ impl Placement {
                 if *home == Home::Instance(named.to_owned()) {
                     return Ok(home.clone());
                 }
-                instance(tenant, named, offer.instances)
+                staying(tenant, named, offer.instances)
             }
             (Model::Shared, Some(named)) if *home == Home::Platform(named.clone()) => Ok(home.clone()),
             (Model::Shared, None) if matches!(home, Home::Platform(_)) => Ok(home.clone()),
@@ -121,8 +121,14 @@ impl Placement {
                     && named.as_ref().is_none_or(|named| named == name)
                 {
                     // It has room for the tenant, which is counted there.
-                    let there = offer.platforms.iter().any(|one| one.as_ref().name_any() == *name);
-                    return if there { Ok(before.clone()) } else { Err(not_found(name)) };
+                    let there = offer.platforms.iter().map(AsRef::as_ref).find(|one| one.name_any() == *name);
+                    match there.map(|one| &one.metadata.deletion_timestamp) {
+                        Some(None) => return Ok(before.clone()),
+                        Some(Some(_)) if named.is_some() => return Err(platform_going(name)),
+                        // Another one is chosen.
+                        Some(Some(_)) => {}
+                        None => return Err(not_found(name)),
+                    }
                 }
                 Ok(Home::Platform(self.choose(tenant, tenants, offer.platforms)?))
             }
@@ -180,6 +186,30 @@ fn instance(tenant: &Tenant, name: &str, instances: &[impl AsRef<DedicatedInstan
     Ok(Home::Instance(name.to_owned()))
 }
 
+/// The same for a tenant that does not live there yet, which one that is being deleted is not there for.
+fn staying(tenant: &Tenant, name: &str, instances: &[impl AsRef<DedicatedInstance>]) -> Result<Home, Unplaced> {
+    let home = instance(tenant, name, instances)?;
+    let mut goes = instances.iter().map(AsRef::as_ref).filter(|one| one.metadata.deletion_timestamp.is_some());
+    if goes.any(|one| one.name_any() == name) {
+        return Err(Unplaced {
+            reason: reason::INSTANCE_NOT_FOUND,
+            message: format!(
+                "DedicatedInstance {name} is being deleted; create it anew once it is gone, or set deployment otherwise"
+            ),
+        });
+    }
+    Ok(home)
+}
+
+fn platform_going(platform: &str) -> Unplaced {
+    Unplaced {
+        reason: reason::PLATFORM_NOT_FOUND,
+        message: format!(
+            "SharedPlatform {platform} is being deleted; create it anew once it is gone, or name another in deployment.platform"
+        ),
+    }
+}
+
 fn not_found(platform: &str) -> Unplaced {
     Unplaced {
         reason: reason::PLATFORM_NOT_FOUND,
@@ -215,14 +245,18 @@ fn choose(
 ) -> Result<String, Unplaced> {
     let used = |platform: &SharedPlatform| load.get(&platform.name_any()).copied().unwrap_or_default();
     let free = |platform: &SharedPlatform| (platform.spec.capacity.tenants as usize).saturating_sub(used(platform));
-    let alive = || platforms.iter().map(AsRef::as_ref).filter(|one| one.metadata.deletion_timestamp.is_none());
+    let all = || platforms.iter().map(AsRef::as_ref);
+    let alive = || all().filter(|one| one.metadata.deletion_timestamp.is_none());
     let full = |names: &str| Unplaced {
         reason: reason::NO_CAPACITY,
         message: format!("{names} full; raise capacity.tenants or create another SharedPlatform in the region"),
     };
 
     if let Some(name) = &tenant.spec.deployment.platform {
-        let platform = alive().find(|one| one.name_any() == *name).ok_or_else(|| not_found(name))?;
+        let platform = all().find(|one| one.name_any() == *name).ok_or_else(|| not_found(name))?;
+        if platform.metadata.deletion_timestamp.is_some() {
+            return Err(platform_going(name));
+        }
         in_region(tenant, &format!("SharedPlatform {name}"), &platform.spec.region)?;
         return if free(platform) > 0 { Ok(name.clone()) } else { Err(full(&format!("SharedPlatform {name} is"))) };
     }
@@ -266,6 +300,18 @@ mod tests {
         placement.place(tenant, std::iter::empty(), &Offer { platforms, instances: &instances, holders })
     }
 
+    fn instance_of(tenant: &str) -> DedicatedInstance {
+        let spec = serde_json::json!({ "tenantRef": { "name": tenant }, "release": { "version": "1" },
+            "location": { "region": "eu" }, "identity": { "issuer": "https://i", "jwks": "{\"keys\": []}" } });
+        DedicatedInstance::new(tenant, serde_json::from_value(spec).unwrap())
+    }
+
+    fn deleted<K: kube::Resource>(mut object: K) -> std::sync::Arc<K> {
+        use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+        object.meta_mut().deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+        std::sync::Arc::new(object)
+    }
+
     fn on(platform: &str) -> Home {
         Home::Platform(platform.to_owned())
     }
@@ -306,6 +352,30 @@ mod tests {
         let placement = Placement::default();
         let platforms = [platform("a", "eu", 0), platform("b", "eu", 9)];
         assert_eq!(place(&placement, &placed, &platforms, &[]), Ok(on("a")));
+    }
+
+    #[test]
+    fn nobody_comes_to_a_home_that_is_being_deleted_and_who_lives_there_stays() {
+        let placement = Placement::default();
+        let instances = [deleted(instance_of("t"))];
+        let platforms = [deleted((*platform("a", "eu", 9)).clone()), platform("b", "eu", 2)];
+        let offer = Offer { platforms: &platforms, instances: &instances, holders: &[] };
+        let own = Home::Instance("t".to_owned());
+        let going = |placed: Result<Home, Unplaced>| placed.unwrap_err().message.contains("is being deleted");
+
+        let mut dedicated = tenant("t", &serde_json::json!({"deployment": {"model": "Dedicated", "instance": "t"}}));
+        assert!(going(placement.place(&dedicated, std::iter::empty(), &offer)));
+        assert!(going(placement.destination(&dedicated, &on("b"), Some(&own), std::iter::empty(), &offer)));
+        assert_eq!(placement.destination(&dedicated, &own, None, std::iter::empty(), &offer), Ok(own.clone()));
+        dedicated.labels_mut().insert(labels::INSTANCE.into(), "t".into());
+        assert_eq!(placement.place(&dedicated, std::iter::empty(), &offer), Ok(own.clone()));
+
+        let named = tenant("t", &serde_json::json!({"deployment": {"platform": "a"}}));
+        assert!(going(placement.place(&named, std::iter::empty(), &offer)));
+        assert!(going(placement.destination(&named, &own, Some(&on("a")), std::iter::empty(), &offer)));
+        let free = tenant("t", &serde_json::json!({}));
+        let chosen = placement.destination(&free, &own, Some(&on("a")), std::iter::empty(), &offer);
+        assert_eq!(chosen, Ok(on("b")), "another is chosen");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use serde_json::json;
 
 use super::{
     config_map_name,
-    observe::{DatabaseView, Observed},
+    observe::{DatabaseView, Observed, Residence},
     relocation,
 };
 use crate::{
@@ -105,6 +105,13 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
             return Plan::blocked(vec![finding]);
         }
     };
+    let mut plan = at(residence, tenant, observed, now);
+    plan.findings.extend(served(residence));
+    plan
+}
+
+/// The plan of a tenant that lives there, but for what is said of the services.
+fn at(residence: &Residence, tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
     let home = &residence.home;
     let mut blocked = Plan { home: Some(home.clone()), ..Plan::blocked(vec![placed(tenant, home)]) };
 
@@ -134,7 +141,8 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
     blocked.findings.push(complaint.unwrap_or_else(|| {
         Finding::new(conditions::ENTITLEMENTS_VALID, Some(true), reason::AS_PLANNED, "all in the release")
     }));
-    let Some(database) = observed.database.as_ref().filter(|_| observed.trouble.is_none()) else {
+    let full = observed.trouble.as_ref().filter(|trouble| **trouble == postgres::Error::Full);
+    let Some(database) = observed.database.as_ref().filter(|_| observed.trouble.is_none() || full.is_some()) else {
         blocked.findings.push(no_database(home, observed.trouble.as_ref()));
         blocked.config_map = closing(tenant, home, release, &role, entitled);
         return blocked;
@@ -153,6 +161,10 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         return blocked;
     }
 
+    if full.is_some() {
+        // What needs no room is done: above all, taking away.
+        blocked.findings.push(no_database(home, full));
+    }
     let retention = jiff::SignedDuration::try_from(tenant.spec.retention.get()).unwrap_or(jiff::SignedDuration::MAX);
     let adopted = match &database.tenant.uid {
         Some(owner) => (*owner != uid).then(|| owner.clone()),
@@ -167,13 +179,6 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         open: tenant.spec.state == State::Active,
         retain_until: whole_seconds(now.saturating_add(retention).unwrap_or(Timestamp::MAX)),
     };
-    if let Some(why) = &residence.unavailable {
-        let message = format!("the services of {home} are not all available: {why}");
-        blocked.findings.push(Finding::new(conditions::SERVICES_AVAILABLE, None, reason::INSTANCE_NOT_READY, message));
-    } else if matches!(home, Home::Instance(_)) {
-        let message = "all services run as planned";
-        blocked.findings.push(Finding::new(conditions::SERVICES_AVAILABLE, Some(true), reason::AS_PLANNED, message));
-    }
     let missing = missing(tenant, database, &entitled);
     let mut steps = database_plan::plan(&desired, &database.tenant, now);
     if relocation::is_frozen(tenant) {
@@ -196,6 +201,18 @@ pub fn plan(tenant: &Tenant, observed: &Observed, now: Timestamp) -> Plan {
         adopted,
         ..blocked
     }
+}
+
+/// Whether the services of an instance serve, whatever else keeps the tenant from becoming ready.
+fn served(residence: &Residence) -> Option<Finding> {
+    let home = &residence.home;
+    let finding = |status, reason, message| Finding::new(conditions::SERVICES_AVAILABLE, status, reason, message);
+    if let Some(why) = &residence.unavailable {
+        let message = format!("the services of {home} are not all available: {why}");
+        return Some(finding(None, reason::INSTANCE_NOT_READY, message));
+    }
+    let message = "all services run as planned".to_owned();
+    matches!(home, Home::Instance(_)).then(|| finding(Some(true), reason::AS_PLANNED, message))
 }
 
 fn placed(tenant: &Tenant, home: &Home) -> Finding {

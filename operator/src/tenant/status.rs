@@ -35,13 +35,10 @@ pub async fn report(
     let database = applied.map_or(&plan.database, |applied| &applied.database);
     findings.extend(work_findings(plan, applied.err(), database));
     findings.extend(summary(tenant, &findings, applied.err()));
-    let tried = plan
-        .home
-        .as_ref()
-        .and_then(|home| context.isolation.of_tenant(&tenant.name_any(), home, context.options.probe_interval()));
-    findings.extend(tried);
+    findings.extend(context.isolation.of_tenant(tenant, plan.home.as_ref(), context.options.probe_interval()));
 
-    let before = tenant.status.clone().unwrap_or_default();
+    let mut before = tenant.status.clone().unwrap_or_default();
+    before.conditions.retain(|one| can_hold(&one.type_, plan.home.as_ref()));
     let (platform, instance) = match &plan.home {
         Some(Home::Platform(name)) => (Some(name.clone()), None),
         Some(Home::Instance(name)) => (None, Some(name.clone())),
@@ -66,6 +63,12 @@ pub async fn report(
     write(tenant, &after, context).await?;
     tell(tenant, plan, applied, &findings, context, started).await;
     Ok(())
+}
+
+/// Whether a condition can hold for a tenant that lives there: a platform tells of its services itself, and what was said of those
+/// of an instance must not stay when the tenant has left it.
+fn can_hold(type_: &str, home: Option<&Home>) -> bool {
+    type_ != conditions::SERVICES_AVAILABLE || matches!(home, Some(Home::Instance(_)))
 }
 
 /// Writes the status if it differs.
@@ -247,5 +250,23 @@ async fn tell(
         context.events.normal(tenant, "Reconcile", what, note).await;
     } else if in_order && !same {
         context.events.normal(tenant, "Reconcile", ready.reason, ready.message.clone()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_spoken_of_as_long_as_the_tenant_is_on_an_instance() {
+        let (platform, instance) = (Home::Platform("eu1".into()), Home::Instance("aurora".into()));
+        assert!(can_hold(conditions::SERVICES_AVAILABLE, Some(&instance)));
+        assert!(
+            !can_hold(conditions::SERVICES_AVAILABLE, Some(&platform))
+                && !can_hold(conditions::SERVICES_AVAILABLE, None)
+        );
+        assert!(
+            can_hold(conditions::DATABASE_READY, Some(&platform)) && can_hold(conditions::ISOLATION_VERIFIED, None)
+        );
     }
 }

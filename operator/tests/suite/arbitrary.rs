@@ -157,7 +157,9 @@ fn peculiar() -> impl Strategy<Value = Value> {
     let variables = proptest::collection::btree_map("[A-Z]{1,3}_LEVELS", "[a-z]{0,9}", 0..3);
     (scaling, resources, files, variables, option::of("[a-z0-9]{1,8}")).prop_map(
         |(mut own, resources, files, variables, tag)| {
-            own["resources"] = resources;
+            // Where the load is to be followed, it is to be measured.
+            let measured = own.get("autoscaling").is_none() || resources["requests"]["cpu"].is_string();
+            own["resources"] = if measured { resources } else { Value::Null };
             own["config"] = json!(files);
             own["env"] = variables.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
             own["image"] = json!(tag.map(|tag| format!("registry/own:{tag}")));

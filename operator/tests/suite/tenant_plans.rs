@@ -211,6 +211,15 @@ fn a_platform_whose_database_is_not_set_up() {
     scene.assert_snapshot("database-not-set-up");
 }
 
+/// Whatever else it waits for, what was said of the services before must not stay.
+#[test]
+fn an_instance_that_was_not_looked_at_without_its_database() {
+    let mut scene = Scene::fresh("dynamo");
+    scene.database = None;
+    scene.residence.as_mut().unwrap().unavailable = Some("not looked at while DatabaseReady is False".into());
+    scene.assert_snapshot("instance-without-database");
+}
+
 #[test]
 fn a_suspension_while_the_database_is_down() {
     let mut scene = Scene::served("aurora");
@@ -222,7 +231,7 @@ fn a_suspension_while_the_database_is_down() {
 #[test]
 fn a_database_without_room() {
     let mut scene = Scene::served("aurora");
-    scene.trouble = Some(Error::Full("could not write to file: No space left on device".into()));
+    scene.trouble = Some(Error::Full);
     scene.assert_snapshot("database-full");
 }
 

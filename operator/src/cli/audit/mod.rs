@@ -3,15 +3,16 @@
 
 pub mod changes;
 mod forward;
+mod homes;
 mod read;
 pub mod table;
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, bail};
-use easycode_crds::{DedicatedInstance, SharedPlatform, scalars::Duration};
+use anyhow::bail;
+use easycode_crds::scalars::Duration;
 use futures::future::join_all;
-use kube::{Api, Client, ResourceExt, api::ListParams};
+use kube::Client;
 
 use self::{read::Wanted, table::table};
 use super::say;
@@ -25,7 +26,11 @@ WHO is the person that a console named with the change, by the annotation easyco
 that wrote it, as it named itself: the API server tells a controller no more. Its own audit log has the authenticated
 user. Where the last writer left no name, as in taking a field away, it is unknown.
 
-The caller needs to read Secrets in the platform's namespace, and to forward ports where its Postgres is in the cluster.";
+Where the platform or the instance is gone, its records are read for as long as its namespace is there: deleting that
+destroys them.
+
+The caller needs to read Secrets in the platform's namespace, and to forward ports where its Postgres is in the cluster;
+without --platform or --instance also to list platforms, instances and namespaces.";
 
 /// Which records, and how to print them.
 #[derive(clap::Args)]
@@ -79,17 +84,9 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Where to look. A home that is named need not exist any more: its database may.
 async fn homes(client: &Client, arguments: &Arguments) -> anyhow::Result<BTreeSet<Home>> {
-    if let Some(name) = &arguments.platform {
-        return Ok([Home::Platform(name.clone())].into());
+    match (&arguments.platform, &arguments.instance) {
+        (Some(name), _) => Ok([Home::Platform(name.clone())].into()),
+        (_, Some(name)) => Ok([Home::Instance(name.clone())].into()),
+        (None, None) => homes::all(client, arguments.tenant.as_deref()).await,
     }
-    if let Some(name) = &arguments.instance {
-        return Ok([Home::Instance(name.clone())].into());
-    }
-    let (platforms, instances) =
-        (Api::<SharedPlatform>::all(client.clone()), Api::<DedicatedInstance>::all(client.clone()));
-    let everything = ListParams::default();
-    let (platforms, instances) = futures::try_join!(platforms.list(&everything), instances.list(&everything))
-        .context("listing platforms and instances")?;
-    let platforms = platforms.iter().map(|one| Home::Platform(one.name_any()));
-    Ok(platforms.chain(instances.iter().map(|one| Home::Instance(one.name_any()))).collect())
 }

@@ -136,9 +136,9 @@ async fn login(client: &Client, home: &Home) -> anyhow::Result<Credentials> {
     }
 }
 
-/// Where the login is. What does not exist any more had an embedded Postgres, as far as anyone knows.
+/// Where the login is.
 async fn source(client: &Client, home: &Home) -> anyhow::Result<Source> {
-    let embedded = || Source::Secret { namespace: home.namespace(), name: embedded::OPERATOR_SECRET.to_owned() };
+    let embedded = || embedded_in(home);
     let named =
         |reference: platform::SecretRef| Source::Secret { namespace: reference.namespace, name: reference.name };
     match home {
@@ -153,7 +153,7 @@ async fn source(client: &Client, home: &Home) -> anyhow::Result<Source> {
         }
         Home::Instance(name) => {
             let found = Api::<DedicatedInstance>::all(client.clone()).get_opt(name).await?;
-            let Some(database) = found.map(|instance| instance.spec.database) else { return Ok(embedded()) };
+            let Some(database) = found.map(|instance| instance.spec.database) else { return left(client, home).await };
             match (database.provider, database.external) {
                 (instance::Provider::External, Some(external)) => Ok(named(external.secret_ref)),
                 (instance::Provider::External, None) => bail!("it names no Secret with its database"),
@@ -162,4 +162,16 @@ async fn source(client: &Client, home: &Home) -> anyhow::Result<Source> {
             }
         }
     }
+}
+
+fn embedded_in(home: &Home) -> Source {
+    Source::Secret { namespace: home.namespace(), name: embedded::OPERATOR_SECRET.to_owned() }
+}
+
+/// Where the login of an instance is that does not exist any more: the Secrets that are left tell what it had. One that was elsewhere
+/// left none.
+async fn left(client: &Client, home: &Home) -> anyhow::Result<Source> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &home.namespace());
+    let cloud_native = secrets.get_opt(secrets::CLOUD_NATIVE_LOGIN).await?.is_some();
+    Ok(if cloud_native { Source::CloudNativePg } else { embedded_in(home) })
 }

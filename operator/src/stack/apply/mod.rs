@@ -91,6 +91,8 @@ async fn stages(
     let bounds = base::bounds(blueprint);
     write(&bounds, context, applied).await?;
     prune(&[Kind::ResourceQuota, Kind::LimitRange], base::BOUNDS, blueprint, &bounds, context, applied).await?;
+    // Before there are pods, and whatever their database waits for.
+    write(&network::policies(blueprint, None), context, applied).await?;
     let (database, present) = match ground(blueprint, context, applied).await {
         Ok(ground) => ground,
         Err(stop) => {
@@ -119,7 +121,7 @@ async fn ground(
     write(&credentials, context, applied).await?;
     write(signing_keys::made(blueprint, &present).as_slice(), context, applied).await?;
     write(&base::identities(blueprint), context, applied).await?;
-    let policies = network::policies(blueprint, server.port);
+    let policies = network::policies(blueprint, Some(server.port));
     write(&policies, context, applied).await?;
     prune(&[Kind::NetworkPolicy], network::COMPONENT, blueprint, &policies, context, applied).await?;
     Ok((database::connect(blueprint, server, &logins, context, applied).await?, present))

@@ -62,7 +62,8 @@ pub(super) async fn serve(
     applied: &mut Applied,
 ) -> Result<(), Stop> {
     let namespace = blueprint.namespace();
-    let (mut rolling, mut stuck, mut refused) = (Vec::new(), Vec::new(), None);
+    let (mut rolling, mut stuck, mut idle, mut refused) = (Vec::new(), Vec::new(), Vec::new(), None);
+    let mut services = Vec::new();
     for released in blueprint.services() {
         let live = context.caches.get(Kind::Deployment, &namespace, &released.name);
         // What was written just now the cache does not show yet: it is rolling out.
@@ -77,7 +78,12 @@ pub(super) async fn serve(
             _ => rolling.push(released.name.clone()),
         }
         refused = refused.or(fare.refused);
-        applied.services.push(ServiceStatus {
+        if settings.autoscaling.is_some() {
+            let scaler = context.caches.get(Kind::HorizontalPodAutoscaler, &namespace, &released.name);
+            let why = scaler.as_deref().and_then(why_idle);
+            idle.extend(why.map(|why| format!("{} ({why})", released.name)));
+        }
+        services.push(ServiceStatus {
             service: released.name.clone(),
             image: data["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned(),
             available: fare.available,
@@ -85,6 +91,7 @@ pub(super) async fn serve(
             schema_version: database.published().get(&released.name).copied().unwrap_or_default(),
         });
     }
+    applied.services = services;
     let waiting = !rolling.is_empty() || !stuck.is_empty();
     let trouble = match refused {
         Some(message) => Some(pods::Trouble::refused(message)),
@@ -106,12 +113,30 @@ pub(super) async fn serve(
     } else if !rolling.is_empty() {
         finding(Some(false), reason::ROLLING_OUT, format!("waiting for {}", rolling.join(", ")))
     } else {
-        finding(Some(true), reason::AS_PLANNED, "all services run as planned".to_owned())
+        finding(Some(true), reason::AS_PLANNED, serves(&idle, &namespace))
     });
     if !waiting {
         applied.running = Some(blueprint.release_name());
     }
     Ok(())
+}
+
+/// What is said of services that all run. An autoscaler that does nothing keeps nobody from being served.
+fn serves(idle: &[String], namespace: &str) -> String {
+    if idle.is_empty() {
+        return "all services run as planned".to_owned();
+    }
+    format!(
+        "all services run, but their number of pods does not follow the load for {}: see the HorizontalPodAutoscaler of the name in {namespace}, and whether the cluster has a metrics server",
+        idle.join(", ")
+    )
+}
+
+/// Why an autoscaler can't tell how many pods are needed, in a word. Its sentence may name another pod each time.
+fn why_idle(scaler: &DynamicObject) -> Option<String> {
+    let conditions = scaler.data["status"]["conditions"].as_array()?;
+    let active = conditions.iter().find(|one| one["type"] == "ScalingActive" && one["status"] == "False")?;
+    Some(active["reason"].as_str().unwrap_or("no reason").to_owned())
 }
 
 /// Applies a service's objects. Returns whether anything was written.
@@ -202,4 +227,29 @@ pub(super) async fn prune(blueprint: &Blueprint<'_>, context: &Context, applied:
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_autoscaler_that_can_not_act_is_told_of() {
+        let scaler = |conditions: Value| {
+            let scaler = json!({ "metadata": {}, "status": { "conditions": conditions } });
+            why_idle(&serde_json::from_value(scaler).unwrap())
+        };
+        let active = |status: &str| {
+            json!([{ "type": "AbleToScale", "status": "False", "reason": "X" },
+            { "type": "ScalingActive", "status": status, "reason": "FailedGetResourceMetric", "message": "of pod crm-1" }])
+        };
+        let why = scaler(active("False")).unwrap();
+        assert_eq!(why, "FailedGetResourceMetric");
+        assert_eq!(scaler(active("True")).or(scaler(Value::Null)), None);
+        assert_eq!(serves(&[], "easycode-instance-a"), "all services run as planned");
+        let said = serves(&[format!("crm ({why})")], "easycode-instance-a");
+        assert!(said.contains("crm (FailedGetResourceMetric)") && said.contains("easycode-instance-a"), "{said}");
+    }
 }

@@ -44,6 +44,9 @@ pub fn cluster(blueprint: &Blueprint, settings: &CloudNativePg, login: &str) -> 
     let mut spec = json!({
         "instances": settings.instances,
         "storage": { "size": settings.size },
+        // Its claims are found, and protected, as what belongs to the home. Not by the other labels: what it makes is not the
+        // operator's.
+        "inheritedMetadata": { "labels": { blueprint.home.label(): blueprint.home.name() } },
         // The operator's login may make roles and databases; it is no superuser.
         "enableSuperuserAccess": false,
         "bootstrap": { "initdb": { "database": "easycode", "owner": OPERATOR_LOGIN, "secret": { "name": login } } },

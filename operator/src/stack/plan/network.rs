@@ -37,9 +37,9 @@ pub(crate) fn any_address() -> Value {
     ])
 }
 
-/// All policies of a stack. `database_port` is where an external Postgres listens.
+/// All policies of a stack. `database_port` is where an external Postgres listens, if that is known yet.
 #[must_use]
-pub fn policies(blueprint: &Blueprint, database_port: u16) -> Vec<Planned> {
+pub fn policies(blueprint: &Blueprint, database_port: Option<u16>) -> Vec<Planned> {
     let service_pods = json!({ "matchLabels": { "app.kubernetes.io/component": "service" } });
     let mut policies = vec![
         (
@@ -180,17 +180,18 @@ fn ports_of(addresses: &[String]) -> BTreeSet<u16> {
 }
 
 /// Who may connect to the database: its clients, and the operator.
-fn to_database(blueprint: &Blueprint, port: u16) -> Vec<(&'static str, Value)> {
+fn to_database(blueprint: &Blueprint, port: Option<u16>) -> Vec<(&'static str, Value)> {
     let clients = json!({ "matchLabels": { DATABASE_CLIENT: "true" } });
     let (label, name) = match &blueprint.server {
         Server::Embedded(_) => (NAME_LABEL, postgres::NAME),
         Server::CloudNativePg(..) => (cloudnative_pg::POD_LABEL, cloudnative_pg::NAME),
         Server::External(_) => {
-            let egress = json!([{ "to": any_address(), "ports": [tcp(port)] }]);
-            return vec![(
-                "clients-to-postgres",
-                json!({ "podSelector": clients, "policyTypes": ["Egress"], "egress": egress }),
-            )];
+            let open = |port: u16| {
+                let egress = json!([{ "to": any_address(), "ports": [tcp(port)] }]);
+                let spec = json!({ "podSelector": clients, "policyTypes": ["Egress"], "egress": egress });
+                ("clients-to-postgres", spec)
+            };
+            return port.map(open).into_iter().collect();
         }
     };
     let servers = json!({ "matchLabels": { label: name } });

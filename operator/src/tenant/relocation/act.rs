@@ -19,7 +19,7 @@ use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::ObjectRef};
 use super::{
     check,
     job::{Server, Way},
-    longest_pause, plan,
+    longest_pause, plan, words,
 };
 use crate::{
     audit,
@@ -244,14 +244,14 @@ impl Work<'_> {
         }
     }
 
-    /// What the job's last pod printed at its end.
+    /// What the programs of the job's last pod said at its end.
     async fn last_words(&self, way: &Way<'_>) -> Result<Option<String>, Error> {
         let pods: Api<Pod> = Api::namespaced(self.context.client.clone(), &self.to.namespace());
         let pods = pods.list(&ListParams::default().labels(&way.selector())).await?.items;
         let newest = pods.into_iter().max_by_key(|pod| pod.metadata.creation_timestamp.clone());
         let statuses = newest.and_then(|pod| pod.status?.container_statuses);
-        let words = statuses.into_iter().flatten().find_map(|one| one.state?.terminated?.message);
-        Ok(words.map(|words| words.trim().replace('\n', "; ")))
+        let log = statuses.into_iter().flatten().find_map(|one| one.state?.terminated?.message);
+        Ok(log.and_then(|log| words::of(&log)))
     }
 
     /// Prepares the new home's database: role, registration as data that is kept and not in use, and no version of a schema that
@@ -458,17 +458,17 @@ impl Work<'_> {
     /// Ends the job, and shuts its way.
     async fn remove_objects(&self, relocation: &Relocation) -> Result<Outcome, Error> {
         let (context, way) = (self.context, self.way(relocation));
-        for home in [&self.from, &self.to] {
-            let (namespace, policy) = (home.namespace(), way.policy_name());
-            if context.caches.get(Kind::NetworkPolicy, &namespace, &policy).is_some() {
-                context.applier.delete(Kind::NetworkPolicy, &namespace, &policy).await?;
-            }
+        // In a namespace that is gone the operator has no rights.
+        let is_there = |home: &Home| context.caches.get(Kind::Namespace, "", &home.namespace()).is_some();
+        // All are asked for by name, even if the cache does not show them yet: a policy that stays leaves the way open, and a job
+        // that goes on would write to what is erased.
+        for home in [&self.from, &self.to].into_iter().filter(|home| is_there(home)) {
+            context.applier.delete(Kind::NetworkPolicy, &home.namespace(), &way.policy_name()).await?;
         }
-        let namespace = self.to.namespace();
-        if context.caches.get(Kind::Namespace, "", &namespace).is_none() {
+        if !is_there(&self.to) {
             return Ok(Outcome::Done);
         }
-        // Asked for by name even if the cache does not show it yet: a job that goes on would write to what is erased.
+        let namespace = self.to.namespace();
         context.applier.delete(Kind::Job, &namespace, &way.job_name()).await?;
         let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
         let left = pods.list(&ListParams::default().labels(&way.selector())).await?.items;

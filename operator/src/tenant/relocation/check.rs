@@ -6,7 +6,12 @@ use easycode_contract::{database::Identifier, runtime::TENANT_SERVICE};
 use easycode_crds::Tenant;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
-use crate::{postgres::survey::TenantData, runtime::context::Context, stack::home::Home, tenant::observe};
+use crate::{
+    postgres::{self, survey::TenantData},
+    runtime::context::Context,
+    stack::home::Home,
+    tenant::observe,
+};
 
 /// The services whose data is to move, or why the move has to wait, as a sentence.
 pub fn services(
@@ -19,9 +24,12 @@ pub fn services(
     if let Some(why) = unavailable(to, context) {
         return Err(format!("{to} does not serve yet: {why}"));
     }
-    let connected = |home: &Home| {
-        let database = context.databases.answering(home);
-        database.ok_or_else(|| format!("the Postgres of {home} does not answer; see its conditions"))
+    let connected = |home: &Home| match (context.databases.get(home), context.databases.trouble(home)) {
+        (Some(database), None) => Ok(database),
+        // Leaving it makes room.
+        (Some(database), Some(postgres::Error::Full)) if home == from => Ok(database),
+        (_, Some(trouble)) => Err(format!("{home} is not well: {trouble}")),
+        (None, None) => Err(format!("the Postgres of {home} is not connected; see its conditions")),
     };
     let (source, target) = (connected(from)?, connected(to)?);
     let major = |version: &str| version.split('.').next().and_then(|major| major.parse::<u32>().ok());
@@ -86,17 +94,21 @@ pub fn matching(
 
 /// What keeps the services of a home from serving.
 pub fn unavailable(home: &Home, context: &Context) -> Option<String> {
-    let status = match home {
-        Home::Platform(name) => context
-            .platforms
-            .get(&ObjectRef::new(name))
-            .map(|one| observe::unavailable(one.status.as_ref().map_or(&[], |status| &status.conditions))),
-        Home::Instance(name) => context
-            .instances
-            .get(&ObjectRef::new(name))
-            .map(|one| observe::unavailable(one.status.as_ref().map_or(&[], |status| &status.conditions))),
+    let seen = match home {
+        Home::Platform(name) => context.platforms.get(&ObjectRef::new(name)).map(|one| {
+            let conditions = one.status.as_ref().map(|status| status.conditions.clone());
+            (one.metadata.deletion_timestamp.is_some(), conditions)
+        }),
+        Home::Instance(name) => context.instances.get(&ObjectRef::new(name)).map(|one| {
+            let conditions = one.status.as_ref().map(|status| status.conditions.clone());
+            (one.metadata.deletion_timestamp.is_some(), conditions)
+        }),
     };
-    status.unwrap_or_else(|| Some("it does not exist".to_owned()))
+    match seen {
+        None => Some("it does not exist".to_owned()),
+        Some((true, _)) => Some("it is being deleted".to_owned()),
+        Some((false, conditions)) => observe::unavailable(&conditions.unwrap_or_default()),
+    }
 }
 
 #[cfg(test)]

@@ -29,21 +29,24 @@ const FOLDER: &str = "/move";
 
 /// Copies the services side by side. A copy is one transaction, over whatever an earlier trial has left; whether it is complete
 /// is seen by comparing, so what the pipe's first program ends with only hastens the next trial. Statistics are not in a dump, and
-/// whoever works on the copy needs them at once.
+/// whoever works on the copy needs them at once. What a server adds to an error can have rows in it, so it is not in the log:
+/// `psql` can be told to leave it out, of the others only the lines of their own are taken.
 const SCRIPT: &str = r#"
-answers() { psql -XqAt -d "service=$1" -c 'SELECT 1' >/dev/null; }
+psql() { command psql -Xq -v ON_ERROR_STOP=1 -v VERBOSITY=terse "$@"; }
+answers() { psql -At -d "service=$1" -c 'SELECT 1' >/dev/null; }
 copy() {
   for side in from to; do
     for trial in $(seq 30); do answers "$side-$1" 2>/dev/null && break; sleep 1; done
     answers "$side-$1"
   done
-  psql -Xq -v ON_ERROR_STOP=1 -d "service=to-$1" \
+  psql -d "service=to-$1" \
     -c "SET ROLE \"$ROLE\"; DROP SCHEMA IF EXISTS \"$ROLE\" CASCADE; RESET ROLE; CREATE SCHEMA \"$ROLE\" AUTHORIZATION \"$ROLE\""
-  { pg_dump --format=custom --compress=0 --no-owner --no-acl --schema="$ROLE" --role="$ROLE" -d "service=from-$1" || touch "/tmp/broken-$1"; } |
-    pg_restore --no-owner --no-acl --single-transaction --exit-on-error --schema="$ROLE" --role="$ROLE" -d "service=to-$1"
+  { pg_dump --format=custom --compress=0 --no-owner --no-acl --schema="$ROLE" --role="$ROLE" -d "service=from-$1" 2>"/tmp/dump-$1" || touch "/tmp/broken-$1"; } |
+    pg_restore --no-owner --no-acl --single-transaction --exit-on-error --schema="$ROLE" --role="$ROLE" -d "service=to-$1" 2>"/tmp/restore-$1" || touch "/tmp/broken-$1"
+  sed -n '/^pg_/p' "/tmp/dump-$1" "/tmp/restore-$1" >&2
   [ ! -e "/tmp/broken-$1" ]
-  psql -XqAt -d "service=to-$1" -c "SELECT format('ANALYZE %I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = '$ROLE'" |
-    { echo "SET ROLE \"$ROLE\";"; sed 's/$/;/'; } | psql -Xq -v ON_ERROR_STOP=1 -d "service=to-$1"
+  psql -At -d "service=to-$1" -c "SELECT format('ANALYZE %I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = '$ROLE'" |
+    { echo "SET ROLE \"$ROLE\";"; sed 's/$/;/'; } | psql -d "service=to-$1"
   echo "copied $1"
 }
 pids=

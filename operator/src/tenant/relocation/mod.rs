@@ -11,6 +11,7 @@ mod check;
 mod former;
 mod job;
 mod plan;
+mod words;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use kube::{Api, ResourceExt};
 use tokio::time::timeout;
 use tracing::warn;
 
+pub use self::former::tend;
 use self::{
     act::{Outcome, Work},
     plan::Course,
@@ -49,6 +51,8 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// What came of a look at a tenant's move.
 pub enum Turn {
+    /// The tenant is where it is to be; what is left to do is in the homes that it left, see [`tend`].
+    Home,
     /// Another phase has begun; the tenant's status is now this.
     Taken(Box<TenantStatus>),
     /// Nothing more can be done now.
@@ -81,6 +85,26 @@ pub fn destined_for(tenant: &Tenant) -> Option<Home> {
     Some(plan::home(&relocation.to)).filter(|to| placed_on(tenant).as_ref() != Some(to))
 }
 
+/// Why a home that is to be deleted has to wait for a move to it, as a sentence. One under way is given up by itself, see
+/// `Placement::destination`.
+#[must_use]
+pub fn holds(home: &Home, context: &Context) -> Option<String> {
+    let answers = context.databases.answering(home).is_some();
+    let comes = |tenant: &Tenant| {
+        let phase = relocation(tenant).map(|relocation| relocation.phase);
+        destined_for(tenant).as_ref() == Some(home) && phase.is_some_and(|phase| plan::holds_target(phase, answers))
+    };
+    let tenants = context.tenants.state_filter(comes);
+    let name = tenants.first()?.name_any();
+    Some(format!("the move of Tenant {name} to it is being given up; it is deleted once that is done"))
+}
+
+/// The homes that the tenant left, and that keep a copy.
+#[must_use]
+pub fn former_homes(tenant: &Tenant) -> Vec<Home> {
+    tenant.status.iter().flat_map(|status| status.former_homes.iter().map(plan::former)).collect()
+}
+
 /// Where a tenant is being copied from.
 #[must_use]
 pub fn copied_from(tenant: &Tenant) -> Option<Home> {
@@ -103,7 +127,7 @@ pub async fn advance(tenant: &Tenant, home: &Home, settled: bool, context: &Cont
     let wanted = destination(tenant, home, context);
     let placed = |reason, message: String| Finding::new(conditions::PLACED, Some(false), reason, message);
     match plan::course(home, wanted.as_ref(), relocation(tenant), tenant.metadata.generation, now) {
-        Course::Rest => former::tend(tenant, home, &role, context).await,
+        Course::Rest => Ok(Turn::Home),
         Course::Nowhere(why) => {
             let message = format!("{}; until then it is served on {home}", why.message);
             Ok(Turn::rests(LOOK, placed(why.reason, message)))

@@ -55,6 +55,19 @@ pub fn freezes(phase: MovePhase) -> bool {
     matches!(phase, MovePhase::Freezing | MovePhase::CatchingUp | MovePhase::Verifying | MovePhase::Cancelling)
 }
 
+/// Whether the home that a move goes to can't go, too: the tenant may yet come to live there, or a copy is to be taken away, if its
+/// Postgres answers. Before that, nothing was made there; after it, the tenant lives there.
+#[must_use]
+pub fn holds_target(phase: MovePhase, answers: bool) -> bool {
+    match phase {
+        MovePhase::Copying | MovePhase::Freezing | MovePhase::CatchingUp | MovePhase::Verifying => true,
+        MovePhase::Cancelling | MovePhase::Clearing => answers,
+        MovePhase::Preparing | MovePhase::CuttingOver | MovePhase::Done | MovePhase::Cancelled | MovePhase::Failed => {
+            false
+        }
+    }
+}
+
 /// The phase by which a move is undone: writes are let in again first, if they were stopped.
 #[must_use]
 pub fn undoing(phase: MovePhase) -> MovePhase {
@@ -260,6 +273,30 @@ mod tests {
         let status = in_phase(MovePhase::Copying);
         let course = course(&shared(), Err(&why), status.relocation.as_ref(), Some(1), NOW);
         assert_eq!(course, Course::Turn { phase: MovePhase::Clearing, failure: Some("it is gone".to_owned()) });
+    }
+
+    /// Its move ends, whatever the phase, in one that does not hold the home.
+    #[test]
+    fn a_home_that_is_being_deleted_is_held_until_the_move_is_given_up() {
+        let why = Unplaced { reason: "InstanceNotFound", message: "it is being deleted".to_owned() };
+        let mut status = in_phase(MovePhase::Verifying);
+        let mut phases = Vec::new();
+        while holds_target(status.relocation.as_ref().unwrap().phase, true) {
+            let next = match course(&shared(), Err(&why), status.relocation.as_ref(), Some(1), NOW) {
+                Course::Turn { phase, failure } => {
+                    status.relocation.as_mut().unwrap().failure = failure;
+                    phase
+                }
+                _ => following(status.relocation.as_ref().unwrap()),
+            };
+            status = turned(&status, next, DAY, NOW);
+            phases.push(next);
+        }
+        assert_eq!(phases, [MovePhase::Cancelling, MovePhase::Clearing, MovePhase::Failed]);
+        assert!(!holds_target(MovePhase::Clearing, false), "nothing can be taken away there");
+        assert!(!holds_target(MovePhase::Preparing, true), "it is not given up, but nothing was begun");
+        let waits = course(&shared(), Err(&why), in_phase(MovePhase::Preparing).relocation.as_ref(), Some(1), NOW);
+        assert_eq!(waits, Course::Nowhere(why));
     }
 
     #[test]
