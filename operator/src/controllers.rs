@@ -44,6 +44,7 @@ use crate::{
     tenant::{
         self,
         placement::{Placement, placed_on},
+        relocation::Opened,
         unseen::Unseen,
     },
 };
@@ -83,6 +84,7 @@ pub async fn run(
         placement: Placement::default(),
         ledger,
         isolation: Isolation::default(),
+        opened: Opened::default(),
         unseen: Unseen::default(),
         databases: Databases::default(),
         client,

@@ -63,7 +63,7 @@ async fn more_than_the_default_may_be_asked_for_and_more_than_the_maximum_is_tol
             "services": [{ "name": "crm", "resources": { "requests": { "cpu": cpu, "memory": "128Mi" } } }],
         })
     };
-    let own = OwnInstance::apply_new(&cluster, "limits", asks("200m")).await?;
+    let own = OwnInstance::apply_new(&cluster, "limits", asks("110m")).await?;
     own.ready().await;
     let bounds = &appears(&own, Kind::LimitRange, "bounds").await["spec"]["limits"][0];
     ensure!(bounds["default"] == json!({ "cpu": "100m", "memory": "128Mi" }), "{bounds}");
@@ -72,7 +72,7 @@ async fn more_than_the_default_may_be_asked_for_and_more_than_the_maximum_is_tol
     own.apply(asks("1500m")).await?;
     own.says("ServicesAvailable", "QuotaExceeded", "maximum cpu usage").await;
     own.tenant.serves(200).await;
-    own.apply(asks("300m")).await?;
+    own.apply(asks("120m")).await?;
     own.ready().await;
     own.remove().await
 }

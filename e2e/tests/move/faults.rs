@@ -106,7 +106,8 @@ async fn a_tenant_is_reported_on_while_the_home_that_it_left_is_away() -> anyhow
     mover.arrives(&mover.shared.platform.home).await?;
     mover.reaches(MovePhase::Done).await;
 
-    let embedded = json!({ "image": MISSING, "size": "1Gi", "maxConnections": 100 });
+    let resources = json!({ "requests": { "cpu": "20m", "memory": "64Mi" }, "limits": { "memory": "768Mi" } });
+    let embedded = json!({ "image": MISSING, "size": "1Gi", "maxConnections": 100, "resources": resources });
     mover.own.apply(json!({ "database": { "embedded": embedded } })).await?;
     mover.own.says("DatabaseReady", "ImageUnavailable", MISSING).await;
     // Before the end of the retention, and while the copy is to be erased.

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use easycode_e2e::{
     people::{ADMINISTRATOR, PASSWORD, Person, address, ask, follow, token_in, try_sign_in},
-    platform::Answer,
+    platform::{Answer, Platform},
 };
 use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, api::ListParams};
 use reqwest::Method;
 use serde_json::json;
 
@@ -100,6 +102,7 @@ async fn attempts_for_one_name_run_out_whether_it_exists_or_not() -> anyhow::Res
 #[tokio::test]
 async fn while_a_company_is_guessed_in_its_own_people_sign_in() -> anyhow::Result<()> {
     let (tenant, _) = company("guessed", json!({ "limits": { "requestsPerSecond": 10_000 } })).await?;
+    let before = restarts(&tenant.platform).await?;
     let guess = async |number: u32| {
         try_sign_in(&tenant.platform, &tenant.name, &format!("nobody-{number}@staff.example"), "wrong").await
     };
@@ -113,5 +116,14 @@ async fn while_a_company_is_guessed_in_its_own_people_sign_in() -> anyhow::Resul
     let (_, known, unknown) = tokio::try_join!(try_join_all((100..140).map(guess)), known, unknown)?;
     ensure!(beyond(&known) && known.body == unknown.body, "{known:?} is not {unknown:?}");
     Person::sign_in(&tenant.platform, &tenant.name, ADMINISTRATOR).await?;
+    ensure!(restarts(&tenant.platform).await? == before, "user-service had no memory left");
     tenant.erase().await
+}
+
+/// How often user-service was started again.
+async fn restarts(platform: &Platform) -> anyhow::Result<i32> {
+    let pods: Api<Pod> = Api::namespaced(platform.cluster.client.clone(), &platform.namespace());
+    let pods = pods.list(&ListParams::default().labels("app.kubernetes.io/name=user-service")).await?;
+    let containers = pods.into_iter().filter_map(|pod| pod.status?.container_statuses).flatten();
+    Ok(containers.map(|container| container.restart_count).sum())
 }

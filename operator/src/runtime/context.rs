@@ -29,7 +29,7 @@ use crate::{
         home::Home,
         plan::{cloudnative_pg, postgres},
     },
-    tenant::{placement::Placement, unseen::Unseen},
+    tenant::{placement::Placement, relocation::Opened, unseen::Unseen},
 };
 
 /// What the controllers share.
@@ -64,6 +64,8 @@ pub struct Context {
     pub ledger: Arc<Ledger>,
     /// What probes of isolation showed.
     pub isolation: Isolation,
+    /// The copies of tenants that left, as far as they were opened again.
+    pub opened: Opened,
     /// Where tenants go.
     pub placement: Placement,
     /// The stacks' Postgres, as far as connected.

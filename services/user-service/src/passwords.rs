@@ -1,6 +1,6 @@
 //! Hashes of passwords: Argon2id, with the parameters that OWASP recommends. Each takes 19 MiB for its time, so they take turns, on one
-//! thread: the process is small, and many who sign in at once wait for one another. On threads in turn each would keep what it once
-//! took, as the allocator gives every thread memory of its own.
+//! thread and in the same memory: the process is small, and many who sign in at once wait for one another. Taken anew each time it would
+//! not be given back: the allocator keeps what is aligned as this is, and can't use it again for the same.
 //!
 //! The turns go round among the companies, so whoever floods one delays nobody of another. Of those whom nobody knows only a few are
 //! worked for; the others wait for their turn, and let it pass.
@@ -8,17 +8,21 @@
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, LazyLock, Mutex, PoisonError, Weak, mpsc},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::{
+        self,
+        phc::{Output, ParamsString, PasswordHash, Salt},
+    },
 };
 use easycode_kit::Problem;
 use tokio::sync::{Semaphore, oneshot};
+use tracing::error;
 
 use crate::{
     buckets::{Bucket, Pace},
@@ -36,26 +40,25 @@ const FOR_NOBODY: Pace = Pace { size: 20, refill: Duration::from_millis(200) };
 /// Whose turns those are who name a company that there is not: all together one company's.
 pub const OF_NO_COMPANY: &str = "";
 
-/// Hash of a password that nobody has, so that as much is done for an account that is not there.
-static DUMMY: LazyLock<String> =
-    LazyLock::new(|| hash(&format!("{:032x}", rand::random::<u128>())).unwrap_or_default());
-
 /// Hashes passwords, and compares them with hashes.
 pub struct Hasher {
     /// Of each company one is next, so those who are next are of different ones, and come in the order in which they became it.
     next: Mutex<HashMap<String, Weak<Semaphore>>>,
     turns: Arc<Semaphore>,
     for_nobody: Bucket,
-    work: mpsc::Sender<Box<dyn FnOnce() + Send>>,
+    work: mpsc::Sender<Work>,
 }
+
+type Work = Box<dyn FnOnce(&mut Memory) + Send>;
 
 impl Default for Hasher {
     fn default() -> Self {
-        let (work, turn) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+        let (work, turn) = mpsc::channel::<Work>();
         thread::spawn(move || {
+            let mut memory = Memory::default();
             for work in turn {
                 // What panics answers nobody, and the next has its turn.
-                let _ = catch_unwind(AssertUnwindSafe(work));
+                let _ = catch_unwind(AssertUnwindSafe(|| work(&mut memory)));
             }
         });
         let turns = Arc::new(Semaphore::new(AT_ONCE));
@@ -67,21 +70,19 @@ impl Hasher {
     /// The hash of a password, with a salt of its own, for someone of the company.
     pub async fn hash(&self, company: &str, password: &Secret) -> Result<String, Problem> {
         let password = password.clone();
-        self.in_turn(company, move || hash(password.reveal())).await?.ok_or_else(Problem::internal)
+        let hashed = self.in_turn(company, move |memory| memory.hash(password.reveal())).await?;
+        hashed.inspect_err(|error| error!(%error, "a password can't be hashed")).map_err(|_| Problem::internal())
     }
 
     /// Whether it is the password. Without a hash it is not, and takes as long to find out, unless many ask for what is not there.
     pub async fn is(&self, company: &str, password: &Secret, hash: Option<String>) -> Result<bool, Problem> {
         if !self.is_worked_for(hash.is_some(), Instant::now()) {
-            return self.in_turn(company, || false).await;
+            return self.in_turn(company, |_| false).await;
         }
         let password = password.clone();
-        self.in_turn(company, move || {
-            let known = hash.is_some();
-            let hash = hash.unwrap_or_else(|| DUMMY.clone());
-            let same = PasswordHash::new(&hash)
-                .is_ok_and(|hash| argon2().verify_password(password.reveal().as_bytes(), &hash).is_ok());
-            known && same
+        self.in_turn(company, move |memory| match hash {
+            Some(hash) => memory.is(password.reveal(), &hash),
+            None => memory.is_not(password.reveal()),
         })
         .await
     }
@@ -94,7 +95,7 @@ impl Hasher {
     pub(crate) async fn in_turn<T: Send + 'static>(
         &self,
         company: &str,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let next = self.next_of(company);
         let turn = async { (next.acquire_owned().await, Arc::clone(&self.turns).acquire_owned().await) };
@@ -102,11 +103,11 @@ impl Hasher {
             return Err(Problem::unavailable("too many people sign in at the moment; try again"));
         };
         let (answer, answered) = oneshot::channel();
-        let work = Box::new(move || {
+        let work = Box::new(move |memory: &mut Memory| {
             // Over when the work is, and not when who has asked for it hangs up: else any number of them could be worked for.
             let _until_done = (next, turn);
             if !answer.is_closed() {
-                drop(answer.send(work()));
+                drop(answer.send(work(memory)));
             }
         });
         self.work.send(work).map_err(|_| Problem::internal())?;
@@ -125,15 +126,65 @@ impl Hasher {
     }
 }
 
-fn argon2() -> Argon2<'static> {
-    let (memory, passes, lanes) = COST;
-    let params = Params::new(memory, passes, lanes, None).expect("the parameters are within Argon2's bounds");
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-}
+/// What a hash is worked out in.
+#[derive(Default)]
+pub(crate) struct Memory(Vec<Block>);
 
-fn hash(password: &str) -> Option<String> {
-    let hash = argon2().hash_password(password.as_bytes());
-    hash.map(|hash| hash.to_string()).inspect_err(|error| tracing::error!(%error, "a password can't be hashed")).ok()
+impl Memory {
+    fn hash(&mut self, password: &str) -> Result<String, password_hash::Error> {
+        let (memory, passes, lanes) = COST;
+        let params = Params::new(memory, passes, lanes, None)?;
+        let salt = Salt::new(&rand::random::<[u8; 16]>())?;
+        let hash = PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(&params)?,
+            salt: Some(salt),
+            hash: Some(self.output(password, &salt, Algorithm::Argon2id, Version::V0x13, params)?),
+        };
+        Ok(hash.to_string())
+    }
+
+    /// Whether it is the password of the hash, by the parameters that the hash was made with.
+    fn is(&mut self, password: &str, hash: &str) -> bool {
+        self.again(password, hash).is_some_and(|(output, expected)| output == expected)
+    }
+
+    /// What is worked out anew, and what it is to be.
+    fn again(&mut self, password: &str, hash: &str) -> Option<(Output, Output)> {
+        let hash = PasswordHash::new(hash).ok()?;
+        let (salt, expected) = (hash.salt?, hash.hash?);
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let version = Version::try_from(hash.version?).ok()?;
+        let output = self.output(password, &salt, algorithm, version, Params::try_from(&hash).ok()?);
+        Some((output.ok()?, expected))
+    }
+
+    /// Does as much for an account that is not there.
+    fn is_not(&mut self, password: &str) -> bool {
+        /// Hash of a password that nobody has.
+        static NOBODYS: OnceLock<String> = OnceLock::new();
+        let hash = NOBODYS.get_or_init(|| self.hash(&format!("{:032x}", rand::random::<u128>())).unwrap_or_default());
+        let _ = self.is(password, hash);
+        false
+    }
+
+    fn output(
+        &mut self,
+        password: &str,
+        salt: &[u8],
+        algorithm: Algorithm,
+        version: Version,
+        params: Params,
+    ) -> Result<Output, password_hash::Error> {
+        self.0.resize(params.block_count(), Block::default());
+        let mut output = [0; Output::MAX_LENGTH];
+        let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+        let output = output.get_mut(..length).ok_or(password_hash::Error::OutputSize)?;
+        let argon2 = Argon2::new(algorithm, version, params);
+        argon2.hash_password_into_with_memory(password.as_bytes(), salt, output, &mut self.0[..])?;
+        Output::new(output).map_err(Into::into)
+    }
 }
 
 #[cfg(test)]
@@ -154,12 +205,27 @@ mod tests {
         assert!(!hasher.is(AURORA, &password, None).await.unwrap());
     }
 
+    #[test]
+    fn a_hash_counts_by_its_own_parameters_and_what_is_none_never() {
+        use argon2::password_hash::PasswordHasher;
+        let mut memory = Memory::default();
+        for (cost, algorithm) in [(19 * 1024, Algorithm::Argon2id), (8 * 1024, Algorithm::Argon2i)] {
+            let params = Params::new(cost, 3, 2, Some(24)).unwrap();
+            let made = Argon2::new(algorithm, Version::V0x10, params).hash_password(b"correct horse battery").unwrap();
+            assert!(memory.is("correct horse battery", &made.to_string()), "{made}");
+            assert!(!memory.is("correct horse batterY", &made.to_string()), "{made}");
+        }
+        for none in ["", "$argon2id$v=19$m=19456,t=2,p=1$", "$scrypt$ln=1$YWJjZGVmZ2g$YWJjZGVmZ2g"] {
+            assert!(!memory.is("", none), "{none}");
+        }
+    }
+
     #[tokio::test]
     async fn what_panics_takes_nobody_elses_turn() {
         let hasher = Hasher::default();
-        let refused = hasher.in_turn(AURORA, || panic!("as it must")).await.map(|(): ()| ()).unwrap_err();
+        let refused = hasher.in_turn(AURORA, |_| panic!("as it must")).await.map(|(): ()| ()).unwrap_err();
         assert_eq!(refused.status, 500);
-        assert_eq!(hasher.in_turn(AURORA, || 1).await.unwrap(), 1);
+        assert_eq!(hasher.in_turn(AURORA, |_| 1).await.unwrap(), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -186,7 +252,7 @@ mod tests {
             let taken: Arc<Mutex<Vec<_>>> = Arc::default();
             let (noted, its) = (Arc::clone(&taken), Arc::clone(&hasher));
             let begun = tokio::spawn(async move {
-                its.in_turn(AURORA, move || {
+                its.in_turn(AURORA, move |_| {
                     noted.lock().unwrap().push("first");
                     let _ = over.recv();
                 })
@@ -202,7 +268,9 @@ mod tests {
         async fn wait(&self, company: &'static str) -> tokio::task::JoinHandle<Result<(), Problem>> {
             let (hasher, taken) = (Arc::clone(&self.hasher), Arc::clone(&self.taken));
             let waiting =
-                tokio::spawn(async move { hasher.in_turn(company, move || taken.lock().unwrap().push(company)).await });
+                tokio::spawn(
+                    async move { hasher.in_turn(company, move |_| taken.lock().unwrap().push(company)).await },
+                );
             tokio::task::yield_now().await;
             waiting
         }
@@ -224,7 +292,7 @@ mod tests {
             one.await.unwrap().unwrap();
         }
         assert_eq!(turns.taken()[..5], ["first", "borealis", "calder", AURORA, AURORA]);
-        turns.hasher.in_turn("dorado", || ()).await.unwrap();
+        turns.hasher.in_turn("dorado", |_| ()).await.unwrap();
         assert!(turns.hasher.next.lock().unwrap().len() <= 2, "companies of which nobody waits are forgotten");
     }
 

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -40,7 +40,14 @@ const AGAIN: Duration = Duration::from_secs(30);
 type Copy = (String, Home, String);
 
 /// The copies that this process has opened, so that none is asked for at each reconcile.
-static OPENED: LazyLock<Mutex<HashSet<Copy>>> = LazyLock::new(Mutex::default);
+#[derive(Default)]
+pub struct Opened(Mutex<HashSet<Copy>>);
+
+impl Opened {
+    fn lock(&self) -> MutexGuard<'_, HashSet<Copy>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Sees to the homes that a tenant which lives at `home`, and is to live there, has left: opens copies, and erases those whose time
 /// is over. Returns when to look again. Nothing that fails there is the tenant's failure.
@@ -88,11 +95,10 @@ async fn see_to(
     let database = context.databases.answering(&there);
     let until = former.retained_until.parse::<Timestamp>().unwrap_or(Timestamp::MAX);
     let copy = (tenant.uid().unwrap_or_default(), there.clone(), former.retained_until.clone());
-    let opened = || OPENED.lock().unwrap_or_else(PoisonError::into_inner);
     match Duration::try_from(until.duration_since(Timestamp::now())) {
         Ok(left) if !left.is_zero() => {
             let left = left.clamp(Duration::from_secs(1), Duration::from_hours(1));
-            if there == *home || opened().contains(&copy) {
+            if there == *home || context.opened.lock().contains(&copy) {
                 return Ok(Seen::Keeps(left));
             }
             if let Some(sealed) = tenant.status.as_ref().and_then(|status| sealed(status, &there, Timestamp::now())) {
@@ -100,11 +106,11 @@ async fn see_to(
             }
             let Some(database) = database else { return Ok(Seen::Keeps(left.min(AGAIN))) };
             open(&database, role).await?;
-            opened().insert(copy);
+            context.opened.lock().insert(copy);
             Ok(Seen::Keeps(left))
         }
         _ if erase(tenant, home, former, role, database, context).await? => {
-            opened().remove(&copy);
+            context.opened.lock().remove(&copy);
             Ok(Seen::Forgotten(Box::new(forget(tenant, former, context).await?)))
         }
         _ => Ok(Seen::Keeps(AGAIN)),

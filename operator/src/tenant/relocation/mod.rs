@@ -26,7 +26,7 @@ use kube::{Api, ResourceExt};
 use tokio::time::timeout;
 use tracing::warn;
 
-pub use self::former::tend;
+pub use self::former::{Opened, tend};
 use self::{
     act::{Outcome, Work},
     plan::Course,
