@@ -165,7 +165,7 @@ pub async fn listen(
     stopping: CancellationToken,
 ) -> anyhow::Result<()> {
     let admin = TcpListener::bind(("0.0.0.0", ADMIN_PORT)).await?;
-    tokio::spawn(async move { axum::serve(admin, probes).await });
+    tokio::spawn(async move { axum::serve(admin, probes.into_make_service()).await });
     let listener = TcpListener::bind(("0.0.0.0", API_PORT)).await?;
     info!(service, "serving");
     let api = api.layer(middleware::from_fn_with_state(Arc::clone(&leaving), let_go));
@@ -178,7 +178,9 @@ pub async fn listen(
         tokio::time::sleep(DRAIN).await;
         stop.cancel();
     });
-    let serving = axum::serve(listener, api).with_graceful_shutdown(stopping.clone().cancelled_owned());
+    // A router by itself would be made anew, with all of its routes and its document, for each connection: over a mebibyte.
+    let serving = axum::serve(listener, api.into_make_service());
+    let serving = serving.with_graceful_shutdown(stopping.clone().cancelled_owned());
     let overdue = async {
         stopping.cancelled().await;
         tokio::time::sleep(FINISH).await;
