@@ -140,6 +140,16 @@ impl Shop {
         Ok(())
     }
 
+    /// So much cloth comes to be in stock: Inventory, just started, may be told a moment later.
+    pub async fn comes_to_have(&self, rita: &Person, quantity: &str) {
+        until(&format!("{quantity} m of cloth are in stock"), Duration::from_mins(1), || async {
+            let found = self.in_stock(rita).await?;
+            ensure!(found == quantity, "{found} are");
+            Ok(())
+        })
+        .await;
+    }
+
     /// How much cloth is in stock.
     pub async fn in_stock(&self, rita: &Person) -> anyhow::Result<String> {
         let stock = does(rita, Method::GET, "inventory/stock", Value::Null).await?;
