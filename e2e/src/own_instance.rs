@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::Cluster,
-    own_platform::{BRING_UP, remove_namespace},
+    own_platform::{BRING_UP, remove_namespace, small_postgres},
     platform::{EXAMPLE, Platform},
     tenant::{TestTenant, fresh_name},
     wait::until,
@@ -61,12 +61,11 @@ impl OwnInstance {
         let example = Api::<SharedPlatform>::all(cluster.client.clone()).get(EXAMPLE).await?.spec;
         let releases: Api<Release> = Api::all(cluster.client.clone());
         let version = releases.get(&example.release).await?.spec.version;
-        let resources = json!({ "requests": { "cpu": "20m", "memory": "64Mi" }, "limits": { "memory": "768Mi" } });
         let image = example.database.embedded.context("the example's database is not embedded")?.image;
         let mut full = json!({
             "tenantRef": { "name": self.tenant.name }, "release": { "version": version },
             "location": { "region": cluster.region().await? }, "identity": example.identity,
-            "database": { "embedded": { "image": image, "size": "1Gi", "maxConnections": 100, "resources": resources } },
+            "database": { "embedded": small_postgres(&image) },
         });
         for (key, value) in spec.as_object().context("spec is an object")? {
             full[key] = value.clone();

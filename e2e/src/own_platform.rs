@@ -39,12 +39,11 @@ impl OwnPlatform {
     pub async fn apply(&self, spec: Value) -> anyhow::Result<()> {
         let example = self.api().get(EXAMPLE).await?.spec;
         let release = core_release(&self.platform.cluster).await?;
-        let resources = json!({ "requests": { "cpu": "20m", "memory": "64Mi" }, "limits": { "memory": "768Mi" } });
         let image = example.database.embedded.context("the example's database is not embedded")?.image;
         let mut full = json!({
             "region": self.platform.name, "domain": "e2e.example.com", "capacity": { "tenants": 10 },
             "release": release, "identity": example.identity,
-            "database": { "embedded": { "image": image, "size": "1Gi", "maxConnections": 100, "resources": resources } },
+            "database": { "embedded": small_postgres(&image) },
         });
         for (key, value) in spec.as_object().context("spec is an object")? {
             full[key] = value.clone();
@@ -96,6 +95,13 @@ impl OwnPlatform {
         self.gone().await;
         remove_namespace(&self.platform.cluster, &self.platform.namespace()).await
     }
+}
+
+/// An embedded Postgres that leaves room for others on a small node.
+#[must_use]
+pub fn small_postgres(image: &str) -> Value {
+    let resources = json!({ "requests": { "cpu": "20m", "memory": "64Mi" }, "limits": { "memory": "768Mi" } });
+    json!({ "image": image, "size": "1Gi", "maxConnections": 100, "resources": resources })
 }
 
 /// Deletes a namespace with all that is in it, confirmed, if it is there, and waits until it is gone.

@@ -7,7 +7,7 @@ use easycode_crds::{DedicatedInstanceStatus, conditions};
 use easycode_e2e::{
     elsewhere::{Elsewhere, external},
     own_instance::OwnInstance,
-    own_platform::{BRING_UP, remove_namespace},
+    own_platform::{BRING_UP, remove_namespace, small_postgres},
     tenant::fresh_name,
     wait::until,
 };
@@ -22,7 +22,7 @@ use kube::{
 };
 use rand::{Rng, distr::Alphanumeric};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{api, cluster, first_contact, pods};
 
@@ -104,19 +104,14 @@ async fn a_full_volume_of_its_own_refuses_writes_loses_nothing_and_mends_when_th
         return Ok(());
     }
     let image = easycode_e2e::platform::postgres_image(&cluster).await?;
-    let embedded =
-        json!({ "image": image, "size": "1Gi", "maxConnections": 100, "storageClass": SMALL, "resources": few() });
+    let mut embedded = small_postgres(&image);
+    embedded["storageClass"] = SMALL.into();
     let own = OwnInstance::apply_new(&cluster, "full", json!({ "database": { "embedded": embedded } })).await?;
     let namespace = own.namespace();
     let run = async |command: String| cluster.exec(&namespace, "postgres-0", &["sh", "-c", &command]).await;
     fill_and_make_room(&own, "/var/lib/postgresql/data", run).await?;
     own.remove().await?;
     remove_namespace(&cluster, &namespace).await
-}
-
-/// Resources of a Postgres that leaves room for others on a small node.
-fn few() -> Value {
-    json!({ "requests": { "cpu": "20m", "memory": "64Mi" }, "limits": { "memory": "768Mi" } })
 }
 
 /// Time in which there are two surveys.
@@ -229,7 +224,7 @@ async fn a_wrong_image_of_postgres_is_told_of_and_another_one_mends() -> anyhow:
     const MISSING: &str = "localhost/easycode/postgres:missing";
     let cluster = cluster().await?;
     let image = easycode_e2e::platform::postgres_image(&cluster).await?;
-    let with = |image: &str| json!({ "database": { "embedded": { "image": image, "size": "1Gi", "maxConnections": 100, "resources": few() } } });
+    let with = |image: &str| json!({ "database": { "embedded": small_postgres(image) } });
     let own = OwnInstance::apply_new(&cluster, "postgres", with(MISSING)).await?;
     own.says("DatabaseReady", "ImageUnavailable", MISSING).await;
     own.condition("Ready", "False", "ImageUnavailable").await;

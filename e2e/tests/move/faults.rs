@@ -5,15 +5,13 @@ use anyhow::{Context, ensure};
 use easycode_crds::tenant::MovePhase;
 use easycode_e2e::{
     block::{Block, Write},
-    holdings::Holdings,
-    own_platform::BRING_UP,
-    wait::until,
+    own_platform::{BRING_UP, small_postgres},
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::DeleteParams};
 use serde_json::json;
 
-use crate::{LONGEST, Mover, spec, work::Work};
+use crate::{Mover, spec, work::Work};
 
 #[tokio::test]
 async fn a_copy_that_broke_off_is_made_anew() -> anyhow::Result<()> {
@@ -106,9 +104,7 @@ async fn a_tenant_is_reported_on_while_the_home_that_it_left_is_away() -> anyhow
     mover.arrives(&mover.shared.platform.home).await?;
     mover.reaches(MovePhase::Done).await;
 
-    let resources = json!({ "requests": { "cpu": "20m", "memory": "64Mi" }, "limits": { "memory": "768Mi" } });
-    let embedded = json!({ "image": MISSING, "size": "1Gi", "maxConnections": 100, "resources": resources });
-    mover.own.apply(json!({ "database": { "embedded": embedded } })).await?;
+    mover.own.apply(json!({ "database": { "embedded": small_postgres(MISSING) } })).await?;
     mover.own.says("DatabaseReady", "ImageUnavailable", MISSING).await;
     // Before the end of the retention, and while the copy is to be erased.
     mover.shared.change(json!({ "limits": { "users": 101 } })).await?;
@@ -122,14 +118,7 @@ async fn a_tenant_is_reported_on_while_the_home_that_it_left_is_away() -> anyhow
     mover.shared.ready().await;
 
     mover.own.apply(json!({})).await?;
-    until("the copy in the instance is erased", LONGEST, || async {
-        let left = mover.own.tenant.holdings().await?;
-        ensure!(left == Holdings::default(), "{left:?}");
-        let kept = mover.shared.get().await?.status.context("no status")?.former_homes;
-        ensure!(kept.is_empty(), "{kept:?}");
-        Ok(())
-    })
-    .await;
+    mover.leaves_no_copy_in_the_instance().await;
     mover.remove().await
 }
 

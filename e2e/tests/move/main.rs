@@ -108,6 +108,18 @@ impl Mover {
         Ok(())
     }
 
+    /// Waits until its copy in the instance, which it has left, is erased and forgotten.
+    async fn leaves_no_copy_in_the_instance(&self) {
+        until("the copy in the instance is erased", LONGEST, || async {
+            let left = self.own.tenant.holdings().await?;
+            ensure!(left == Holdings::default(), "{left:?}");
+            let kept = self.shared.get().await?.status.context("no status")?.former_homes;
+            ensure!(kept.is_empty(), "{kept:?}");
+            Ok(())
+        })
+        .await;
+    }
+
     /// Checks that nothing is left of the means of the move.
     async fn left_no_tools(&self) -> anyhow::Result<()> {
         use k8s_openapi::api::{batch::v1::Job, core::v1::Secret, networking::v1::NetworkPolicy};

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use easycode_crds::tenant::MovePhase;
-use easycode_e2e::{holdings::Holdings, tenant::TestTenant, wait::until};
+use easycode_e2e::tenant::TestTenant;
 use serde_json::json;
 
-use crate::{LONGEST, Mover, work::Work};
+use crate::{Mover, work::Work};
 
 /// Checks what is kept in a home that was left: all data, for this tenant, and nobody who may act as it.
 async fn is_kept(left: &TestTenant) -> anyhow::Result<()> {
@@ -61,14 +61,7 @@ async fn a_tenant_moves_forth_and_back_while_its_people_work() -> anyhow::Result
     let later = work.end().await?;
     mover.has(&shared, &seen).await?;
     mover.has(&shared, &later).await?;
-    until("the copy in the instance is erased", LONGEST, || async {
-        let left = mover.own.tenant.holdings().await?;
-        ensure!(left == Holdings::default(), "{left:?}");
-        let kept = mover.shared.get().await?.status.context("no status")?.former_homes;
-        ensure!(kept.is_empty(), "{kept:?}");
-        Ok(())
-    })
-    .await;
+    mover.leaves_no_copy_in_the_instance().await;
     mover.left_no_tools().await?;
     mover.remove().await
 }

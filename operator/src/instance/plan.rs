@@ -205,37 +205,26 @@ fn container_limits(isolation: &Isolation) -> Vec<Value> {
 #[must_use]
 pub fn unknown<'a>(instance: &'a DedicatedInstance, release: &Release) -> BTreeMap<&'a str, String> {
     let version = &release.spec.version;
-    idle(
-        instance,
-        |name| release.spec.services.iter().any(|one| one.name == name),
-        |name| {
-            format!("{name} is no service of release {version}, so that what spec.services says of it is of no effect")
-        },
-    )
+    let sentence = |name| {
+        format!("{name} is no service of release {version}, so that what spec.services says of it is of no effect")
+    };
+    let lacks = |name: &&str| release.spec.services.iter().all(|one| one.name != *name);
+    overridden(instance).filter(lacks).map(|name| (name, sentence(name))).collect()
 }
 
 /// The same of services that the tenant may not use.
 fn unentitled<'a>(instance: &'a DedicatedInstance, tenant: &Tenant) -> BTreeMap<&'a str, String> {
-    let wanted = wanted(instance, Some(tenant));
-    idle(
-        instance,
-        |name| wanted.contains(name),
-        |name| {
-            let tenant = tenant.name_any();
-            format!(
-                "{name} does not run, since Tenant {tenant} is not entitled to it, so that what spec.services says of it is of no effect"
-            )
-        },
-    )
+    let (wanted, tenant) = (wanted(instance, Some(tenant)), tenant.name_any());
+    let sentence = |name| {
+        format!(
+            "{name} does not run, since Tenant {tenant} is not entitled to it, so that what spec.services says of it is of no effect"
+        )
+    };
+    overridden(instance).filter(|name| !wanted.contains(*name)).map(|name| (name, sentence(name))).collect()
 }
 
-fn idle(
-    instance: &DedicatedInstance,
-    runs: impl Fn(&str) -> bool,
-    sentence: impl Fn(&str) -> String,
-) -> BTreeMap<&str, String> {
-    let names = instance.spec.services.iter().map(|one| one.name.as_str());
-    names.filter(|name| !runs(name)).map(|name| (name, sentence(name))).collect()
+fn overridden(instance: &DedicatedInstance) -> impl Iterator<Item = &str> {
+    instance.spec.services.iter().map(|one| one.name.as_str())
 }
 
 /// Most sentences of [`deviations`]: as many as the status has room for.

@@ -117,7 +117,7 @@ impl Database {
             queue,
             metrics,
         });
-        database.survey_anew().await?;
+        database.refresh().await?;
         for row in sqlx::query(audit::KNOWN).fetch_all(&database.admin).await? {
             let written: Option<String> = row.get("written");
             let known = Known {

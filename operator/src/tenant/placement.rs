@@ -90,7 +90,7 @@ impl Placement {
         }
         if tenant.spec.deployment.model == Model::Dedicated {
             let named = tenant.spec.deployment.instance.as_deref().unwrap_or_default();
-            return staying(tenant, named, offer.instances);
+            return arriving(tenant, named, offer.instances);
         }
         Ok(Home::Platform(self.choose(tenant, tenants, offer.platforms)?))
     }
@@ -112,7 +112,7 @@ impl Placement {
                 if *home == Home::Instance(named.to_owned()) {
                     return Ok(home.clone());
                 }
-                staying(tenant, named, offer.instances)
+                arriving(tenant, named, offer.instances)
             }
             (Model::Shared, Some(named)) if *home == Home::Platform(named.clone()) => Ok(home.clone()),
             (Model::Shared, None) if matches!(home, Home::Platform(_)) => Ok(home.clone()),
@@ -187,7 +187,7 @@ fn instance(tenant: &Tenant, name: &str, instances: &[impl AsRef<DedicatedInstan
 }
 
 /// The same for a tenant that does not live there yet, which one that is being deleted is not there for.
-fn staying(tenant: &Tenant, name: &str, instances: &[impl AsRef<DedicatedInstance>]) -> Result<Home, Unplaced> {
+fn arriving(tenant: &Tenant, name: &str, instances: &[impl AsRef<DedicatedInstance>]) -> Result<Home, Unplaced> {
     let home = instance(tenant, name, instances)?;
     let mut goes = instances.iter().map(AsRef::as_ref).filter(|one| one.metadata.deletion_timestamp.is_some());
     if goes.any(|one| one.name_any() == name) {

@@ -141,8 +141,8 @@ fn at(residence: &Residence, tenant: &Tenant, observed: &Observed, now: Timestam
     blocked.findings.push(complaint.unwrap_or_else(|| {
         Finding::new(conditions::ENTITLEMENTS_VALID, Some(true), reason::AS_PLANNED, "all in the release")
     }));
-    let full = observed.trouble.as_ref().filter(|trouble| **trouble == postgres::Error::Full);
-    let Some(database) = observed.database.as_ref().filter(|_| observed.trouble.is_none() || full.is_some()) else {
+    let is_usable = matches!(observed.trouble, None | Some(postgres::Error::Full));
+    let Some(database) = observed.database.as_ref().filter(|_| is_usable) else {
         blocked.findings.push(no_database(home, observed.trouble.as_ref()));
         blocked.config_map = closing(tenant, home, release, &role, entitled);
         return blocked;
@@ -161,9 +161,9 @@ fn at(residence: &Residence, tenant: &Tenant, observed: &Observed, now: Timestam
         return blocked;
     }
 
-    if full.is_some() {
-        // What needs no room is done: above all, taking away.
-        blocked.findings.push(no_database(home, full));
+    if observed.trouble.is_some() {
+        // It is full. What needs no room is done: above all, taking away.
+        blocked.findings.push(no_database(home, observed.trouble.as_ref()));
     }
     let retention = jiff::SignedDuration::try_from(tenant.spec.retention.get()).unwrap_or(jiff::SignedDuration::MAX);
     let adopted = match &database.tenant.uid {

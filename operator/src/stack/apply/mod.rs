@@ -92,8 +92,9 @@ async fn stages(
     write(&bounds, context, applied).await?;
     prune(&[Kind::ResourceQuota, Kind::LimitRange], base::BOUNDS, blueprint, &bounds, context, applied).await?;
     // Before there are pods, and whatever their database waits for.
-    write(&network::policies(blueprint, None), context, applied).await?;
-    let (database, present) = match ground(blueprint, context, applied).await {
+    let policies = network::policies(blueprint);
+    write(&policies, context, applied).await?;
+    let (database, present) = match ground(blueprint, policies, context, applied).await {
         Ok(ground) => ground,
         Err(stop) => {
             serve::maintain(blueprint, running, &[], context, applied).await?;
@@ -109,9 +110,10 @@ async fn stages(
     Ok(rotation::rotate(blueprint, &present, &database, context, applied).await?)
 }
 
-/// Everything that the services stand on, their database last, and the Secrets as they were before.
+/// Everything that the services stand on beside the policies, their database last, and the Secrets as they were before.
 async fn ground(
     blueprint: &Blueprint<'_>,
+    mut policies: Vec<Planned>,
     context: &Arc<Context>,
     applied: &mut Applied,
 ) -> Result<(Arc<Database>, secrets::Secrets), Stop> {
@@ -121,8 +123,9 @@ async fn ground(
     write(&credentials, context, applied).await?;
     write(signing_keys::made(blueprint, &present).as_slice(), context, applied).await?;
     write(&base::identities(blueprint), context, applied).await?;
-    let policies = network::policies(blueprint, Some(server.port));
-    write(&policies, context, applied).await?;
+    let way = network::to_external(blueprint, server.port);
+    write(way.as_slice(), context, applied).await?;
+    policies.extend(way);
     prune(&[Kind::NetworkPolicy], network::COMPONENT, blueprint, &policies, context, applied).await?;
     Ok((database::connect(blueprint, server, &logins, context, applied).await?, present))
 }

@@ -30,7 +30,8 @@ pub fn objects(blueprint: &Blueprint) -> Vec<Planned> {
     let mut objects = base::namespace(blueprint);
     objects.extend(base::bounds(blueprint));
     objects.extend(base::identities(blueprint));
-    objects.extend(network::policies(blueprint, Some(5432)));
+    objects.extend(network::policies(blueprint));
+    objects.extend(network::to_external(blueprint, 5432));
     match &blueprint.server {
         Server::Embedded(settings) => objects.extend(postgres::objects(blueprint, settings, None).0),
         Server::CloudNativePg(settings, _) => {

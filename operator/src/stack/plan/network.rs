@@ -16,6 +16,8 @@ use crate::{
 pub(crate) const COMPONENT: &str = "network";
 /// Name, and service account, of client-admin-service, in the operator's namespace.
 pub(crate) const STAFF: &str = "easycode-client-admin";
+/// Policy by which the database's clients reach it.
+const CLIENTS_TO_POSTGRES: &str = "clients-to-postgres";
 /// Label of namespaces whose pods may read the services' metrics.
 const SCRAPES: &str = "easycode.io/scrapes-metrics";
 /// Label with the name of what a pod runs.
@@ -37,9 +39,9 @@ pub(crate) fn any_address() -> Value {
     ])
 }
 
-/// All policies of a stack. `database_port` is where an external Postgres listens, if that is known yet.
+/// All policies of a stack, but for the way to an external Postgres, see [`to_external`].
 #[must_use]
-pub fn policies(blueprint: &Blueprint, database_port: Option<u16>) -> Vec<Planned> {
+pub fn policies(blueprint: &Blueprint) -> Vec<Planned> {
     let service_pods = json!({ "matchLabels": { "app.kubernetes.io/component": "service" } });
     let mut policies = vec![
         (
@@ -106,15 +108,26 @@ pub fn policies(blueprint: &Blueprint, database_port: Option<u16>) -> Vec<Planne
             }],
         }),
     ));
-    policies.extend(to_database(blueprint, database_port));
+    policies.extend(to_database(blueprint));
     policies.extend(with_others(blueprint, &service_pods));
-    policies
-        .into_iter()
-        .map(|(name, spec)| {
-            let body = json!({ "metadata": { "labels": blueprint.home.labels(COMPONENT) }, "spec": spec });
-            Planned::new(Kind::NetworkPolicy, &blueprint.namespace(), name, body)
-        })
-        .collect()
+    policies.into_iter().map(|(name, spec)| policy(blueprint, name, &spec)).collect()
+}
+
+/// The way to an external Postgres, which listens there.
+#[must_use]
+pub fn to_external(blueprint: &Blueprint, port: u16) -> Option<Planned> {
+    let egress = json!([{ "to": any_address(), "ports": [tcp(port)] }]);
+    let spec = json!({ "podSelector": clients(), "policyTypes": ["Egress"], "egress": egress });
+    matches!(blueprint.server, Server::External(_)).then(|| policy(blueprint, CLIENTS_TO_POSTGRES, &spec))
+}
+
+fn policy(blueprint: &Blueprint, name: &str, spec: &Value) -> Planned {
+    let body = json!({ "metadata": { "labels": blueprint.home.labels(COMPONENT) }, "spec": spec });
+    Planned::new(Kind::NetworkPolicy, &blueprint.namespace(), name, body)
+}
+
+fn clients() -> Value {
+    json!({ "matchLabels": { DATABASE_CLIENT: "true" } })
 }
 
 /// What services and others outside of the namespace may say to each other: the ingress controller, EasyCode's staff, the issuer
@@ -180,19 +193,11 @@ fn ports_of(addresses: &[String]) -> BTreeSet<u16> {
 }
 
 /// Who may connect to the database: its clients, and the operator.
-fn to_database(blueprint: &Blueprint, port: Option<u16>) -> Vec<(&'static str, Value)> {
-    let clients = json!({ "matchLabels": { DATABASE_CLIENT: "true" } });
+fn to_database(blueprint: &Blueprint) -> Vec<(&'static str, Value)> {
     let (label, name) = match &blueprint.server {
         Server::Embedded(_) => (NAME_LABEL, postgres::NAME),
         Server::CloudNativePg(..) => (cloudnative_pg::POD_LABEL, cloudnative_pg::NAME),
-        Server::External(_) => {
-            let open = |port: u16| {
-                let egress = json!([{ "to": any_address(), "ports": [tcp(port)] }]);
-                let spec = json!({ "podSelector": clients, "policyTypes": ["Egress"], "egress": egress });
-                ("clients-to-postgres", spec)
-            };
-            return port.map(open).into_iter().collect();
-        }
+        Server::External(_) => return Vec::new(),
     };
     let servers = json!({ "matchLabels": { label: name } });
     let operator = json!({
@@ -208,9 +213,9 @@ fn to_database(blueprint: &Blueprint, port: Option<u16>) -> Vec<(&'static str, V
             }),
         ),
         (
-            "clients-to-postgres",
+            CLIENTS_TO_POSTGRES,
             json!({
-                "podSelector": clients, "policyTypes": ["Egress"],
+                "podSelector": clients(), "policyTypes": ["Egress"],
                 "egress": [{ "to": [pods(label, name)], "ports": [tcp(5432)] }],
             }),
         ),
