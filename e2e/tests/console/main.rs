@@ -1,6 +1,7 @@
 //! The staff's console and its API, over HTTP, signed in by the demo's identity provider.
 
 mod conflicts;
+mod history;
 mod input;
 mod life;
 mod rights;

@@ -16,6 +16,7 @@ async fn it_writes_tenants_and_instances_and_reads_no_secrets_and_no_pods() -> a
         ("delete", "easycode.io", "dedicatedinstances", true),
         ("watch", "easycode.io", "releases", true),
         ("list", "events.k8s.io", "events", true),
+        ("get", "easycode.io", "tenants/audit", true),
         ("patch", "easycode.io", "sharedplatforms", false),
         ("create", "easycode.io", "releases", false),
         ("patch", "easycode.io", "tenants/status", false),

@@ -2,6 +2,8 @@
 //! database of the home that the object is in, or is: [`crate::postgres::audit`].
 
 pub mod author;
+pub mod server;
+pub mod trail;
 
 use std::{
     collections::{BTreeMap, HashMap},

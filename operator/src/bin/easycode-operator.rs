@@ -1,11 +1,14 @@
 //! The operator's program.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use anyhow::Context as _;
 use clap::Parser;
 use easycode_operator::{
-    controllers,
+    audit, controllers,
     runtime::{
         leader::Leader,
         metrics::Metrics,
@@ -29,10 +32,9 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let metrics = Arc::new(Metrics::default());
     let client = requests::client(Arc::clone(&metrics)).await.context("no way to the API server")?;
-    let listener =
-        TcpListener::bind(options.listen).await.with_context(|| format!("listening on {}", options.listen))?;
     let probes = Probes::default();
-    tokio::spawn(server::serve(listener, probes.clone(), Arc::clone(&metrics)));
+    tokio::spawn(server::serve(listen(options.listen).await?, probes.clone(), Arc::clone(&metrics)));
+    tokio::spawn(audit::server::serve(listen(options.audit_listen).await?, client.clone()));
 
     let mut terminate = signal(SignalKind::terminate())?;
     let leader = Leader::new(client.clone(), &options.namespace, &options.pod_name);
@@ -61,4 +63,8 @@ async fn main() -> anyhow::Result<()> {
             std::process::exit(1)
         }
     }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))
 }

@@ -32,6 +32,9 @@ pub struct Options {
     /// Address of probes and metrics.
     #[arg(long, env = "EASYCODE_LISTEN", default_value = "0.0.0.0:9090")]
     pub listen: SocketAddr,
+    /// Address at which tenants' audit trails are told.
+    #[arg(long, env = "EASYCODE_AUDIT_LISTEN", default_value = "0.0.0.0:9091")]
+    pub audit_listen: SocketAddr,
     /// Tenants reconciled at once.
     #[arg(long, env = "EASYCODE_TENANT_CONCURRENCY", default_value_t = 64)]
     pub tenant_concurrency: u16,

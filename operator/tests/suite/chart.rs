@@ -269,6 +269,7 @@ fn client_admin_may_write_tenants_and_instances_and_read_little_else() {
     let mut expected: BTreeSet<_> = looks.map(|resource| format!("{resource}: get list watch")).into();
     expected.extend(["tenants", "dedicatedinstances"].map(|resource| format!("{resource}: create patch delete")));
     expected.insert("events: get list".to_owned());
+    expected.insert("tenants/audit: get".to_owned());
     assert_eq!(allowed, expected);
 }
 

@@ -27,6 +27,10 @@ pub struct Config {
     pub session_key: Key,
     /// File with its own token for user-service; rotated by the kubelet.
     pub user_service_token: PathBuf,
+    /// Where the operator tells the audit trail.
+    pub operator: Url,
+    /// File with its own token for the operator; rotated by the kubelet.
+    pub operator_token: PathBuf,
 }
 
 impl fmt::Debug for Config {
@@ -60,6 +64,8 @@ impl Config {
             },
             session_key: key(secret("EASYCODE_SESSION_KEY_FILE")?.as_bytes())?,
             user_service_token: required("EASYCODE_USER_SERVICE_TOKEN_FILE")?.into(),
+            operator: Url::parse(&required("EASYCODE_OPERATOR_URL")?).context("EASYCODE_OPERATOR_URL is no URL")?,
+            operator_token: required("EASYCODE_OPERATOR_TOKEN_FILE")?.into(),
         })
     }
 

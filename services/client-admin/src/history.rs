@@ -1,8 +1,13 @@
-//! What can be told of an object's past without the audit trail, which is in the home's database: who wrote its fields last, since
-//! when its conditions are what they are, and the events that the cluster still has.
+//! A tenant's past: its audit trail, since when its conditions are what they are, and the events that the cluster still has. Where
+//! the trail can't be read, who wrote which of its fields last.
+
+use std::cmp::Reverse;
 
 use easycode_crds::Tenant;
 use easycode_kit::Problem;
+use easycode_operator::audit::{server::Answer, trail::words::Told};
+use futures::future;
+use jiff::Timestamp;
 use k8s_openapi::{
     api::events::v1::Event,
     apimachinery::pkg::apis::meta::v1::{Condition, ManagedFieldsEntry},
@@ -11,6 +16,8 @@ use kube::{Api, Client, ResourceExt, api::ListParams};
 use serde::Serialize;
 use tracing::warn;
 use utoipa::ToSchema;
+
+use crate::{App, trail};
 
 /// Most events that are read.
 const EVENTS: u32 = 200;
@@ -22,7 +29,7 @@ const FIELDS: usize = 8;
 pub struct Entry {
     /// When (RFC 3339).
     pub at: String,
-    /// `Change`, `Condition`, `Event` or `Move`.
+    /// `Record` of the audit trail, `Change`, `Condition`, `Event` or `Move`.
     pub kind: &'static str,
     /// Who, as far as that is known.
     pub by: String,
@@ -30,15 +37,35 @@ pub struct Entry {
     pub what: String,
 }
 
-/// The tenant's past, the newest first.
-pub async fn of_tenant(client: &Client, tenant: &Tenant) -> Result<Vec<Entry>, Problem> {
-    let events = events(client, "Tenant", &tenant.name_any()).await?;
+/// What is known of a past.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct History {
+    /// What happened, the newest first.
+    pub entries: Vec<Entry>,
+    /// Whose audit trail could not be read, and why; what happened there may be missing.
+    pub unread: Vec<String>,
+}
+
+/// The tenant's past.
+pub async fn of_tenant(app: &App, tenant: &Tenant) -> Result<History, Problem> {
+    let name = tenant.name_any();
+    let (events, trail) = future::join(events(&app.client, "Tenant", &name), trail::of_tenant(app, &name)).await;
+    let Answer { records, unread } = trail;
+    Ok(History { entries: entries(tenant, &events?, &records, unread.is_empty()), unread })
+}
+
+fn entries(tenant: &Tenant, events: &[Event], records: &[Told], is_whole: bool) -> Vec<Entry> {
     let mine = events.iter().filter(|event| {
         // By uid, since an earlier tenant may have had the name.
         event.regarding.as_ref().is_some_and(|regarding| regarding.uid == tenant.metadata.uid)
     });
     let mut entries: Vec<_> = mine.filter_map(of_event).collect();
-    entries.extend(written(tenant));
+    let mine = records.iter().rev().filter(|record| Some(&record.uid) == tenant.metadata.uid.as_ref());
+    entries.extend(mine.map(of_record));
+    if !is_whole {
+        entries.extend(written(tenant));
+    }
     if let Some(status) = &tenant.status {
         entries.extend(status.conditions.iter().map(of_condition));
         if let Some(relocation) = &status.relocation {
@@ -58,8 +85,13 @@ pub async fn of_tenant(client: &Client, tenant: &Tenant) -> Result<Vec<Entry>, P
             }));
         }
     }
-    entries.sort_by(|a, b| b.at.cmp(&a.at));
-    Ok(entries)
+    entries.sort_by_key(|entry| Reverse(entry.at.parse::<Timestamp>().ok()));
+    entries
+}
+
+fn of_record(record: &Told) -> Entry {
+    let what = record.what.join("; ");
+    Entry { at: record.at.to_string(), kind: "Record", by: record.by.clone(), what }
 }
 
 /// Events of objects without a namespace are in `default`.
@@ -120,9 +152,40 @@ fn of_writer(entry: &ManagedFieldsEntry, person: Option<&str>) -> Option<Entry> 
 
 #[cfg(test)]
 mod tests {
+    use easycode_crds::TenantSpec;
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_newest_comes_first_and_a_namesakes_records_not_at_all() {
+        let spec: TenantSpec =
+            serde_json::from_value(json!({ "displayName": "Acme", "region": "eu", "entitlements": [] })).unwrap();
+        let mut tenant = Tenant::new("acme", spec);
+        tenant.metadata.uid = Some("u1".to_owned());
+        tenant.metadata.managed_fields = Some(vec![entry(&json!({ "f:spec": { "f:state": {} } }))]);
+        let record = |uid: &str, at: &str, by: &str| Told {
+            at: at.parse().unwrap(),
+            home: "SharedPlatform eu1".to_owned(),
+            uid: uid.to_owned(),
+            by: by.to_owned(),
+            what: vec!["SpecChanged".to_owned(), "limits.users: 5 → 6".to_owned()],
+        };
+        let records = [
+            record("u0", "2026-11-25T10:00:00Z", "eve"),
+            record("u1", "2026-11-26T12:00:00.5Z", "ada"),
+            record("u1", "2026-11-26T12:00:01Z", "grace"),
+        ];
+        let told = |is_whole| {
+            let entries = entries(&tenant, &[], &records, is_whole);
+            entries.into_iter().map(|entry| (entry.kind, entry.by)).collect::<Vec<_>>()
+        };
+        let records = [("Record", "grace".to_owned()), ("Record", "ada".to_owned())];
+        assert_eq!(told(true), records);
+        // Without the whole trail the writers of fields are told.
+        assert_eq!(told(false).last(), Some(&("Change", "easycode-client-admin".to_owned())));
+        assert_eq!(told(false)[..2], records);
+    }
 
     fn entry(fields: &serde_json::Value) -> ManagedFieldsEntry {
         serde_json::from_value(

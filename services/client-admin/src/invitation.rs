@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 use utoipa::ToSchema;
 
-use crate::{App, staff::Staff};
+use crate::{App, staff::Staff, trail::own_token};
 
 /// Longest wait for user-service.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,12 +40,12 @@ pub async fn invite(app: &App, tenant: &Tenant, email: &str, staff: &Staff) -> R
     let home = placed_on(tenant).ok_or_else(|| {
         Problem::conflict(format!("tenant {name} has no home yet; wait until it is Ready, then invite"))
     })?;
-    let token = tokio::fs::read_to_string(&app.config.user_service_token).await.map_err(|error| {
-        warn!(%error, "the token for user-service can't be read");
+    let token = own_token(&app.config.user_service_token).await.map_err(|error| {
+        warn!(error = format!("{error:#}"), "the token for user-service can't be read");
         Problem::internal()
     })?;
     let url = url(&home, &name);
-    let request = app.http.post(url).timeout(PATIENCE).bearer_auth(token.trim());
+    let request = app.http.post(url).timeout(PATIENCE).bearer_auth(token);
     let answer = request.json(&json!({ "email": email, "by": staff.email })).send().await.map_err(|error| {
         warn!(error = %error.without_url(), tenant = name, "user-service");
         Problem::unavailable(format!("user-service of {home} does not answer; see whether its release has it"))

@@ -17,6 +17,7 @@ pub mod refusal;
 pub mod session;
 pub mod sign_in;
 pub mod staff;
+pub mod trail;
 
 use std::{
     process::ExitCode,

@@ -1,22 +1,23 @@
 //! `easycode audit`: who changed what and when, and what the operator did with tenants' data for it. Read straight from the
 //! databases of platforms and instances, with the caller's own rights to their Secrets.
 
-pub mod changes;
-mod forward;
-mod homes;
-mod read;
 pub mod table;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time};
 
 use anyhow::bail;
 use easycode_crds::scalars::Duration;
-use futures::future::join_all;
 use kube::Client;
 
-use self::{read::Wanted, table::table};
+use self::table::table;
 use super::say;
-use crate::stack::home::Home;
+use crate::{
+    audit::trail::{self, Wanted, Way},
+    stack::home::Home,
+};
+
+/// Longest time for one database: the trail of a platform may be long.
+const PATIENCE: time::Duration = time::Duration::from_mins(2);
 
 const NOTES: &str = "\
 Each change of a spec, and each act of the operator on a tenant's data, is one record in the database of the platform or
@@ -65,21 +66,14 @@ enum Output {
 pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let client = Client::try_default().await?;
     let homes = homes(&client, arguments).await?;
-    let wanted = Wanted { tenant: arguments.tenant.clone(), since: arguments.since.map(Duration::get) };
-    let read = join_all(homes.iter().map(|home| read::read(&client, home, &wanted))).await;
-    let (mut records, mut failures) = (Vec::new(), Vec::new());
-    for (home, outcome) in homes.iter().zip(read) {
-        match outcome {
-            Ok(found) => records.extend(found),
-            Err(error) => failures.push(format!("{home}: {error:#}")),
-        }
-    }
-    records.sort_by_key(|record| (record.at, record.id));
+    let (tenant, since) = (arguments.tenant.clone(), arguments.since.map(Duration::get));
+    let wanted = Wanted { tenant, since, newest: None, patience: PATIENCE };
+    let trail = trail::read(&client, homes, &wanted, Way::Outside).await;
     say(&match arguments.output {
-        Output::Table => table(&records),
-        Output::Json => format!("{}\n", serde_json::to_string_pretty(&records)?),
+        Output::Table => table(&trail.records),
+        Output::Json => format!("{}\n", serde_json::to_string_pretty(&trail.records)?),
     })?;
-    if failures.is_empty() { Ok(()) } else { bail!("not read: {}", failures.join("; ")) }
+    if trail.unread.is_empty() { Ok(()) } else { bail!("not read: {}", trail.unread.join("; ")) }
 }
 
 /// Where to look. A home that is named need not exist any more: its database may.
@@ -87,6 +81,6 @@ async fn homes(client: &Client, arguments: &Arguments) -> anyhow::Result<BTreeSe
     match (&arguments.platform, &arguments.instance) {
         (Some(name), _) => Ok([Home::Platform(name.clone())].into()),
         (_, Some(name)) => Ok([Home::Instance(name.clone())].into()),
-        (None, None) => homes::all(client, arguments.tenant.as_deref()).await,
+        (None, None) => trail::homes::all(client, arguments.tenant.as_deref()).await,
     }
 }

@@ -1,11 +1,9 @@
 //! Prints records as a table.
 
-use serde_json::Value;
-
-use super::{changes::Change, read::Record};
-
-/// Longest text of a value.
-const LONGEST: usize = 60;
+use crate::audit::trail::{
+    Record,
+    words::{what, who},
+};
 
 /// One line a record, with a line of its own for each field that changed.
 #[must_use]
@@ -17,7 +15,11 @@ pub fn table(records: &[Record]) -> String {
         let mut said = what(record).into_iter();
         let first = said.next().unwrap_or_default();
         rows.push([when, who(record), object, record.generation.to_string(), first].map(|text| printable(&text)));
-        rows.extend(said.map(|line| [String::new(), String::new(), String::new(), String::new(), printable(&line)]));
+        rows.extend(
+            said.map(|line| {
+                [String::new(), String::new(), String::new(), String::new(), printable(&format!("  {line}"))]
+            }),
+        );
     }
     let widths: Vec<_> =
         (0..5).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()).collect();
@@ -28,36 +30,6 @@ pub fn table(records: &[Record]) -> String {
     rows.iter().map(line).collect()
 }
 
-fn who(record: &Record) -> String {
-    match record.detail["manager"].as_str() {
-        Some(manager) if manager != record.actor => format!("{} by {manager}", record.actor),
-        _ => record.actor.clone(),
-    }
-}
-
-fn what(record: &Record) -> Vec<String> {
-    let mut said = match (record.detail["words"].as_str(), record.detail["adopted"].as_str()) {
-        (Some(words), Some(owner)) => vec![format!("{}: {words}, with the data of {owner}", record.act)],
-        (Some(words), None) => vec![format!("{}: {words}", record.act)],
-        (None, _) => vec![record.act.clone()],
-    };
-    said.extend(record.changes.iter().flatten().map(|change| format!("  {}", told(change))));
-    said
-}
-
-fn told(Change { path, from, to }: &Change) -> String {
-    let text = |value: &Value| {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        if text.chars().count() > LONGEST { text.chars().take(LONGEST).chain(['…']).collect() } else { text }
-    };
-    match (from, to) {
-        (Some(from), Some(to)) => format!("{path}: {} → {}", text(from), text(to)),
-        (None, Some(to)) => format!("{path}: added {}", text(to)),
-        (Some(from), None) => format!("{path}: removed {}", text(from)),
-        (None, None) => path.clone(),
-    }
-}
-
 /// Who may write a spec must not be able to steer the terminal of who reads this.
 fn printable(text: &str) -> String {
     text.chars().flat_map(|one| if one.is_control() { one.escape_debug().collect() } else { vec![one] }).collect()
@@ -65,9 +37,10 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::audit::trail::changes::Change;
 
     fn record(act: &str, actor: &str, detail: Value, changes: Option<Vec<Change>>) -> Record {
         Record {

@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode};
 use easycode_crds::{DedicatedInstance, Tenant};
 use easycode_kit::{Json, Path, Problem, Query};
-use easycode_operator::cli::audit::changes::Change;
+use easycode_operator::audit::trail::changes::Change;
 use kube::ResourceExt;
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -23,7 +23,7 @@ use crate::{
         query::{Found, TenantQuery},
         summary::{self, TenantSummary},
     },
-    history::{self, Entry},
+    history::{self, History},
     invitation::{self, Invitation},
     refusal::{ProblemDocument, Refusal},
     session::ApiCaller,
@@ -210,15 +210,11 @@ pub async fn one(
     Ok(Json(tenant_document(&app, &tenant)))
 }
 
-/// What can be told of its past; the whole of it tells `easycode audit --tenant NAME`.
-#[utoipa::path(get, path = "/tenants/{name}/history", responses((status = 200, body = Vec<Entry>)))]
-pub async fn history(
-    State(app): State<App>,
-    _: ApiCaller,
-    Path(name): Path<String>,
-) -> Result<Json<Vec<Entry>>, Problem> {
+/// Its past: the newest records of its audit trail, events and conditions. The whole trail tells `easycode audit --tenant NAME`.
+#[utoipa::path(get, path = "/tenants/{name}/history", responses((status = 200, body = History)))]
+pub async fn history(State(app): State<App>, _: ApiCaller, Path(name): Path<String>) -> Result<Json<History>, Problem> {
     let tenant = app.fleet.known_tenant(&name)?;
-    Ok(Json(history::of_tenant(&app.client, &tenant).await?))
+    Ok(Json(history::of_tenant(&app, &tenant).await?))
 }
 
 /// What would come of a change. Nothing is written.

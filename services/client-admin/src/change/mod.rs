@@ -9,7 +9,7 @@ use std::fmt::Debug;
 
 use easycode_kit::Problem;
 use easycode_operator::{
-    cli::audit::changes::{Change, changes},
+    audit::trail::changes::{Change, changes},
     kubernetes::labels::{CHANGED_BY, CONFIRM_DELETE},
 };
 use kube::{

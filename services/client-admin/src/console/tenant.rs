@@ -22,7 +22,7 @@ use crate::{
     App,
     api::tenants::invite_administrator,
     fleet::summary::{self, TenantSummary},
-    history::{self, Entry},
+    history::{self, History},
     invitation::Invitation,
     session::Session,
     staff::Role,
@@ -64,7 +64,7 @@ async fn shown(
     let refused = |problem: Problem| Refused::new(&problem, session);
     let tenant = app.fleet.known_tenant(name).map_err(refused)?;
     let line = summary::of_tenant(&tenant, &app.fleet);
-    let entries = history::of_tenant(&app.client, &tenant).await.map_err(refused)?;
+    let known = history::of_tenant(app, &tenant).await.map_err(refused)?;
     let title = format!("Tenant {name}");
     let content = html! {
         p { strong { (line.display_name) } " " (health(&line.health)) }
@@ -77,7 +77,7 @@ async fn shown(
         h2 { "Conditions" }
         (conditions(tenant.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()))
         (moves(&tenant))
-        (past(&entries, name))
+        (past(&known, name))
     };
     Ok(Page::new(&title, session, content).render())
 }
@@ -210,16 +210,20 @@ fn moves(tenant: &Tenant) -> Markup {
     }
 }
 
-fn past(entries: &[Entry], name: &str) -> Markup {
+fn past(known: &History, name: &str) -> Markup {
     html! {
         h2 { "History" }
-        p.hint { "What the cluster still knows. The full trail is in the home's database: " code { "easycode audit --tenant " (name) } }
+        p.hint {
+            "The newest records of the audit trail, what the cluster still knows of events, and since when conditions are what they are. "
+            "The whole trail, of homes that it left long ago too: " code { "easycode audit --tenant " (name) }
+        }
+        @for gap in &known.unread { p.note { "The audit trail has a gap here: " (gap) "." } }
         div.scroll tabindex="0" {
             table {
                 caption { "History, the newest first" }
                 thead { tr { th scope="col" { "When" } th scope="col" { "Kind" } th scope="col" { "By" } th scope="col" { "What" } } }
                 tbody {
-                    @for one in entries {
+                    @for one in &known.entries {
                         tr { td { time datetime=(one.at) { (one.at) } } td { (one.kind) } td { (one.by) } td { (one.what) } }
                     }
                 }

@@ -1,4 +1,4 @@
-//! All homes whose database may have records: also those whose object is gone, since their namespace is left with the data.
+//! The homes whose database may have records.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,16 @@ use easycode_crds::{DedicatedInstance, SharedPlatform, Tenant};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt, api::ListParams};
 
-use crate::{kubernetes::labels, stack::home::Home, tenant::relocation::former_homes};
+use crate::{
+    kubernetes::labels,
+    stack::home::Home,
+    tenant::{
+        placement::placed_on,
+        relocation::{destined_for, former_homes},
+    },
+};
 
-/// All, with those that the tenant left and that keep a copy: if one is not there any more, that is to be said rather than left out.
+/// All, those whose object is gone included, since their namespace is left with the data; with those that the tenant left and that keep a copy: if one is not there any more, that is to be said rather than left out.
 pub async fn all(client: &Client, tenant: Option<&str>) -> anyhow::Result<BTreeSet<Home>> {
     let (platforms, instances, namespaces) = (
         Api::<SharedPlatform>::all(client.clone()),
@@ -28,6 +35,12 @@ pub async fn all(client: &Client, tenant: Option<&str>) -> anyhow::Result<BTreeS
         homes.extend(tenant.iter().flat_map(former_homes));
     }
     Ok(homes)
+}
+
+/// Those that have the tenant's data: where it lives, is being moved to, and left a copy.
+#[must_use]
+pub fn of(tenant: &Tenant) -> BTreeSet<Home> {
+    placed_on(tenant).into_iter().chain(destined_for(tenant)).chain(former_homes(tenant)).collect()
 }
 
 /// The home that a namespace was made for.

@@ -1,20 +1,16 @@
 //! Reads the records of one platform or instance out of its database.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
 use easycode_crds::{DedicatedInstance, SharedPlatform, instance, platform};
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client};
-use serde::Serialize;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 
-use super::{
-    changes::{Change, changes},
-    forward::forward,
-};
+use super::{Record, Wanted, Way, changes::changes, forward::forward};
 use crate::{
     postgres::credentials::Credentials,
     stack::{
@@ -33,54 +29,21 @@ const RECORDS: &str = "
     FROM easycode.audit a
     WHERE ($1::text IS NULL OR (a.kind = 'Tenant' AND a.name = $1))
       AND ($2::double precision IS NULL OR a.at >= now() - make_interval(secs => $2))
-    ORDER BY a.id";
-
-/// Which records.
-pub struct Wanted {
-    /// Of one tenant only.
-    pub tenant: Option<String>,
-    /// Not older.
-    pub since: Option<Duration>,
-}
-
-/// One record.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Record {
-    /// Number within its database.
-    pub id: i64,
-    /// When it was recorded.
-    pub at: Timestamp,
-    /// The database that it is in.
-    pub home: String,
-    /// Kind of the custom resource.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-    /// Its uid.
-    pub uid: String,
-    /// Generation of its spec.
-    pub generation: i64,
-    /// Who.
-    pub actor: String,
-    /// What, in one word.
-    pub act: String,
-    /// More of it; the whole spec, where that changed.
-    pub detail: Value,
-    /// What differs from the spec before it; `None` if it is not about a spec, or no earlier one was recorded.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub changes: Option<Vec<Change>>,
-}
+    ORDER BY a.id DESC LIMIT $3";
 
 /// Reads, in a session that can't write.
-pub async fn read(client: &Client, home: &Home, wanted: &Wanted) -> anyhow::Result<Vec<Record>> {
-    let credentials = forward(client, login(client, home).await?).await?;
+pub async fn read(client: &Client, home: &Home, wanted: &Wanted, way: Way) -> anyhow::Result<Vec<Record>> {
+    let mut credentials = login(client, home).await?;
+    if way == Way::Outside {
+        credentials = forward(client, credentials).await?;
+    }
     let options = credentials.options().application_name("easycode-audit");
     let mut session = PgConnection::connect_with(&options.options([("default_transaction_read_only", "on")])).await?;
     let present: bool =
         sqlx::query_scalar("SELECT to_regclass('easycode.audit') IS NOT NULL").fetch_one(&mut session).await?;
     let rows = if present {
         let query = sqlx::query(RECORDS).bind(&wanted.tenant).bind(wanted.since.map(|since| since.as_secs_f64()));
+        let query = query.bind(wanted.newest.map(i64::from));
         query.fetch_all(&mut session).await?
     } else {
         Vec::new()
