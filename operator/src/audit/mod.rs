@@ -28,7 +28,7 @@ use crate::{
         audit::{Account, CHANGED, CREATED, DELETED, Known, Record, Subject},
     },
     runtime::context::Context,
-    stack::home::Home,
+    stack::home::{Home, HomeObject},
 };
 
 /// Most versions of one object's spec that wait to be recorded.
@@ -135,10 +135,10 @@ pub async fn record_act(
     database: &Database,
     context: &Context,
 ) -> Result<(), postgres::Error> {
-    let subject = match home {
-        Home::Platform(name) => context.platforms.get(&ObjectRef::new(name)).map(|one| subject(one.as_ref())),
-        Home::Instance(name) => context.instances.get(&ObjectRef::new(name)).map(|one| subject(one.as_ref())),
-    };
+    let subject = context.object_of(home).map(|object| match object {
+        HomeObject::Platform(platform) => subject(&*platform),
+        HomeObject::Instance(instance) => subject(&*instance),
+    });
     // One that is gone has nothing done for it.
     match subject {
         Some(subject) => database.record(&[Record::of_act(&subject, act, words, None)]).await,

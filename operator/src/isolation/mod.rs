@@ -31,7 +31,7 @@ use crate::{
     kubernetes::{job, labels, object::Kind},
     postgres::Database,
     runtime::{context::Context, error::Error},
-    stack::home::Home,
+    stack::home::{Home, HomeObject},
     tenant::placement::tenants_on,
 };
 
@@ -200,11 +200,7 @@ pub async fn watch(context: Arc<Context>) {
 
 /// When the home was made, if it is there.
 fn made(home: &Home, context: &Context) -> Option<Timestamp> {
-    let time = match home {
-        Home::Platform(name) => context.platforms.get(&ObjectRef::new(name))?.creation_timestamp(),
-        Home::Instance(name) => context.instances.get(&ObjectRef::new(name))?.creation_timestamp(),
-    };
-    time.map(|time| time.0)
+    context.object_of(home)?.meta().creation_timestamp.as_ref().map(|time| time.0)
 }
 
 /// A home's turn. A Postgres that takes connections and says nothing must not keep the others from theirs.
@@ -280,17 +276,14 @@ async fn tell(home: &Home, tenants: &[String], context: &Context) {
     for tenant in tenants.iter().filter_map(|tenant| context.tenants.get(&ObjectRef::new(tenant))) {
         context.events.warning(&*tenant, "Probe", finding.reason, finding.message.clone()).await;
     }
-    match home {
-        Home::Platform(name) => {
-            if let Some(platform) = context.platforms.get(&ObjectRef::new(name)) {
-                context.events.warning(&*platform, "Probe", finding.reason, finding.message).await;
-            }
+    match context.object_of(home) {
+        Some(HomeObject::Platform(platform)) => {
+            context.events.warning(&*platform, "Probe", finding.reason, finding.message).await;
         }
-        Home::Instance(name) => {
-            if let Some(instance) = context.instances.get(&ObjectRef::new(name)) {
-                context.events.warning(&*instance, "Probe", finding.reason, finding.message).await;
-            }
+        Some(HomeObject::Instance(instance)) => {
+            context.events.warning(&*instance, "Probe", finding.reason, finding.message).await;
         }
+        None => {}
     }
 }
 

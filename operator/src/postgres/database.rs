@@ -438,8 +438,8 @@ impl Database {
 }
 
 /// A server that is gone answers nothing, not even that: whoever else wants to write or look must not wait for it.
-async fn in_time<T>(longest: Duration, asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let late = |_| Err(Error::Unavailable(format!("no answer in {} s", longest.as_secs())));
+pub async fn in_time<T, E: From<Error>>(longest: Duration, asking: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let late = |_| Err(Error::Unavailable(format!("no answer in {} s", longest.as_secs())).into());
     tokio::time::timeout(longest, asking).await.unwrap_or_else(late)
 }
 

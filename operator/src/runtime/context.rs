@@ -26,7 +26,7 @@ use crate::{
     release::choice::{self, Missing},
     stack::{
         blueprint::Nodes,
-        home::Home,
+        home::{Home, HomeObject},
         plan::{cloudnative_pg, postgres},
     },
     tenant::{placement::Placement, relocation::Opened, unseen::Unseen},
@@ -85,37 +85,33 @@ pub struct Seen {
 }
 
 impl Context {
+    /// The custom resource of a home, if it is there.
+    #[must_use]
+    pub fn object_of(&self, home: &Home) -> Option<HomeObject> {
+        match home {
+            Home::Platform(name) => self.platforms.get(&ObjectRef::new(name)).map(HomeObject::Platform),
+            Home::Instance(name) => self.instances.get(&ObjectRef::new(name)).map(HomeObject::Instance),
+        }
+    }
+
     /// Whether there is such a platform or instance.
     #[must_use]
     pub fn exists(&self, home: &Home) -> bool {
-        match home {
-            Home::Platform(name) => self.platforms.get(&ObjectRef::new(name)).is_some(),
-            Home::Instance(name) => self.instances.get(&ObjectRef::new(name)).is_some(),
-        }
+        self.object_of(home).is_some()
     }
 
     /// An image with Postgres' client programs that can be had where the home is: that of its embedded Postgres, or what the operator
     /// was given for the others.
     #[must_use]
     pub fn client_image(&self, home: &Home) -> String {
-        let embedded = match home {
-            Home::Platform(name) => {
-                self.platforms.get(&ObjectRef::new(name)).and_then(|one| one.spec.database.embedded.clone())
-            }
-            Home::Instance(name) => {
-                self.instances.get(&ObjectRef::new(name)).and_then(|one| one.spec.database.embedded.clone())
-            }
-        };
+        let embedded = self.object_of(home).and_then(|object| object.embedded().cloned());
         embedded.map_or_else(|| self.options.postgres_client_image.clone(), |embedded| embedded.image)
     }
 
     /// The value of an annotation of the platform or the instance.
     #[must_use]
     pub fn annotation(&self, home: &Home, key: &str) -> Option<String> {
-        match home {
-            Home::Platform(name) => self.platforms.get(&ObjectRef::new(name))?.annotations().get(key).cloned(),
-            Home::Instance(name) => self.instances.get(&ObjectRef::new(name))?.annotations().get(key).cloned(),
-        }
+        self.object_of(home)?.meta().annotations.as_ref()?.get(key).cloned()
     }
 
     /// What is known of a home whose services run.

@@ -1,7 +1,9 @@
 //! Where a tenant lives: a shared platform, or a dedicated instance.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use easycode_crds::{DedicatedInstance, SharedPlatform, stack::EmbeddedDatabase};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use serde_json::{Value, json};
 
 use crate::kubernetes::labels;
@@ -71,6 +73,44 @@ impl Home {
         all[labels::VERSION] = version.into();
         all[labels::SERVICE] = service.into();
         all
+    }
+}
+
+/// The custom resource of a home.
+pub enum HomeObject {
+    /// Of a platform.
+    Platform(Arc<SharedPlatform>),
+    /// Of an instance.
+    Instance(Arc<DedicatedInstance>),
+}
+
+impl HomeObject {
+    /// Its metadata.
+    #[must_use]
+    pub fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::Platform(platform) => &platform.metadata,
+            Self::Instance(instance) => &instance.metadata,
+        }
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn conditions(&self) -> &[Condition] {
+        match self {
+            Self::Platform(platform) => platform.status.as_ref().map(|status| &*status.conditions),
+            Self::Instance(instance) => instance.status.as_ref().map(|status| &*status.conditions),
+        }
+        .unwrap_or_default()
+    }
+
+    /// What its spec says of a Postgres of its own.
+    #[must_use]
+    pub fn embedded(&self) -> Option<&EmbeddedDatabase> {
+        match self {
+            Self::Platform(platform) => platform.spec.database.embedded.as_ref(),
+            Self::Instance(instance) => instance.spec.database.embedded.as_ref(),
+        }
     }
 }
 

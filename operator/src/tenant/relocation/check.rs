@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use easycode_contract::{database::Identifier, runtime::TENANT_SERVICE};
 use easycode_crds::Tenant;
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::ResourceExt;
 
 use crate::{
     postgres::{self, survey::TenantData},
@@ -94,21 +94,11 @@ pub fn matching(
 
 /// What keeps the services of a home from serving.
 pub fn unavailable(home: &Home, context: &Context) -> Option<String> {
-    let seen = match home {
-        Home::Platform(name) => context.platforms.get(&ObjectRef::new(name)).map(|one| {
-            let conditions = one.status.as_ref().map(|status| status.conditions.clone());
-            (one.metadata.deletion_timestamp.is_some(), conditions)
-        }),
-        Home::Instance(name) => context.instances.get(&ObjectRef::new(name)).map(|one| {
-            let conditions = one.status.as_ref().map(|status| status.conditions.clone());
-            (one.metadata.deletion_timestamp.is_some(), conditions)
-        }),
-    };
-    match seen {
-        None => Some("it does not exist".to_owned()),
-        Some((true, _)) => Some("it is being deleted".to_owned()),
-        Some((false, conditions)) => observe::unavailable(&conditions.unwrap_or_default()),
+    let Some(object) = context.object_of(home) else { return Some("it does not exist".to_owned()) };
+    if object.meta().deletion_timestamp.is_some() {
+        return Some("it is being deleted".to_owned());
     }
+    observe::unavailable(object.conditions())
 }
 
 #[cfg(test)]

@@ -15,12 +15,11 @@ use easycode_crds::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
-use tokio::time::timeout;
 use tracing::warn;
 
 use super::{act::thaw, plan};
 use crate::{
-    postgres::{self, Database},
+    postgres::{Database, database::in_time},
     runtime::{context::Context, error::Error},
     stack::home::Home,
     tenant::{
@@ -127,8 +126,7 @@ fn sealed(status: &TenantStatus, there: &Home, now: Timestamp) -> Option<Duratio
 
 /// Lets migrations write to a copy again.
 async fn open(database: &Database, role: &Identifier) -> Result<(), Error> {
-    let late = |_| Err(postgres::Error::Unavailable(format!("no answer in {} s", LONGEST.as_secs())).into());
-    timeout(LONGEST, thaw(database, role)).await.unwrap_or_else(late)
+    in_time(LONGEST, thaw(database, role)).await
 }
 
 /// Erases all copies with the tenant, unless its data is to be kept. Returns what it waits for.
