@@ -27,11 +27,15 @@ async fn a_platform_whose_release_is_missing_says_so_and_comes_up_when_it_appear
     let cluster = Cluster::connect().await?;
     Platform::example().await?;
     let name = fresh_name("release");
-    let own = OwnPlatform::apply_new(&cluster, "release", json!({ "release": name })).await?;
+    let of_no_service = json!([{ "name": "warehouse", "replicas": 2 }]);
+    let own =
+        OwnPlatform::apply_new(&cluster, "release", json!({ "release": name, "services": of_no_service })).await?;
     let told = own.condition("Ready", "False", "ReleaseNotFound").await;
     ensure!(told.contains(&name), "{told}");
     release_like(&cluster, &name, |_| ()).await?;
     own.ready().await;
+    let told = own.condition("ServicesAvailable", "True", "AsPlanned").await;
+    ensure!(told.contains("warehouse is no service of release"), "{told}");
     used_by(&cluster, &name, 1).await;
     own.remove().await?;
     used_by(&cluster, &name, 0).await;

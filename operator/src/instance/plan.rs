@@ -20,6 +20,7 @@ use crate::{
             ServiceSettings,
         },
         home::Home,
+        status as stack,
     },
 };
 
@@ -204,12 +205,7 @@ fn container_limits(isolation: &Isolation) -> Vec<Value> {
 /// What the spec says of services that the release lacks is of no effect: a sentence each, by name.
 #[must_use]
 pub fn unknown<'a>(instance: &'a DedicatedInstance, release: &Release) -> BTreeMap<&'a str, String> {
-    let version = &release.spec.version;
-    let sentence = |name| {
-        format!("{name} is no service of release {version}, so that what spec.services says of it is of no effect")
-    };
-    let lacks = |name: &&str| release.spec.services.iter().all(|one| one.name != *name);
-    overridden(instance).filter(lacks).map(|name| (name, sentence(name))).collect()
+    stack::unknown(overridden(instance), release)
 }
 
 /// The same of services that the tenant may not use.

@@ -1,8 +1,11 @@
 //! Turns what was found into the platform's status and events. Writes only what changed.
 
-use easycode_crds::{SharedPlatform, SharedPlatformStatus, conditions};
+use easycode_crds::{
+    SharedPlatform, SharedPlatformStatus,
+    conditions::{self, Finding, reason},
+};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -29,6 +32,8 @@ pub async fn report(
 ) -> Result<(), Error> {
     let mut findings = applied.findings.clone();
     findings.extend(stack::unreached(&findings));
+    let without_effect = without_effect(platform, observed);
+    say(&mut findings, &without_effect);
     findings.push(stack::pending(applied));
     findings.extend(match held {
         Some(held) => held.findings(),
@@ -54,6 +59,12 @@ pub async fn report(
     context.metrics.tenants(&platform.name_any(), observed.tenants);
     write(platform, &after, context).await?;
     stack::tell(platform, &before.conditions, &findings, applied, context).await;
+    for sentence in without_effect.iter().filter(|sentence| {
+        let says = |conditions: &[Condition]| conditions.iter().any(|one| one.message.contains(sentence.as_str()));
+        says(&after.conditions) && !says(&before.conditions)
+    }) {
+        context.events.warning(platform, "Reconcile", reason::UNKNOWN_SERVICE, sentence.clone()).await;
+    }
     let moved = |status: &SharedPlatformStatus| {
         (status.release.clone(), published(status), is_true(status, conditions::DATABASE_READY))
     };
@@ -68,6 +79,22 @@ pub async fn report(
         trigger_unplaced(context);
     }
     Ok(())
+}
+
+/// What the spec says of services that its release lacks.
+fn without_effect(platform: &SharedPlatform, observed: &Observed) -> Vec<String> {
+    let named = platform.spec.services.iter().map(|one| one.name.as_str());
+    let release = observed.release.as_deref();
+    release.map(|release| stack::unknown(named, release).into_values().collect()).unwrap_or_default()
+}
+
+/// Adds to what is said of the services, unless there is trouble with them.
+fn say(findings: &mut [Finding], sentences: &[String]) {
+    let served = |one: &&mut Finding| one.type_ == conditions::SERVICES_AVAILABLE && one.status == Some(true);
+    if let Some(finding) = findings.iter_mut().find(served) {
+        finding.message =
+            [&finding.message].into_iter().chain(sentences).map(String::as_str).collect::<Vec<_>>().join("; ");
+    }
 }
 
 fn published(status: &SharedPlatformStatus) -> Vec<(String, i32)> {
@@ -102,4 +129,21 @@ pub async fn write(platform: &SharedPlatform, after: &SharedPlatformStatus, cont
     let patch = serde_json::json!({ "status": after });
     api.patch_status(&platform.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_of_no_effect_is_said_beside_services_that_run() {
+        let said = |status, sentences: &[&str]| {
+            let sentences: Vec<_> = sentences.iter().map(|one| (*one).to_owned()).collect();
+            let mut findings = [Finding::new(conditions::SERVICES_AVAILABLE, status, reason::AS_PLANNED, "all run")];
+            say(&mut findings, &sentences);
+            findings[0].message.clone()
+        };
+        assert_eq!(said(Some(true), &["x is of no effect", "y is"]), "all run; x is of no effect; y is");
+        assert_eq!((said(Some(true), &[]), said(Some(false), &["x is"])), ("all run".into(), "all run".into()));
+    }
 }

@@ -1,6 +1,9 @@
 //! What is said of a stack as a whole, whichever resource asks for it: out of the findings at each stage.
 
+use std::collections::BTreeMap;
+
 use easycode_crds::{
+    Release,
     conditions::{self, Finding, reason},
     platform::ServiceStatus,
 };
@@ -58,6 +61,17 @@ pub fn services(applied: &Applied, before: &[ServiceStatus], home: &Home, contex
 fn counted(known: &ServiceStatus, live: Option<&DynamicObject>) -> ServiceStatus {
     let available = live.and_then(|live| live.data["status"]["availableReplicas"].as_i64()).unwrap_or_default();
     ServiceStatus { available: i32::try_from(available).unwrap_or(i32::MAX), ..known.clone() }
+}
+
+/// What a spec says of services that the release lacks is of no effect: a sentence each, by name.
+#[must_use]
+pub fn unknown<'a>(named: impl Iterator<Item = &'a str>, release: &Release) -> BTreeMap<&'a str, String> {
+    let version = &release.spec.version;
+    let sentence = |name| {
+        format!("{name} is no service of release {version}, so that what spec.services says of it is of no effect")
+    };
+    let lacks = |name: &&str| release.spec.services.iter().all(|one| one.name != *name);
+    named.filter(lacks).map(|name| (name, sentence(name))).collect()
 }
 
 /// Whether workloads wait with a rendering of this operator.
