@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, DirBuilder},
+    ops::AddAssign,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -15,7 +16,9 @@ use easycode_contract::{
     runtime::{TENANT_SERVICE, TENANT_SERVICE_AUDIENCE},
 };
 use easycode_kit::{App, Config, Service, database};
-use easycode_operator::{postgres::credentials::Credentials, stack::plan::secrets::service_secret};
+use easycode_operator::{
+    postgres::credentials::Credentials, runtime::metrics::own_cpu_seconds, stack::plan::secrets::service_secret,
+};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -64,6 +67,9 @@ pub struct Side {
     pub request_ms: Spread,
     /// Requests a second, several at once.
     pub requests_per_second: f64,
+    /// CPU that this process used for each of those, in microseconds: who asks, the way there, the handler, the way to Postgres. What else
+    /// the machine could give in that time went to Postgres, to other processes, or nowhere.
+    pub own_cpu_us: f64,
 }
 
 /// Both.
@@ -118,7 +124,7 @@ pub async fn measure(
             without.push(b);
         }
     }
-    let (mut fast, mut faster) = (0.0, 0.0);
+    let (mut fast, mut faster) = (Spent::default(), Spent::default());
     for _ in 0..effort.rounds {
         fast += burst(&there, subjects, effort, &service).await?;
         faster += burst(&here, one, effort, &bare).await?;
@@ -126,20 +132,36 @@ pub async fn measure(
     let count = f64::from(u32::try_from(effort.rounds * effort.burst)?);
     app.connections.close().await;
     pool.close().await;
-    Ok(Cost {
-        service: Side { request_ms: Spread::of(with), requests_per_second: round(count / fast) },
-        bare: Side { request_ms: Spread::of(without), requests_per_second: round(count / faster) },
-    })
+    let side = |times: Vec<Duration>, spent: Spent| Side {
+        request_ms: Spread::of(times),
+        requests_per_second: round(count / spent.seconds),
+        own_cpu_us: round(spent.own_cpu_seconds / count * 1e6),
+    };
+    Ok(Cost { service: side(with, fast), bare: side(without, faster) })
 }
 
-/// Seconds that a number of requests take, several at once.
+/// What rounds took.
+#[derive(Default)]
+struct Spent {
+    seconds: f64,
+    own_cpu_seconds: f64,
+}
+
+impl AddAssign for Spent {
+    fn add_assign(&mut self, other: Self) {
+        self.seconds += other.seconds;
+        self.own_cpu_seconds += other.own_cpu_seconds;
+    }
+}
+
+/// What a number of requests take, several at once.
 async fn burst(
     http: &reqwest::Client,
     subjects: &[Subject],
     effort: Effort,
     url: &impl Fn(&Subject) -> String,
-) -> anyhow::Result<f64> {
-    let started = Instant::now();
+) -> anyhow::Result<Spent> {
+    let (started, before) = (Instant::now(), own_cpu_seconds().unwrap_or_default());
     futures::stream::iter(subjects.iter().cycle().take(effort.burst))
         .map(|subject| {
             let url = url(subject);
@@ -148,7 +170,8 @@ async fn burst(
         .buffer_unordered(effort.at_once)
         .try_for_each(|_| std::future::ready(Ok(())))
         .await?;
-    Ok(started.elapsed().as_secs_f64())
+    let own_cpu_seconds = own_cpu_seconds().unwrap_or_default() - before;
+    Ok(Spent { seconds: started.elapsed().as_secs_f64(), own_cpu_seconds })
 }
 
 async fn serve(router: Router) -> anyhow::Result<String> {

@@ -228,7 +228,7 @@ impl Collector for Process {
                 gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
             }
         }
-        if let Some(seconds) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds) {
+        if let Some(seconds) = own_cpu_seconds() {
             let counter = ConstCounter::new(seconds);
             let name = "process_cpu_seconds";
             counter.encode(encoder.encode_descriptor(name, "Time on CPUs", None, counter.metric_type())?)?;
@@ -241,6 +241,12 @@ impl Collector for Process {
 fn bytes(status: &str, field: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// Seconds that this process was on a CPU, as Linux counts them; `None` elsewhere.
+#[must_use]
+pub fn own_cpu_seconds() -> Option<f64> {
+    fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds)
 }
 
 /// User and system time out of `/proc/self/stat`, which Linux counts in hundredths of a second on every architecture.

@@ -26,7 +26,7 @@ const TIMES: u32 = 10;
 /// Its limit, in requests a second.
 const LIMIT: u32 = 20;
 /// Rounds with it and without, in turns, and the length of each.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 8;
 const ROUND: Duration = Duration::from_secs(4);
 
 /// What was measured.
@@ -35,6 +35,8 @@ pub struct Neighbour {
     pub without: Spread,
     /// The same while it is not.
     pub with: Spread,
+    /// The slower of every other quiet round by the others: how much the slowest differ by themselves.
+    pub quiet_p99_ratio: f64,
 }
 
 impl Neighbour {
@@ -61,14 +63,16 @@ pub async fn limit(ground: &Ground, tenant: &str) -> anyhow::Result<()> {
 /// Measures.
 pub async fn measure(base: &str, noisy: &Subject, others: &[Subject]) -> anyhow::Result<Neighbour> {
     let noisy = std::slice::from_ref(noisy);
-    let (mut without, mut with) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        without.extend(paced(base, others, OTHERS, ROUND).await?.times);
+    let (mut without, mut with) = ([Vec::new(), Vec::new()], Vec::new());
+    for round in 0..ROUNDS {
+        without[round % 2].extend(paced(base, others, OTHERS, ROUND).await?.times);
         let (quiet, loud): (Paced, Paced) =
             tokio::try_join!(paced(base, others, OTHERS, ROUND), paced(base, noisy, OTHERS * TIMES, ROUND))?;
         ensure!(loud.refused > 0, "the noisy tenant was never over its limit");
         ensure!(quiet.refused == 0, "the others are refused for the limit of another");
         with.extend(quiet.times);
     }
-    Ok(Neighbour { without: Spread::of(without), with: Spread::of(with) })
+    let [one, other] = without.each_ref().map(|times| Spread::of(times.clone()).p99);
+    let quiet_p99_ratio = round(one.max(other) / one.min(other));
+    Ok(Neighbour { without: Spread::of(without.concat()), with: Spread::of(with), quiet_p99_ratio })
 }

@@ -36,6 +36,8 @@ pub struct ServiceFigures {
     rss_mib: f64,
     start_ms: f64,
     noisy_neighbour_p99_ratio: f64,
+    /// How much the others' p99 differs between rounds in which nothing is to differ.
+    quiet_p99_ratio: f64,
     others_read_ms: Spread,
     others_read_beside_noise_ms: Spread,
 }
@@ -63,6 +65,7 @@ impl ServiceFigures {
             rss_mib,
             start_ms,
             noisy_neighbour_p99_ratio: neighbour.p99_ratio(),
+            quiet_p99_ratio: neighbour.quiet_p99_ratio,
             others_read_ms: neighbour.without,
             others_read_beside_noise_ms: neighbour.with,
         }
@@ -106,7 +109,7 @@ impl Report {
             ),
             String::new(),
             format!(
-                "{:<15} {:>7} {:>6} {:>6}  {:>7} {:>6} {:>6}  {:>7} {:>7} {:>6}  {:>6} {:>7} {:>6}",
+                "{:<15} {:>7} {:>6} {:>6}  {:>7} {:>6} {:>6}  {:>7} {:>7} {:>6}  {:>6} {:>7} {:>6} {:>6}",
                 "service",
                 "reads/s",
                 "p50",
@@ -119,13 +122,14 @@ impl Report {
                 "ratio",
                 "MiB",
                 "start",
-                "noise"
+                "noise",
+                "quiet"
             ),
         ];
         for one in &self.services {
             let ratio = one.tenancy_throughput_ratio;
             lines.push(format!(
-                "{:<15} {:>7.0} {:>6.2} {:>6.2}  {:>8.0} {:>6.2} {:>6.2}  {:>7.0} {:>7.0} {:>6}  {:>6} {:>7} {:>6}",
+                "{:<15} {:>7.0} {:>6.2} {:>6.2}  {:>8.0} {:>6.2} {:>6.2}  {:>7.0} {:>7.0} {:>6}  {:>6} {:>7} {:>6} {:>6.2}",
                 one.service,
                 one.read_rps,
                 one.read_ms.p50,
@@ -139,6 +143,7 @@ impl Report {
                 marked(format!("{:.1}", one.rss_mib), one.rss_mib < MOST_MEMORY),
                 marked(format!("{:.0}", one.start_ms), one.start_ms < LONGEST_START),
                 marked(format!("{:.2}", one.noisy_neighbour_p99_ratio), one.noisy_neighbour_p99_ratio <= MOST_NOISE),
+                one.quiet_p99_ratio,
             ));
         }
         if self.changes_of_other_tenants > 0 {
