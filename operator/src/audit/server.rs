@@ -1,7 +1,7 @@
 //! Tells the audit trail of a tenant to whoever Kubernetes lets `get` its `tenants/audit`: the console. Who asks shows a token of a
 //! service account that is for the operator alone; API server and RBAC judge it.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -16,22 +16,29 @@ use k8s_openapi::api::{
     authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{Api, Client, ResourceExt, api::PostParams};
 use serde::{Deserialize, Serialize};
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 use tracing::warn;
 
 use super::trail::{self, Wanted, Way, words::Told};
-use crate::stack::home::Home;
 
 /// What a token must be for.
 pub const AUDIENCE: &str = "easycode-operator";
-/// Requests that are worked on at once; each connects to every home of its tenant.
-const AT_ONCE: usize = 4;
-/// Longest wait for one's turn.
-const TURN: Duration = Duration::from_secs(2);
+/// Tokens that the API server is asked about at once.
+const REVIEWS: usize = 4;
+/// Requests that are read for at once; each connects to every home of its tenant.
+const READS: usize = 16;
+/// Longest wait for either.
+const TURN: Duration = Duration::from_secs(1);
 /// Longest time for one home.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Longest time for a request.
+const LONGEST: Duration = Duration::from_secs(7);
 /// Most records of one home.
 const NEWEST: u16 = 200;
 
@@ -40,7 +47,7 @@ const NEWEST: u16 = 200;
 pub struct Answer {
     /// The oldest first.
     pub records: Vec<Told>,
-    /// Each home that could not be read, and why.
+    /// Each home that could not be read. The operator's log says why: such words may tell of addresses and logins.
     pub unread: Vec<String>,
 }
 
@@ -53,11 +60,17 @@ pub fn path(tenant: &str) -> String {
 #[derive(Clone)]
 struct Server {
     client: Client,
-    turns: Arc<Semaphore>,
+    reviews: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
 }
 
 /// Why nothing is told.
 struct Refusal(StatusCode, &'static str);
+
+impl Refusal {
+    const BUSY: Self =
+        Self(StatusCode::SERVICE_UNAVAILABLE, "too many ask at once, or something does not answer; try again");
+}
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -74,7 +87,8 @@ impl From<kube::Error> for Refusal {
 
 /// Serves until the process ends. Every replica does, also one that does not lead: it only reads.
 pub async fn serve(listener: TcpListener, client: Client) -> std::io::Result<()> {
-    let server = Server { client, turns: Arc::new(Semaphore::new(AT_ONCE)) };
+    let [reviews, reads] = [REVIEWS, READS].map(|most| Arc::new(Semaphore::new(most)));
+    let server = Server { client, reviews, reads };
     axum::serve(listener, Router::new().route(&path("{name}"), get(of_tenant)).with_state(server)).await
 }
 
@@ -83,33 +97,56 @@ async fn of_tenant(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<Answer>, Refusal> {
+    let outcome = timeout(LONGEST, asked(&server, &name, &headers)).await.unwrap_or(Err(Refusal::BUSY));
+    if let Err(Refusal(status, why)) = &outcome {
+        warn!(tenant = name, %status, why, "an audit trail was not told");
+    }
+    outcome.map(Json)
+}
+
+async fn asked(server: &Server, name: &str, headers: &HeaderMap) -> Result<Answer, Refusal> {
     let no_token = Refusal(StatusCode::UNAUTHORIZED, "send a token as Authorization: Bearer …");
-    let token = bearer(&headers).ok_or(no_token)?;
-    let Ok(Ok(_turn)) = timeout(TURN, server.turns.acquire()).await else {
-        return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many ask at once; try again"));
-    };
+    let token = bearer(headers).ok_or(no_token)?;
+    let reviewing = turn(&server.reviews).await?;
     let Some(user) = who(&server.client, token).await? else {
         let words = "the token does not count; it must be of this cluster, and for audience easycode-operator";
         return Err(Refusal(StatusCode::UNAUTHORIZED, words));
     };
-    if !may_read(&server.client, user, &name).await? {
+    if !may_read(&server.client, user, name).await? {
         return Err(Refusal(StatusCode::FORBIDDEN, "this needs the right to get tenants/audit of easycode.io"));
     }
-    let Some(homes) = homes(&server.client, &name).await? else {
+    drop(reviewing);
+    let Some(tenant) = tenant(&server.client, name).await? else {
         return Err(Refusal(StatusCode::NOT_FOUND, "there is no such tenant"));
     };
-    let wanted = Wanted { tenant: Some(name), since: None, newest: Some(NEWEST), patience: PATIENCE };
-    let found = trail::read(&server.client, homes, &wanted, Way::Inside).await;
-    Ok(Json(Answer { records: found.records.iter().map(Told::from).collect(), unread: found.unread }))
+    let _reading = turn(&server.reads).await?;
+    let wanted = Wanted {
+        tenant: Some(name.to_owned()),
+        uid: tenant.uid(),
+        since: None,
+        newest: Some(NEWEST),
+        patience: Some(PATIENCE),
+    };
+    let found = trail::read(&server.client, trail::homes::of(&tenant), &wanted, Way::Inside).await;
+    for (home, why) in &found.unread {
+        warn!(%home, why, "an audit trail could not be read");
+    }
+    Ok(Answer {
+        records: found.records.iter().map(Told::from).collect(),
+        unread: found.unread.iter().map(|(home, _)| home.to_string()).collect(),
+    })
 }
 
-async fn homes(client: &Client, tenant: &str) -> kube::Result<Option<BTreeSet<Home>>> {
+async fn turn(turns: &Semaphore) -> Result<SemaphorePermit<'_>, Refusal> {
+    timeout(TURN, turns.acquire()).await.ok().and_then(Result::ok).ok_or(Refusal::BUSY)
+}
+
+async fn tenant(client: &Client, name: &str) -> kube::Result<Option<Tenant>> {
     // What can't be a tenant's name must not become part of a path.
-    if Identifier::tenant(tenant).is_err() {
+    if Identifier::tenant(name).is_err() {
         return Ok(None);
     }
-    let found = Api::<Tenant>::all(client.clone()).get_opt(tenant).await?;
-    Ok(found.as_ref().map(trail::homes::of))
+    Api::all(client.clone()).get_opt(name).await
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -5,7 +5,7 @@ use easycode_crds::{
     conditions::{self, Finding, reason},
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -59,11 +59,10 @@ pub async fn report(
     context.metrics.tenants(&platform.name_any(), observed.tenants);
     write(platform, &after, context).await?;
     stack::tell(platform, &before.conditions, &findings, applied, context).await;
-    for sentence in without_effect.iter().filter(|sentence| {
-        let says = |conditions: &[Condition]| conditions.iter().any(|one| one.message.contains(sentence.as_str()));
-        says(&after.conditions) && !says(&before.conditions)
-    }) {
-        context.events.warning(platform, "Reconcile", reason::UNKNOWN_SERVICE, sentence.clone()).await;
+    if before.observed_generation != after.observed_generation || before.release != after.release {
+        for sentence in without_effect {
+            context.events.warning(platform, "Reconcile", reason::UNKNOWN_SERVICE, sentence).await;
+        }
     }
     let moved = |status: &SharedPlatformStatus| {
         (status.release.clone(), published(status), is_true(status, conditions::DATABASE_READY))

@@ -1,7 +1,7 @@
 //! A tenant's past: its audit trail, since when its conditions are what they are, and the events that the cluster still has. Where
-//! the trail can't be read, who wrote which of its fields last.
+//! the trail doesn't know the present spec, who wrote which of its fields last.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use easycode_crds::Tenant;
 use easycode_kit::Problem;
@@ -43,7 +43,7 @@ pub struct Entry {
 pub struct History {
     /// What happened, the newest first.
     pub entries: Vec<Entry>,
-    /// Whose audit trail could not be read, and why; what happened there may be missing.
+    /// Whose audit trail could not be read: what happened there may be missing.
     pub unread: Vec<String>,
 }
 
@@ -52,18 +52,18 @@ pub async fn of_tenant(app: &App, tenant: &Tenant) -> Result<History, Problem> {
     let name = tenant.name_any();
     let (events, trail) = future::join(events(&app.client, "Tenant", &name), trail::of_tenant(app, &name)).await;
     let Answer { records, unread } = trail;
-    Ok(History { entries: entries(tenant, &events?, &records, unread.is_empty()), unread })
+    Ok(History { entries: entries(tenant, &events?, &records), unread })
 }
 
-fn entries(tenant: &Tenant, events: &[Event], records: &[Told], is_whole: bool) -> Vec<Entry> {
+fn entries(tenant: &Tenant, events: &[Event], records: &[Told]) -> Vec<Entry> {
     let mine = events.iter().filter(|event| {
         // By uid, since an earlier tenant may have had the name.
         event.regarding.as_ref().is_some_and(|regarding| regarding.uid == tenant.metadata.uid)
     });
     let mut entries: Vec<_> = mine.filter_map(of_event).collect();
-    let mine = records.iter().rev().filter(|record| Some(&record.uid) == tenant.metadata.uid.as_ref());
-    entries.extend(mine.map(of_record));
-    if !is_whole {
+    entries.extend(told_once(records));
+    let is_told = |record: &Told| record.is_of_spec && Some(record.generation) == tenant.metadata.generation;
+    if !records.iter().any(is_told) {
         entries.extend(written(tenant));
     }
     if let Some(status) = &tenant.status {
@@ -89,9 +89,19 @@ fn entries(tenant: &Tenant, events: &[Event], records: &[Told], is_whole: bool) 
     entries
 }
 
-fn of_record(record: &Told) -> Entry {
-    let what = record.what.join("; ");
-    Entry { at: record.at.to_string(), kind: "Record", by: record.by.clone(), what }
+/// The records, the newest first. A home that the tenant came to knows the spec that it came with as its first: that is no change.
+fn told_once(records: &[Told]) -> Vec<Entry> {
+    let homes: BTreeSet<_> = records.iter().map(|record| &record.home).collect();
+    let mut known = BTreeSet::new();
+    let changed = |record: &&Told| !record.is_of_spec || known.insert(record.generation);
+    let told = records.iter().filter(changed).map(|record| {
+        let what = record.what.join("; ");
+        let what = if homes.len() > 1 { format!("{what} ({})", record.home) } else { what };
+        Entry { at: record.at.to_string(), kind: "Record", by: record.by.clone(), what }
+    });
+    let mut told: Vec<_> = told.collect();
+    told.reverse();
+    told
 }
 
 /// Events of objects without a namespace are in `default`.
@@ -152,39 +162,48 @@ fn of_writer(entry: &ManagedFieldsEntry, person: Option<&str>) -> Option<Entry> 
 
 #[cfg(test)]
 mod tests {
-    use easycode_crds::TenantSpec;
     use serde_json::json;
 
     use super::*;
 
-    #[test]
-    fn the_newest_comes_first_and_a_namesakes_records_not_at_all() {
-        let spec: TenantSpec =
-            serde_json::from_value(json!({ "displayName": "Acme", "region": "eu", "entitlements": [] })).unwrap();
-        let mut tenant = Tenant::new("acme", spec);
-        tenant.metadata.uid = Some("u1".to_owned());
-        tenant.metadata.managed_fields = Some(vec![entry(&json!({ "f:spec": { "f:state": {} } }))]);
-        let record = |uid: &str, at: &str, by: &str| Told {
+    fn record(generation: i64, home: &str, at: &str, by: &str) -> Told {
+        Told {
             at: at.parse().unwrap(),
-            home: "SharedPlatform eu1".to_owned(),
-            uid: uid.to_owned(),
+            home: home.to_owned(),
+            generation,
+            is_of_spec: true,
             by: by.to_owned(),
             what: vec!["SpecChanged".to_owned(), "limits.users: 5 → 6".to_owned()],
-        };
-        let records = [
-            record("u0", "2026-11-25T10:00:00Z", "eve"),
-            record("u1", "2026-11-26T12:00:00.5Z", "ada"),
-            record("u1", "2026-11-26T12:00:01Z", "grace"),
-        ];
-        let told = |is_whole| {
-            let entries = entries(&tenant, &[], &records, is_whole);
+        }
+    }
+
+    #[test]
+    fn the_newest_comes_first_and_writers_of_fields_only_of_a_spec_that_no_record_tells() {
+        let mut tenant =
+            Tenant::new("acme", serde_json::from_value(json!({ "displayName": "Acme", "entitlements": [] })).unwrap());
+        tenant.metadata.generation = Some(2);
+        tenant.metadata.managed_fields = Some(vec![entry(&json!({ "f:spec": { "f:state": {} } }))]);
+        let told = |records: &[Told]| {
+            let entries = entries(&tenant, &[], records);
             entries.into_iter().map(|entry| (entry.kind, entry.by)).collect::<Vec<_>>()
         };
-        let records = [("Record", "grace".to_owned()), ("Record", "ada".to_owned())];
-        assert_eq!(told(true), records);
-        // Without the whole trail the writers of fields are told.
-        assert_eq!(told(false).last(), Some(&("Change", "easycode-client-admin".to_owned())));
-        assert_eq!(told(false)[..2], records);
+        let first = record(1, "eu1", "2026-11-26T12:00:00.5Z", "ada");
+        let second = record(2, "eu1", "2026-11-26T12:00:01Z", "grace");
+        let written = ("Change", "easycode-client-admin".to_owned());
+        let [ada, grace] = ["ada", "grace"].map(|by| ("Record", by.to_owned()));
+        assert_eq!(told(&[first.clone(), second]), [grace, ada.clone()]);
+        assert_eq!(told(&[first]), [ada, written.clone()]);
+        assert_eq!(told(&[]), [written]);
+    }
+
+    #[test]
+    fn the_spec_that_a_tenant_moved_with_is_told_once() {
+        let mut made = record(1, "dynamo", "2026-11-26T13:00:01Z", "easycode-operator");
+        (made.is_of_spec, made.what) = (false, vec!["CreateRole".to_owned()]);
+        let records =
+            [record(1, "eu1", "2026-11-26T12:00:00Z", "ada"), record(1, "dynamo", "2026-11-26T13:00:00Z", "ada"), made];
+        let told: Vec<_> = told_once(&records).into_iter().map(|entry| entry.what).collect();
+        assert_eq!(told, ["CreateRole (dynamo)", "SpecChanged; limits.users: 5 → 6 (eu1)"]);
     }
 
     fn entry(fields: &serde_json::Value) -> ManagedFieldsEntry {

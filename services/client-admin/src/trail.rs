@@ -17,8 +17,8 @@ const LONGEST: usize = 4 << 20;
 /// The newest records. What could not be read is told as such, since the rest of a page does not depend on it.
 pub async fn of_tenant(app: &App, name: &str) -> Answer {
     asked(app, name).await.unwrap_or_else(|error| {
-        warn!(error = format!("{error:#}"), tenant = name, "the audit trail");
-        Answer { records: Vec::new(), unread: vec!["the operator does not tell it; see its pods".to_owned()] }
+        warn!(error = format!("{error:#}"), tenant = name, "the operator does not tell the audit trail");
+        Answer { records: Vec::new(), unread: vec!["all of it, since the operator does not tell it".to_owned()] }
     })
 }
 

@@ -25,12 +25,14 @@ const AT_ONCE: usize = 16;
 pub struct Wanted {
     /// Of one tenant only.
     pub tenant: Option<String>,
+    /// Of the object with that uid only: an earlier one may have had the name.
+    pub uid: Option<String>,
     /// Not older.
     pub since: Option<Duration>,
     /// No more than that many of each home, the newest.
     pub newest: Option<u16>,
-    /// Longest time for one home.
-    pub patience: Duration,
+    /// Longest time for one home; without it as long as it takes, once it is connected.
+    pub patience: Option<Duration>,
 }
 
 /// How a database is reached.
@@ -75,15 +77,19 @@ pub struct Record {
 pub struct Trail {
     /// The records, the oldest first.
     pub records: Vec<Record>,
-    /// Each home that could not be read, and why.
-    pub unread: Vec<String>,
+    /// Each home that could not be read, and why: for those who may see its Secrets.
+    pub unread: Vec<(Home, String)>,
 }
 
 /// Reads the records of the homes. One that does not answer leaves a gap that is told.
 pub async fn read(client: &Client, homes: BTreeSet<Home>, wanted: &Wanted, way: Way) -> Trail {
-    let of_home = async |home: Home| match timeout(wanted.patience, read::read(client, &home, wanted, way)).await {
-        Ok(outcome) => outcome.map_err(|error| format!("{home}: {error:#}")),
-        Err(_) => Err(format!("{home}: no answer within {} s", wanted.patience.as_secs())),
+    let of_home = async |home: Home| {
+        let reading = read::read(client, &home, wanted, way);
+        let outcome = match wanted.patience {
+            Some(patience) => timeout(patience, reading).await.unwrap_or_else(|_| Err(read::late(patience))),
+            None => reading.await,
+        };
+        outcome.map_err(|error| (home, format!("{error:#}")))
     };
     let (mut records, mut unread) = (Vec::new(), Vec::new());
     let mut outcomes = stream::iter(homes).map(of_home).buffer_unordered(AT_ONCE);

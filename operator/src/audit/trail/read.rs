@@ -1,14 +1,15 @@
 //! Reads the records of one platform or instance out of its database.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use easycode_crds::{DedicatedInstance, SharedPlatform, instance, platform};
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
+use tokio::time::timeout;
 
 use super::{Record, Wanted, Way, changes::changes, forward::forward};
 use crate::{
@@ -28,8 +29,17 @@ const RECORDS: &str = "
                       ORDER BY b.generation DESC LIMIT 1) AS before
     FROM easycode.audit a
     WHERE ($1::text IS NULL OR (a.kind = 'Tenant' AND a.name = $1))
+      AND ($4::text IS NULL OR a.uid = $4)
       AND ($2::double precision IS NULL OR a.at >= now() - make_interval(secs => $2))
     ORDER BY a.id DESC LIMIT $3";
+
+/// Longest time for a connection.
+const CONNECT: Duration = Duration::from_secs(15);
+
+/// Why a home is not read that takes too long.
+pub fn late(patience: Duration) -> anyhow::Error {
+    anyhow!("no answer within {} s", patience.as_secs())
+}
 
 /// Reads, in a session that can't write.
 pub async fn read(client: &Client, home: &Home, wanted: &Wanted, way: Way) -> anyhow::Result<Vec<Record>> {
@@ -37,13 +47,17 @@ pub async fn read(client: &Client, home: &Home, wanted: &Wanted, way: Way) -> an
     if way == Way::Outside {
         credentials = forward(client, credentials).await?;
     }
-    let options = credentials.options().application_name("easycode-audit");
-    let mut session = PgConnection::connect_with(&options.options([("default_transaction_read_only", "on")])).await?;
+    let mut settings = vec![("default_transaction_read_only", "on".to_owned())];
+    // Who gives up must not leave a query behind that goes on.
+    settings.extend(wanted.patience.map(|patience| ("statement_timeout", patience.as_millis().to_string())));
+    let options = credentials.options().application_name("easycode-audit").options(settings);
+    let connecting = PgConnection::connect_with(&options);
+    let mut session = timeout(CONNECT, connecting).await.map_err(|_| late(CONNECT))??;
     let present: bool =
         sqlx::query_scalar("SELECT to_regclass('easycode.audit') IS NOT NULL").fetch_one(&mut session).await?;
     let rows = if present {
         let query = sqlx::query(RECORDS).bind(&wanted.tenant).bind(wanted.since.map(|since| since.as_secs_f64()));
-        let query = query.bind(wanted.newest.map(i64::from));
+        let query = query.bind(wanted.newest.map(i64::from)).bind(&wanted.uid);
         query.fetch_all(&mut session).await?
     } else {
         Vec::new()

@@ -5,9 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Record, changes::Change};
+use crate::postgres::audit::{CHANGED, CREATED, DELETED};
 
 /// Longest text of a value.
 const LONGEST: usize = 60;
+/// Most fields that are told of one change to those who are not the command line.
+const MOST_WORDS: usize = 30;
 
 /// A record as it is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +20,10 @@ pub struct Told {
     pub at: Timestamp,
     /// The database that it is in.
     pub home: String,
-    /// Uid of the custom resource.
-    pub uid: String,
+    /// Generation of the spec.
+    pub generation: i64,
+    /// Whether it is of that version of the spec, and not of what was done by it.
+    pub is_of_spec: bool,
     /// Who, with the program where that differs.
     pub by: String,
     /// What was done, and each field that changed.
@@ -27,7 +32,20 @@ pub struct Told {
 
 impl From<&Record> for Told {
     fn from(record: &Record) -> Self {
-        Self { at: record.at, home: record.home.clone(), uid: record.uid.clone(), by: who(record), what: what(record) }
+        let mut what = what(record);
+        let more = what.len().saturating_sub(MOST_WORDS);
+        if more > 0 {
+            what.truncate(MOST_WORDS);
+            what.push(format!("{more} more"));
+        }
+        Self {
+            at: record.at,
+            home: record.home.clone(),
+            generation: record.generation,
+            is_of_spec: [CREATED, CHANGED, DELETED].contains(&record.act.as_str()),
+            by: who(record),
+            what,
+        }
     }
 }
 

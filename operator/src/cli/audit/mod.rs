@@ -3,7 +3,7 @@
 
 pub mod table;
 
-use std::{collections::BTreeSet, time};
+use std::collections::BTreeSet;
 
 use anyhow::bail;
 use easycode_crds::scalars::Duration;
@@ -15,9 +15,6 @@ use crate::{
     audit::trail::{self, Wanted, Way},
     stack::home::Home,
 };
-
-/// Longest time for one database: the trail of a platform may be long.
-const PATIENCE: time::Duration = time::Duration::from_mins(2);
 
 const NOTES: &str = "\
 Each change of a spec, and each act of the operator on a tenant's data, is one record in the database of the platform or
@@ -67,13 +64,17 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let client = Client::try_default().await?;
     let homes = homes(&client, arguments).await?;
     let (tenant, since) = (arguments.tenant.clone(), arguments.since.map(Duration::get));
-    let wanted = Wanted { tenant, since, newest: None, patience: PATIENCE };
+    let wanted = Wanted { tenant, uid: None, since, newest: None, patience: None };
     let trail = trail::read(&client, homes, &wanted, Way::Outside).await;
     say(&match arguments.output {
         Output::Table => table(&trail.records),
         Output::Json => format!("{}\n", serde_json::to_string_pretty(&trail.records)?),
     })?;
-    if trail.unread.is_empty() { Ok(()) } else { bail!("not read: {}", trail.unread.join("; ")) }
+    if trail.unread.is_empty() {
+        return Ok(());
+    }
+    let unread: Vec<_> = trail.unread.iter().map(|(home, why)| format!("{home}: {why}")).collect();
+    bail!("not read: {}", unread.join("; "))
 }
 
 /// Where to look. A home that is named need not exist any more: its database may.

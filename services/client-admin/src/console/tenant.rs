@@ -217,7 +217,7 @@ fn past(known: &History, name: &str) -> Markup {
             "The newest records of the audit trail, what the cluster still knows of events, and since when conditions are what they are. "
             "The whole trail, of homes that it left long ago too: " code { "easycode audit --tenant " (name) }
         }
-        @for gap in &known.unread { p.note { "The audit trail has a gap here: " (gap) "." } }
+        @for gap in &known.unread { p.note { "The audit trail has a gap, which could not be read: " (gap) "." } }
         div.scroll tabindex="0" {
             table {
                 caption { "History, the newest first" }
