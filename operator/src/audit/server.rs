@@ -43,7 +43,7 @@ const LONGEST: Duration = Duration::from_secs(7);
 const NEWEST: u16 = 200;
 
 /// The newest records of a tenant, of the homes that have its data.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Answer {
     /// The oldest first.
     pub records: Vec<Told>,

@@ -1,6 +1,9 @@
 //! Configuration, out of the environment that the chart gives.
 
-use std::{env, fmt, fs, path::PathBuf};
+use std::{
+    env, fmt, fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, ensure};
 use axum_extra::extract::cookie::Key;
@@ -74,6 +77,12 @@ impl Config {
     pub fn is_secure(&self) -> bool {
         self.url.scheme() == "https"
     }
+}
+
+/// The token in the file, read anew each time since the kubelet rotates it.
+pub async fn own_token(file: &Path) -> anyhow::Result<String> {
+    let token = tokio::fs::read_to_string(file).await.with_context(|| format!("reading {}", file.display()))?;
+    Ok(token.trim().to_owned())
 }
 
 /// What is sent there can be read by nobody on the way.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 use utoipa::ToSchema;
 
-use crate::{App, staff::Staff, trail::own_token};
+use crate::{App, config::own_token, staff::Staff};
 
 /// Longest wait for user-service.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,13 +1,13 @@
 //! The audit trail of a tenant, as the operator tells it.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use easycode_kit::http::bounded;
 use easycode_operator::audit::server::{Answer, path};
 use tracing::warn;
 
-use crate::App;
+use crate::{App, config::own_token};
 
 /// Longest wait for the operator.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -30,10 +30,4 @@ async fn asked(app: &App, name: &str) -> anyhow::Result<Answer> {
     let body = bounded(answer, LONGEST).await?;
     ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
     serde_json::from_slice(&body).context("the answer is not understood")
-}
-
-/// The token that the kubelet keeps fresh.
-pub async fn own_token(file: &Path) -> anyhow::Result<String> {
-    let token = tokio::fs::read_to_string(file).await.with_context(|| format!("reading {}", file.display()))?;
-    Ok(token.trim().to_owned())
 }

@@ -16,7 +16,8 @@ use crate::{
     },
 };
 
-/// All, those whose object is gone included, since their namespace is left with the data; with those that the tenant left and that keep a copy: if one is not there any more, that is to be said rather than left out.
+/// All, those whose object is gone included, since their namespace is left with the data; with those that the tenant left and that
+/// keep a copy: if one is not there any more, that is to be said rather than left out.
 pub async fn all(client: &Client, tenant: Option<&str>) -> anyhow::Result<BTreeSet<Home>> {
     let (platforms, instances, namespaces) = (
         Api::<SharedPlatform>::all(client.clone()),

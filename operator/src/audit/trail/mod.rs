@@ -13,10 +13,9 @@ use jiff::Timestamp;
 use kube::Client;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use self::changes::Change;
-use crate::stack::home::Home;
+use crate::{postgres::database::in_time, stack::home::Home};
 
 /// Homes that are read at once.
 const AT_ONCE: usize = 16;
@@ -86,7 +85,7 @@ pub async fn read(client: &Client, homes: BTreeSet<Home>, wanted: &Wanted, way: 
     let of_home = async |home: Home| {
         let reading = read::read(client, &home, wanted, way);
         let outcome = match wanted.patience {
-            Some(patience) => timeout(patience, reading).await.unwrap_or_else(|_| Err(read::late(patience))),
+            Some(patience) => in_time(patience, reading).await,
             None => reading.await,
         };
         outcome.map_err(|error| (home, format!("{error:#}")))
@@ -96,7 +95,7 @@ pub async fn read(client: &Client, homes: BTreeSet<Home>, wanted: &Wanted, way: 
     while let Some(outcome) = outcomes.next().await {
         match outcome {
             Ok(found) => records.extend(found),
-            Err(error) => unread.push(error),
+            Err(gap) => unread.push(gap),
         }
     }
     records.sort_by_key(|record| (record.at, record.id));

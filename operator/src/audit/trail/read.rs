@@ -2,18 +2,17 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use easycode_crds::{DedicatedInstance, SharedPlatform, instance, platform};
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
-use tokio::time::timeout;
 
 use super::{Record, Wanted, Way, changes::changes, forward::forward};
 use crate::{
-    postgres::credentials::Credentials,
+    postgres::{credentials::Credentials, database::in_time},
     stack::{
         home::Home,
         plan::{cloudnative_pg, postgres as embedded, secrets},
@@ -36,11 +35,6 @@ const RECORDS: &str = "
 /// Longest time for a connection.
 const CONNECT: Duration = Duration::from_secs(15);
 
-/// Why a home is not read that takes too long.
-pub fn late(patience: Duration) -> anyhow::Error {
-    anyhow!("no answer within {} s", patience.as_secs())
-}
-
 /// Reads, in a session that can't write.
 pub async fn read(client: &Client, home: &Home, wanted: &Wanted, way: Way) -> anyhow::Result<Vec<Record>> {
     let mut credentials = login(client, home).await?;
@@ -51,8 +45,8 @@ pub async fn read(client: &Client, home: &Home, wanted: &Wanted, way: Way) -> an
     // Who gives up must not leave a query behind that goes on.
     settings.extend(wanted.patience.map(|patience| ("statement_timeout", patience.as_millis().to_string())));
     let options = credentials.options().application_name("easycode-audit").options(settings);
-    let connecting = PgConnection::connect_with(&options);
-    let mut session = timeout(CONNECT, connecting).await.map_err(|_| late(CONNECT))??;
+    let connecting = async { anyhow::Ok(PgConnection::connect_with(&options).await?) };
+    let mut session = in_time(CONNECT, connecting).await?;
     let present: bool =
         sqlx::query_scalar("SELECT to_regclass('easycode.audit') IS NOT NULL").fetch_one(&mut session).await?;
     let rows = if present {
