@@ -4,6 +4,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
+# All that runs tests builds the whole workspace, so that it is built once: by the features that all of it wants together.
+NEXTEST = $$($(TOOLS) --path cargo-nextest) nextest run --workspace --locked
 INSTANCES ?= 10
 EXAMPLES ?= 200
 # Programs that the targets need are built once into a cache outside the checkout.
@@ -20,29 +22,32 @@ test: unit e2e ## All tests, those on the real cluster included
 
 unit: ## Tests that need no cluster
 	$(TOOLS) nextest helm
-	HELM=$$($(TOOLS) --path helm) $$($(TOOLS) --path cargo-nextest) nextest run --workspace --exclude easycode-e2e --locked
+	HELM=$$($(TOOLS) --path helm) $(NEXTEST)
 	cargo test --doc --workspace --locked --quiet
 
 e2e: deploy ## Tests on the real cluster
 	$(TOOLS) nextest browser fuzz
 	e2e/example.sh
-	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e --locked
+	$(NEXTEST) --profile e2e
 
 e2e-cloudnative-pg: deploy ## An instance on CloudNativePG, which is built and installed for it; only on the local cluster
 	$(TOOLS) nextest
 	e2e/example.sh
-	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e-cloudnative-pg --locked
+	$(NEXTEST) --profile e2e-cloudnative-pg
 
 fuzz: deploy ## The services fuzzed by their documents, EXAMPLES=200 an operation, by SEED=…; writes target/fuzz
 	$(TOOLS) nextest fuzz
 	e2e/example.sh
 	EASYCODE_FUZZ_EXAMPLES=$(EXAMPLES) $(if $(SEED),EASYCODE_FUZZ_SEED=$(SEED)) \
-		$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile fuzz --locked
+		$(NEXTEST) --profile fuzz
 
 browser: deploy ## The pages in a real browser, with axe; writes pictures to target/browser
 	$(TOOLS) nextest browser
 	e2e/example.sh
-	$$($(TOOLS) --path cargo-nextest) nextest run --package easycode-e2e --profile e2e --locked -E 'binary(browser)'
+	$(NEXTEST) --profile e2e -E 'binary(browser)'
+
+# What is measured is built as it is shipped.
+bench-shared bench-services bench-dedicated: export EASYCODE_PROFILE := release
 
 bench: bench-shared bench-services bench-dedicated ## All benchmarks
 

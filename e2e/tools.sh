@@ -22,14 +22,16 @@ path_of() {
 
 install_crate() {
   local name=$1 version=$2 root=$cargo_tools/$3-$2
+  shift 3
   [ ! -x "$root/bin/$name" ] || return 0
   log "building $name $version (once; minutes on a small machine)"
   # Built aside and moved into place, so an interrupted build leaves no half program.
   rm -rf "$root.part"
   # Unoptimised: they are waited for longer than they work.
-  CARGO_PROFILE_DEV_DEBUG=false cargo install --debug --quiet --locked --version "$version" --root "$root.part" --target-dir "$cargo_tools/build" "$name"
+  CARGO_PROFILE_DEV_DEBUG=false cargo install --debug --quiet --locked --version "$version" --root "$root.part" \
+    --target-dir "$root.build" "$@" "$name"
   mv "$root.part" "$root"
-  rm -rf "$cargo_tools/build"
+  rm -rf "$root.build"
 }
 
 # Schemathesis in a folder of its own, which is that of its versions.
@@ -63,11 +65,13 @@ if [ "${1:-}" = --path ]; then
   exit
 fi
 mkdir -p "$cargo_tools"
-exec 8>"$cargo_tools/.lock"
-flock 8
 for name in "$@"; do
+  # Whoever asks for the same at the same time waits, and then finds it there.
+  exec 8>"$cargo_tools/.$name.lock"
+  flock 8
   case $name in
-    nextest) install_crate cargo-nextest "$nextest_version" nextest ;;
+    # Without what updates it by itself, and without probes: libraries that take a minute to build.
+    nextest) install_crate cargo-nextest "$nextest_version" nextest --no-default-features ;;
     deny) install_crate cargo-deny "$deny_version" deny ;;
     helm) [ -x "$(tool helm)" ] || "$cluster_dir/build-tools.sh" only helm ;;
     fuzz) install_fuzz ;;

@@ -24,8 +24,8 @@ programs() {
       "kube-scheduler kubernetes k8s.io/kubernetes/cmd/kube-scheduler" \
       "kubelet kubernetes k8s.io/kubernetes/cmd/kubelet" \
       "kube-proxy kubernetes k8s.io/kubernetes/cmd/kube-proxy" \
-      "coredns coredns github.com/coredns/coredns" \
-      "local-path-provisioner local-path-provisioner github.com/rancher/local-path-provisioner" \
+      "coredns coredns easycode.io/e2e/tools/coredns" \
+      "local-path-provisioner kubernetes github.com/rancher/local-path-provisioner" \
       "helm helm helm.sh/helm/v4/cmd/helm" ;;
     *) die "unknown set of programs: $1" ;;
   esac

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds one image a program out of one Containerfile, with Docker where its engine answers and buildah otherwise, and
 # leaves each as an archive below target/images/archives. Also builds the command line, which runs outside.
+# EASYCODE_PROFILE=release builds what is shipped, as benchmarks do.
 set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
 . "$repo/e2e/images/lib.sh"
@@ -35,11 +36,11 @@ else
 fi
 step "static programs (minutes the first time)"
 # With a target given, the flag is for the programs alone and not for the compiler's own plugins.
-(cd "$repo" && RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR=$images cargo build --locked --release \
+(cd "$repo" && RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR=$images cargo build --locked --profile "$profile" \
   --target "$host" --package easycode-operator --package easycode-client-admin "${services[@]/#/--package=easycode-}")
 for program in "${rust_programs[@]}"; do
-  cmp --silent "$images/$host/release/$program" "$images/context/$program" ||
-    cp "$images/$host/release/$program" "$images/context/$program"
+  cmp --silent "$images/$host/$profile/$program" "$images/context/$program" ||
+    cp "$images/$host/$profile/$program" "$images/context/$program"
 done
 step "the demo's identity provider"
 command -v go >/dev/null || die "Go is needed to build the identity provider"
@@ -50,5 +51,5 @@ for program in "${programs[@]}"; do
   build_image "$program"
 done
 # On the PATH by the second name, it is the plugin `kubectl easycode`.
-ln -sf "$images/$host/release/easycode" "$repo/target/bin/easycode"
-ln -sf "$images/$host/release/easycode" "$repo/target/bin/kubectl-easycode"
+ln -sf "$images/$host/$profile/easycode" "$repo/target/bin/easycode"
+ln -sf "$images/$host/$profile/easycode" "$repo/target/bin/kubectl-easycode"

@@ -90,6 +90,8 @@ containerRuntimeEndpoint: unix://$state/run/containerd.sock
 resolvConf: $state/resolv.conf
 podLogsDir: $state/log/pods
 volumePluginDir: $state/kubelet/plugins-exec
+# New contents of Secrets reach the pods at their next look, which is after a minute otherwise.
+syncFrequency: 20s
 maxPods: 500
 imageMinimumGCAge: 24h
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
