@@ -243,6 +243,7 @@ pub async fn apply(
 ) -> Result<Json<TenantDocument>, Refusal> {
     caller.require(Role::Operations)?;
     let tenant = change.apply(&app, &name, &caller.0).await?;
+    app.fleet.follows_tenant(&tenant).await;
     Ok(Json(tenant_document(&app, &tenant)))
 }
 
