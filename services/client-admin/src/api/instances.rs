@@ -87,7 +87,7 @@ pub async fn apply(
     Json(wanted): Json<Wanted>,
 ) -> Result<Json<InstanceDocument>, Refusal> {
     caller.require(Role::Operations)?;
-    let instance = change::apply::<DedicatedInstance>(&app.client, &name, &wanted, &caller.0).await?;
+    let instance = change::apply::<DedicatedInstance>(&app, &name, &wanted, &caller.0).await?;
     Ok(Json(instance_document(&instance)))
 }
 

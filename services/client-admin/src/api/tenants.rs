@@ -138,9 +138,9 @@ impl TenantChange {
             if !tried.conflicts.iter().all(|one| self.tenant.take_over.iter().any(|seen| one.is_as_seen(seen))) {
                 return Err(Refusal::Conflicts(tried.conflicts));
             }
-            change::apply::<DedicatedInstance>(&app.client, instance, wanted, staff).await?;
+            change::apply::<DedicatedInstance>(app, instance, wanted, staff).await?;
         }
-        change::apply(&app.client, name, &self.tenant, staff).await
+        change::apply(app, name, &self.tenant, staff).await
     }
 
     /// Of both before either is written: the API server that tries the tenant knows nothing of roles.
@@ -243,7 +243,6 @@ pub async fn apply(
 ) -> Result<Json<TenantDocument>, Refusal> {
     caller.require(Role::Operations)?;
     let tenant = change.apply(&app, &name, &caller.0).await?;
-    app.fleet.follows_tenant(&tenant).await;
     Ok(Json(tenant_document(&app, &tenant)))
 }
 
@@ -283,7 +282,7 @@ async fn set_state(
     let mut spec = json!(change::present::<Tenant>(&app.client, name).await?.spec);
     spec["state"] = state.into();
     let wanted = Wanted { spec, seen: Some(seen.seen), take_over: Vec::new() };
-    let tenant = change::apply::<Tenant>(&app.client, name, &wanted, &caller.0).await?;
+    let tenant = change::apply::<Tenant>(app, name, &wanted, &caller.0).await?;
     Ok(Json(tenant_document(app, &tenant)))
 }
 

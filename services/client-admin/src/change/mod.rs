@@ -5,8 +5,9 @@ pub mod conflict;
 pub mod ownership;
 pub mod preview;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
+use easycode_crds::{DedicatedInstance, Tenant};
 use easycode_kit::Problem;
 use easycode_operator::{
     audit::trail::changes::{Change, changes},
@@ -24,6 +25,8 @@ use utoipa::ToSchema;
 
 use self::conflict::{Conflict, Fault, TakeOver};
 use crate::{
+    app::App,
+    fleet::Fleet,
     refusal::Refusal,
     staff::{Role, Staff},
 };
@@ -39,10 +42,21 @@ const CHANGED_BY_FIELD: &str = "metadata.annotations.easycode.io/changed-by";
 pub trait Managed:
     Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static
 {
+    /// The one of the name that is watched.
+    fn known(fleet: &Fleet, name: &str) -> Option<Arc<Self>>;
 }
 
-impl Managed for easycode_crds::Tenant {}
-impl Managed for easycode_crds::DedicatedInstance {}
+impl Managed for Tenant {
+    fn known(fleet: &Fleet, name: &str) -> Option<Arc<Self>> {
+        fleet.tenant(name)
+    }
+}
+
+impl Managed for DedicatedInstance {
+    fn known(fleet: &Fleet, name: &str) -> Option<Arc<Self>> {
+        fleet.instance(name)
+    }
+}
 
 /// What someone wants of an object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -134,9 +148,19 @@ pub async fn present<K: Managed>(client: &Client, name: &str) -> Result<K, Probl
     object.ok_or_else(|| Problem::not_found(format!("{} {name} does not exist", K::kind(&()))))
 }
 
-/// Makes it so.
-pub async fn apply<K: Managed>(client: &Client, name: &str, wanted: &Wanted, staff: &Staff) -> Result<K, Refusal> {
-    write(client, name, Spec::Wanted(wanted), staff, None).await
+/// Makes it so. By then the fleet knows of it: whoever is sent on to a page of it would read that it is gone.
+pub async fn apply<K: Managed>(app: &App, name: &str, wanted: &Wanted, staff: &Staff) -> Result<K, Refusal> {
+    let written: K = write(&app.client, name, Spec::Wanted(wanted), staff, None).await?;
+    let as_written = |fleet: &Fleet| {
+        K::known(fleet, name).is_some_and(|known| {
+            let (known, written) = (known.meta(), written.meta());
+            known.uid == written.uid && known.generation >= written.generation
+        })
+    };
+    if !app.fleet.shows(as_written).await {
+        warn!(kind = %K::kind(&()), name, "the watch is behind what was just written");
+    }
+    Ok(written)
 }
 
 /// Deletes the object: confirms it by name, in the name of who asked, and then deletes just what was confirmed.

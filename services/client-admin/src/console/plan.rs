@@ -64,17 +64,10 @@ pub async fn apply(
     let (outcome, to) = match draft.asked(&app) {
         Err(faults) => return Ok(invalid(&app, &session, &draft, &faults)),
         Ok(Asked::Tenant(change)) => {
-            let applied = change.apply(&app, name, staff).await;
-            if let Ok(tenant) = &applied {
-                app.fleet.follows_tenant(tenant).await;
-            }
-            (applied.map(|_| ()), format!("/client-admin/tenants/{name}/progress"))
+            (change.apply(&app, name, staff).await.map(|_| ()), format!("/client-admin/tenants/{name}/progress"))
         }
         Ok(Asked::Instance(wanted)) => {
-            let applied = change::apply::<DedicatedInstance>(&app.client, name, &wanted, staff).await;
-            if let Ok(instance) = &applied {
-                app.fleet.follows_instance(instance).await;
-            }
+            let applied = change::apply::<DedicatedInstance>(&app, name, &wanted, staff).await;
             (applied.map(|_| ()), format!("/client-admin/instances/{name}"))
         }
     };

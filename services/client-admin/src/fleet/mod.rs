@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
 
-/// Longest that one waits for what was just written: a watch may be interrupted.
+/// Longest that one waits for what was just written.
 const BEHIND: Duration = Duration::from_secs(2);
 
 /// Everything that is watched; cheap to clone.
@@ -79,34 +79,11 @@ impl Fleet {
         self.changes.clone()
     }
 
-    /// Waits until the tenant is known as it was just written: whoever is sent on to a page of it would read that it is gone.
-    pub async fn follows_tenant(&self, written: &Tenant) {
-        self.follows(&self.tenants, written).await;
-    }
-
-    /// As [`Fleet::follows_tenant`], of an instance.
-    pub async fn follows_instance(&self, written: &DedicatedInstance) {
-        self.follows(&self.instances, written).await;
-    }
-
-    async fn follows<K: Resource<DynamicType = ()> + Clone>(&self, known: &Store<K>, written: &K) {
-        let written_as = (written.meta().uid.as_ref(), written.meta().generation);
+    /// Waits until the watches show what is asked, and tells whether they do: one may be interrupted.
+    pub async fn shows(&self, asked: impl Fn(&Self) -> bool) -> bool {
         let mut news = self.changes();
-        let known_as_written = async {
-            loop {
-                news.mark_unchanged();
-                let seen = known.get(&ObjectRef::from_obj(written));
-                let seen = seen.as_deref().map(Resource::meta);
-                if seen.is_some_and(|seen| seen.uid.as_ref() == written_as.0 && seen.generation >= written_as.1)
-                    || news.changed().await.is_err()
-                {
-                    break;
-                }
-            }
-        };
-        if timeout(BEHIND, known_as_written).await.is_err() {
-            warn!(kind = %K::kind(&()), "the watch is behind what was just written");
-        }
+        let shown = timeout(BEHIND, news.wait_for(|_| asked(self))).await;
+        shown.is_ok_and(|outcome| outcome.is_ok())
     }
 
     /// The tenant of the name.
