@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a block may take to be in force, or to be reached.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Label of an object by which a refusal is tried: its policy.
 const TRIAL: &str = "e2e-trial";
 const REFUSALS: &str = "apiserver_validating_admission_policy_check_total";

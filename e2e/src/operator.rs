@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
-use kube::{Api, ResourceExt, api::DeleteParams};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Preconditions},
+};
 
 use crate::{cluster::Cluster, signals, wait::until};
 
@@ -72,20 +75,43 @@ impl Operator {
         Ok(())
     }
 
-    /// Kills the replica that leads, as a power cut would, and frees the Lease, so that nobody need wait until it runs out.
+    /// Kills the replica that leads, as a power cut would, and frees the Lease, so that nobody need wait until it runs out. If another
+    /// test does so just now, that was it.
     pub async fn kill(&self) -> anyhow::Result<()> {
         // A container that starts once more before its pod is gone may lead for a moment.
-        let leader = until("a replica of the operator leads", Duration::from_mins(1), || async {
-            self.pod_of(&self.holder().await?.context("nobody holds the lease")?).await
+        let (holder, leader) = until("a replica of the operator leads", Duration::from_mins(1), || async {
+            let holder = self.holder().await?.context("nobody holds the lease")?;
+            let pod = self.pod_of(&holder).await?;
+            Ok((holder, pod))
         })
         .await;
-        signals::send(&self.cluster, &leader, "KILL").await?;
+        let killed = signals::send(&self.cluster, &leader, "KILL").await;
         // The pod too: it would start again, but later each time.
         let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), NAMESPACE);
-        pods.delete(&leader.name_any(), &DeleteParams::default().grace_period(0)).await?;
-        self.leases().delete(NAME, &DeleteParams::default()).await?;
+        match pods.delete(&leader.name_any(), &DeleteParams::default().grace_period(0)).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                println!("{} was killed by another test", leader.name_any());
+                return Ok(());
+            }
+            removed => drop(removed?),
+        }
+        killed?;
+        self.free_from(&holder).await?;
         println!("killed {}", leader.name_any());
         Ok(())
+    }
+
+    /// Takes the Lease from a holder who is dead, unless someone else has it already.
+    async fn free_from(&self, holder: &str) -> anyhow::Result<()> {
+        let Some(lease) = self.leases().get_opt(NAME).await? else { return Ok(()) };
+        if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(holder) {
+            return Ok(());
+        }
+        let unchanged = Preconditions { resource_version: lease.resource_version(), uid: lease.uid() };
+        match self.leases().delete(NAME, &DeleteParams::default().preconditions(unchanged)).await {
+            Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+            other => Ok(other.map(drop)?),
+        }
     }
 
     /// Waits until all replicas are ready and one leads.

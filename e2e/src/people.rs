@@ -195,10 +195,16 @@ impl Person {
         Ok(self.claims()?["sub"].as_str().context("no sub")?.to_owned())
     }
 
-    /// As an administrator: invites someone with roles such as `("crm", "crm-user")`.
+    /// As an administrator: invites someone with roles such as `("crm", "crm-user")`. Tries again while a service that has just come up
+    /// does not tell its roles yet, as the answer says to.
     pub async fn invite(&self, name: &str, roles: &[(&str, &str)]) -> anyhow::Result<Answer> {
         let new = json!({ "email": address(name), "name": name, "roles": assignments(roles) });
-        self.ask(USER_SERVICE, Method::POST, "/users", Some(new)).await
+        let answer = until("user-service answers an invitation", Duration::from_secs(30), || async {
+            let answer = self.ask(USER_SERVICE, Method::POST, "/users", Some(new.clone())).await?;
+            ensure!(answer.status != 503, "{answer:?}");
+            Ok(answer)
+        });
+        Ok(answer.await)
     }
 
     /// As an administrator: adds someone, who signs in.

@@ -23,6 +23,9 @@ use crate::{
 /// Longest time for a change of a tenant to be reconciled in a test.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
+/// With what the name of everything of a test begins.
+const OF_A_TEST: &str = "e2e-";
+
 /// A tenant of a test. Erase it at the end.
 #[derive(Clone)]
 pub struct TestTenant {
@@ -35,7 +38,13 @@ pub struct TestTenant {
 /// A name that no other test uses.
 #[must_use]
 pub fn fresh_name(what: &str) -> String {
-    format!("e2e-{what}-{:06x}", rand::random_range(0..0x0100_0000))
+    format!("{OF_A_TEST}{what}-{:06x}", rand::random_range(0..0x0100_0000))
+}
+
+/// Whether it is such a name.
+#[must_use]
+pub fn is_of_a_test(name: &str) -> bool {
+    name.starts_with(OF_A_TEST)
 }
 
 impl TestTenant {

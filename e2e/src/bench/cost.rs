@@ -2,14 +2,13 @@
 //! on the same Postgres, in turns.
 
 use std::{
-    fs::{self, DirBuilder},
+    fs,
     ops::AddAssign,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use axum::{Router, routing::MethodRouter};
 use easycode_contract::{
     database::Identifier,
@@ -29,7 +28,6 @@ use tokio::net::TcpListener;
 use super::{
     figures::{Spread, round},
     ground::Ground,
-    progress,
     reads::{Subject, get as request},
 };
 use crate::{tokens::ISSUER, wait::until};
@@ -97,12 +95,12 @@ pub async fn measure(
     subjects: &[Subject],
     effort: Effort,
 ) -> anyhow::Result<Cost> {
-    let folder = Folder::new()?;
-    let app = app(ground, &folder.0, name, &program.service, &subjects[0]).await?;
+    let folder = tempfile::tempdir()?;
+    let app = app(ground, folder.path(), name, &program.service, &subjects[0]).await?;
     let api = format!("/{}/v1", app.config.prefix);
     let service = serve(easycode_kit::router(&program.service, &app, Router::new())).await? + &api;
     let one = &subjects[..1];
-    let pool = bare_pool(&folder.0, &one[0])?;
+    let pool = bare_pool(folder.path(), &one[0])?;
     let bare = serve(Router::new().route("/{record}", (program.bare)()).with_state(pool.clone())).await?;
     let service = |subject: &Subject| format!("{service}{}", subject.path);
     let bare = |subject: &Subject| format!("{bare}/{}", subject.record);
@@ -224,23 +222,4 @@ fn bare_pool(folder: &Path, subject: &Subject) -> anyhow::Result<PgPool> {
     let role = Identifier::tenant(&subject.tenant)?;
     let options = database::options(folder)?.options([("role", role.as_str()), ("search_path", role.as_str())]);
     Ok(database::pool(options, CONNECTIONS))
-}
-
-/// A folder for credentials that only this user can read, and that does not outlive its use.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("easycode-bench-{:016x}", rand::random::<u64>()));
-        DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("making {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            progress(&format!("{} holds a password and can't be removed: {error}", self.0.display()));
-        }
-    }
 }

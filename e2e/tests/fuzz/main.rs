@@ -73,7 +73,7 @@ async fn fuzz_own_account(one: &Company, other: &Company, services: &[Descriptio
         token: &person.token,
         ids: &other.known,
         secrets: other.secrets(),
-        without: &[OTHERS],
+        without: Some(OTHERS),
     };
     let found = Fuzzer::thorough(EXAMPLES)?.run(&target, "own").await?;
     ensure!(found.is_none(), "{}", found.unwrap_or_default());
@@ -97,7 +97,7 @@ async fn fuzz(
             token: &one.token,
             ids: &other.known,
             secrets: other.secrets(),
-            without: &[],
+            without: None,
         })
         .map(async |target| fuzzer.run(&target, way).await)
         .buffer_unordered(AT_ONCE)

@@ -7,7 +7,6 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use easycode_contract::runtime::TENANT_SERVICE;
 use easycode_e2e::{
     platform::{Answer, Platform},
-    tenant::fresh_name,
     tokens::{ISSUER, key, token},
 };
 use easycode_operator::cli::token::{Command, read, run};
@@ -75,11 +74,10 @@ fn public() -> anyhow::Result<(Jwk, String)> {
 
 /// A key that the forger has made.
 fn own_key() -> anyhow::Result<EncodingKey> {
-    let path = std::env::temp_dir().join(fresh_name("key"));
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("key");
     run(&Command::Keygen { key: path.clone() })?;
-    let key = read(&path);
-    std::fs::remove_file(path)?;
-    key
+    read(&path)
 }
 
 /// Claims of a user of aurora, with some of them replaced.

@@ -9,6 +9,7 @@ use easycode_e2e::{
     wait::until,
 };
 use easycode_operator::stack::home::Home;
+use futures::future::try_join_all;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query_scalar, raw_sql};
 
 use crate::{LONGEST, Mover, work::Work};
@@ -39,23 +40,24 @@ impl Kill<'_> {
         }
     }
 
-    /// Asks for a move and kills the operator in it.
-    async fn strike(&self, mover: &Mover, ask: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let cluster = &mover.shared.platform.cluster;
-        let operator = Operator::of(cluster);
-        operator.aim().await?;
-        let block = Block::write(cluster, &Write::to_phase_of(&mover.shared.name, self.phase())).await?;
-        ask().await?;
-        block.reached().await;
+    /// Holds the tenant's move where the phase would begin.
+    async fn held(&self, mover: &Mover) -> anyhow::Result<Block> {
+        Block::write(&mover.shared.platform.cluster, &Write::to_phase_of(&mover.shared.name, self.phase())).await
+    }
+
+    /// Kills the operator, which is held there.
+    async fn strike(&self, mover: &Mover, held: Block) -> anyhow::Result<()> {
+        let operator = Operator::of(&mover.shared.platform.cluster);
+        held.reached().await;
         match self {
             Kill::Before(phase) => {
                 println!("about to write {phase}");
                 operator.kill().await?;
-                block.lift().await
+                held.lift().await
             }
             Kill::Amid(phase, lock) => {
                 let session = lock.take().await?;
-                block.lift().await?;
+                held.lift().await?;
                 lock.is_waited_for(session.1).await;
                 println!("amid {phase}");
                 operator.kill().await?;
@@ -64,6 +66,21 @@ impl Kill<'_> {
             }
         }
     }
+}
+
+/// Asks for a move and kills the operator in it, at one place after the other.
+async fn strike(
+    kills: &[Kill<'_>],
+    mover: &Mover,
+    ask: impl AsyncFnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    Operator::of(&mover.shared.platform.cluster).aim().await?;
+    let held = try_join_all(kills.iter().map(|kill| kill.held(mover))).await?;
+    ask().await?;
+    for (kill, held) in kills.iter().zip(held) {
+        kill.strike(mover, held).await?;
+    }
+    Ok(())
 }
 
 impl Lock<'_> {
@@ -87,11 +104,11 @@ impl Lock<'_> {
     }
 }
 
-/// Moves the tenant to the home, with a kill, while people work.
-async fn move_with(kill: Kill<'_>, mover: &Mover, to: &Home) -> anyhow::Result<()> {
+/// Moves the tenant to the home while people work and the operator is killed.
+async fn move_with(kills: &[Kill<'_>], mover: &Mover, to: &Home) -> anyhow::Result<()> {
     let work = Work::begin(mover).await?;
     let instance = mover.own.platform.home == *to;
-    kill.strike(mover, async || if instance { mover.go().await } else { mover.come_back().await }).await?;
+    strike(kills, mover, async || if instance { mover.go().await } else { mover.come_back().await }).await?;
     mover.arrives(to).await?;
     mover.reaches(MovePhase::Done).await;
     let seen = work.end().await?;
@@ -105,14 +122,9 @@ async fn move_with(kill: Kill<'_>, mover: &Mover, to: &Home) -> anyhow::Result<(
 #[tokio::test]
 async fn whichever_phase_the_operator_is_killed_in_the_move_goes_on() -> anyhow::Result<()> {
     let mover = Mover::create("crash").await?;
-    let (shared, own) = (mover.shared.platform.home.clone(), mover.own.platform.home.clone());
-    move_with(Kill::Before("Preparing"), &mover, &own).await?;
-    move_with(Kill::Before("Copying"), &mover, &shared).await?;
-    move_with(Kill::Before("Freezing"), &mover, &own).await?;
-    move_with(Kill::Before("CatchingUp"), &mover, &shared).await?;
-    move_with(Kill::Before("Verifying"), &mover, &own).await?;
-    move_with(Kill::Before("CuttingOver"), &mover, &shared).await?;
-    move_with(Kill::Before("Done"), &mover, &own).await?;
+    let (shared, own) = (&mover.shared.platform.home, &mover.own.platform.home);
+    move_with(&["Preparing", "Freezing", "Verifying", "Done"].map(Kill::Before), &mover, own).await?;
+    move_with(&["Copying", "CatchingUp", "CuttingOver"].map(Kill::Before), &mover, shared).await?;
     mover.remove().await
 }
 
@@ -140,12 +152,14 @@ async fn amid_whichever_work_the_operator_is_killed_the_move_goes_on() -> anyhow
         statement: format!("CREATE SCHEMA {role}"),
     };
     // The copy is prepared where nothing is yet, and then made by a job.
-    move_with(Kill::Amid("Copying", schema), &mover, &own.home).await?;
-    move_with(Kill::Amid("Freezing", contacts(own, "ROW EXCLUSIVE")), &mover, &shared.home).await?;
-    move_with(Kill::Amid("Copying", registry()), &mover, &own.home).await?;
-    move_with(Kill::Amid("CatchingUp", contacts(shared, "ACCESS EXCLUSIVE")), &mover, &shared.home).await?;
-    move_with(Kill::Amid("CuttingOver", registry()), &mover, &own.home).await?;
-    move_with(Kill::Amid("Verifying", contacts(shared, "ACCESS EXCLUSIVE")), &mover, &shared.home).await?;
+    move_with(&[Kill::Amid("Copying", schema), Kill::Amid("CuttingOver", registry())], &mover, &own.home).await?;
+    let back = [
+        Kill::Amid("Freezing", contacts(own, "ROW EXCLUSIVE")),
+        Kill::Amid("CatchingUp", contacts(shared, "ACCESS EXCLUSIVE")),
+        Kill::Amid("Verifying", contacts(shared, "ACCESS EXCLUSIVE")),
+    ];
+    move_with(&back, &mover, &shared.home).await?;
+    move_with(&[Kill::Amid("Copying", registry())], &mover, &own.home).await?;
     mover.remove().await
 }
 
@@ -153,17 +167,16 @@ async fn amid_whichever_work_the_operator_is_killed_the_move_goes_on() -> anyhow
 async fn whichever_phase_the_operator_is_killed_in_the_move_is_given_up() -> anyhow::Result<()> {
     let mover = Mover::create("crashback").await?;
     let home = mover.shared.platform.clone();
-    for phase in ["Cancelling", "Clearing", "Cancelled"] {
-        let work = Work::begin(&mover).await?;
-        let held = mover.go_as_far_as("CuttingOver").await?;
-        Kill::Before(phase).strike(&mover, async || mover.come_back().await).await?;
-        held.lift().await?;
-        mover.reaches(MovePhase::Cancelled).await;
-        mover.arrives(&home.home).await?;
-        let seen = work.end().await?;
-        mover.has(&home, &seen).await?;
-        mover.left_no_tools().await?;
-        Operator::of(&home.cluster).settled().await;
-    }
+    let work = Work::begin(&mover).await?;
+    let held = mover.go_as_far_as("CuttingOver").await?;
+    let kills = ["Cancelling", "Clearing", "Cancelled"].map(Kill::Before);
+    strike(&kills, &mover, async || mover.come_back().await).await?;
+    held.lift().await?;
+    mover.reaches(MovePhase::Cancelled).await;
+    mover.arrives(&home.home).await?;
+    let seen = work.end().await?;
+    mover.has(&home, &seen).await?;
+    mover.left_no_tools().await?;
+    Operator::of(&home.cluster).settled().await;
     mover.remove().await
 }

@@ -73,17 +73,17 @@ mod tests {
 
     #[test]
     fn a_renewed_secret_is_read_as_a_whole() {
-        let root = std::env::temp_dir().join(format!("easycode-credentials-{}", std::process::id()));
-        mounted(&root, "..1", "svc_crm", false);
-        let before = read(&root).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        mounted(root, "..1", "svc_crm", false);
+        let before = read(root).unwrap();
         assert_eq!((before["user"].as_str(), before.get("ca.crt")), ("svc_crm", None));
-        mounted(&root, "..2", "svc2_crm", true);
-        let after = read(&root).unwrap();
+        mounted(root, "..2", "svc2_crm", true);
+        let after = read(root).unwrap();
         assert_eq!((after["user"].as_str(), after["password"].as_str()), ("svc2_crm", "svc2_crm"));
         assert_eq!(parse(&after).unwrap().get_username(), "svc2_crm");
         // What is incomplete is not taken for the new state.
         fs::remove_file(root.join("..2/password")).unwrap();
-        assert!(read(&root).is_err());
-        fs::remove_dir_all(&root).unwrap();
+        assert!(read(root).is_err());
     }
 }

@@ -85,6 +85,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use axum::{Json, Router, http::HeaderMap, routing::post};
+    use tempfile::NamedTempFile;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -92,8 +93,8 @@ mod tests {
 
     const ROLES: &[Role] = &[Role { name: "pos-cashier", description: "", implies: &["stock-mover"] }];
 
-    /// A service whose user-service gives tokens that are numbered, and live that long.
-    async fn app(expires_in: u64) -> App {
+    /// A service whose user-service gives tokens that are numbered, and live that long; and where its own token is.
+    async fn app(expires_in: u64) -> (App, NamedTempFile) {
         let asked = Arc::new(AtomicU64::new(0));
         let give = move |headers: HeaderMap, Json(wanted): Json<Wanted>| {
             assert_eq!(headers["authorization"], "Bearer workload");
@@ -104,10 +105,11 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let router = Router::new().route(DELEGATIONS_PATH, post(give));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let identity_token = std::env::temp_dir().join(format!("easycode-workload-token-{}", address.port()));
-        std::fs::write(&identity_token, "workload\n").unwrap();
+        let own = NamedTempFile::new().unwrap();
+        std::fs::write(&own, "workload\n").unwrap();
         let user_service = Some(format!("http://{address}"));
-        App::of_nowhere(Config { roles: ROLES, user_service, identity_token, ..Config::of_nowhere() })
+        let identity_token = own.path().to_owned();
+        (App::of_nowhere(Config { roles: ROLES, user_service, identity_token, ..Config::of_nowhere() }), own)
     }
 
     async fn shown(app: &App, caller: &Caller) -> String {
@@ -116,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_is_asked_for_once_for_each_callers_own() {
-        let app = app(300).await;
+        let (app, _own) = app(300).await;
         let [kim, lee] = ["kim", "lee"].map(|token| Caller::of_nowhere(&app, &["pos-cashier"], token));
         assert_eq!([shown(&app, &kim).await, shown(&app, &kim).await], ["kim-0", "kim-0"]);
         assert_eq!([shown(&app, &lee).await, shown(&app, &kim).await], ["lee-1", "kim-0"]);
@@ -126,14 +128,14 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_is_about_to_expire_is_not_shown_again() {
-        let app = app(MARGIN.as_secs()).await;
+        let (app, _own) = app(MARGIN.as_secs()).await;
         let kim = Caller::of_nowhere(&app, &["pos-cashier"], "kim");
         assert_eq!([shown(&app, &kim).await, shown(&app, &kim).await], ["kim-0", "kim-1"]);
     }
 
     #[tokio::test]
     async fn who_has_all_roles_already_or_none_that_imply_any_is_not_asked_for() {
-        let app = app(300).await;
+        let (app, _own) = app(300).await;
         for roles in [&["pos-cashier", "stock-mover"][..], &["crm-user"]] {
             assert_eq!(shown(&app, &Caller::of_nowhere(&app, roles, "own")).await, "own");
         }
@@ -149,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_role_implies_may_be_asked_of_others_and_nothing_else() {
-        let app = app(300).await;
+        let (app, _own) = app(300).await;
         let kim = Caller::of_nowhere(&app, &["pos-cashier"], "kim");
         assert!(peer::require(&kim, "inventory", "stock-mover").is_ok());
         assert_eq!(peer::require(&kim, "inventory", "inventory-manager").unwrap_err().code, "role-required");
@@ -159,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_user_service_that_is_away_is_told_as_any_that_is() {
-        let app = app(300).await;
+        let (app, _own) = app(300).await;
         let config = Config { user_service: Some("http://127.0.0.1:1".to_owned()), ..(*app.config).clone() };
         let app = App::of_nowhere(config);
         let kim = Caller::of_nowhere(&app, &["pos-cashier"], "kim");

@@ -172,17 +172,18 @@ mod tests {
 
     #[test]
     fn a_turn_of_the_keys_refuses_nobody_and_the_next_turn_the_oldest() {
-        let root = std::env::temp_dir().join(format!("easycode-signing-keys-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
         let pems = [(); 5].map(|()| pem());
         let turn = |number: usize| [0, 1, 2].map(|at| pems[number + at].clone());
-        mounted(&root, "..1", &turn(0));
-        let keys = SigningKeys::in_folder(&root);
+        mounted(root, "..1", &turn(0));
+        let keys = SigningKeys::in_folder(root);
         let claims = json!({ "aud": "test", "exp": jsonwebtoken::get_current_timestamp() + 60 });
         let old = keys.sign(&claims).unwrap();
         let known = keys.published().unwrap();
         assert_eq!(known.keys.len(), 3);
 
-        mounted(&root, "..2", &turn(1));
+        mounted(root, "..2", &turn(1));
         keys.forget();
         let new = keys.sign(&claims).unwrap();
         let kid = |token: &str| decode_header(token).unwrap().kid.unwrap();
@@ -191,7 +192,7 @@ mod tests {
         assert!(keys.read::<Value>(&old, "test").is_some() && keys.read::<Value>(&new, "test").is_some());
         assert!(keys.read::<Value>(&new, "other").is_none(), "another audience");
 
-        mounted(&root, "..3", &turn(2));
+        mounted(root, "..3", &turn(2));
         keys.forget();
         assert!(keys.read::<Value>(&old, "test").is_none());
         assert!(keys.read::<Value>(&new, "test").is_some());
@@ -203,6 +204,5 @@ mod tests {
             3,
             "those of before are good for as long as there are no others"
         );
-        fs::remove_dir_all(&root).unwrap();
     }
 }
