@@ -114,9 +114,7 @@ async fn move_with(kills: &[Kill<'_>], mover: &Mover, to: &Home) -> anyhow::Resu
     let seen = work.end().await?;
     let home = if instance { &mover.own.platform } else { &mover.shared.platform };
     mover.has(home, &seen).await?;
-    mover.left_no_tools().await?;
-    Operator::of(&mover.shared.platform.cluster).settled().await;
-    Ok(())
+    mover.left_no_tools().await
 }
 
 #[tokio::test]
@@ -177,6 +175,5 @@ async fn whichever_phase_the_operator_is_killed_in_the_move_is_given_up() -> any
     let seen = work.end().await?;
     mover.has(&home, &seen).await?;
     mover.left_no_tools().await?;
-    Operator::of(&home.cluster).settled().await;
     mover.remove().await
 }

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Time between two looks at whether a turn is due or done.
-const TICK: Duration = Duration::from_secs(15);
+const TICK: Duration = Duration::from_secs(5);
 
 /// For how long a turn of one home may take, and how many homes have theirs at once.
 const LONGEST_TURN: Duration = Duration::from_mins(1);

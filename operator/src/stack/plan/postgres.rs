@@ -228,8 +228,8 @@ fn stateful_set(settings: &EmbeddedDatabase, object_labels: &Value) -> Value {
                         "securityContext": container_security(),
                         // A long recovery after a crash must not be killed: liveness waits for the startup probe.
                         "startupProbe": with(probe.clone(), 1, 3600),
-                        // Each asking is a process, on every node for every client: seldom will do, since nobody else could serve instead.
-                        "readinessProbe": with(probe.clone(), 10, 3),
+                        // Often, since a restarted kubelet takes a pod for unready until it has asked.
+                        "readinessProbe": with(probe.clone(), 2, 3),
                         "livenessProbe": with(probe, 10, 6),
                         // A fast shutdown: SIGTERM would wait for every session to end.
                         "lifecycle": { "preStop": { "exec": { "command": [
