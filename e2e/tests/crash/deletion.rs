@@ -3,6 +3,7 @@
 use anyhow::Context;
 use easycode_e2e::{
     block::{Block, Write},
+    operator::Operator,
     platform::Platform,
     tenant::TestTenant,
 };
@@ -21,7 +22,9 @@ async fn with_data() -> anyhow::Result<(TestTenant, String)> {
 async fn erased(tenant: &TestTenant, uid: &str) -> anyhow::Result<()> {
     tenant.gone().await;
     right::nothing_left(tenant).await?;
-    right::receipted(tenant, uid).await
+    right::receipted(tenant, uid).await?;
+    Operator::of(&tenant.platform.cluster).settled().await;
+    Ok(())
 }
 
 #[tokio::test]

@@ -39,8 +39,10 @@ async fn kill_and_lose_at(tenant: &TestTenant, block: Block) -> anyhow::Result<(
     block.lift().await
 }
 
-/// Erases the tenant, and checks that nothing is left of it.
+/// Erases the tenant, checks that nothing is left of it, and waits until the operator has all its replicas again.
 async fn end(tenant: &TestTenant) -> anyhow::Result<()> {
     tenant.erase().await?;
-    right::nothing_left(tenant).await
+    right::nothing_left(tenant).await?;
+    Operator::of(&tenant.platform.cluster).settled().await;
+    Ok(())
 }
