@@ -7,7 +7,8 @@ use crate::diagnosis;
 /// The longest pause before something is asked again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// Asks again until the answer is there, the less often the longer it takes. Says how the cluster is, and panics with the last refusal, after the given time.
+/// Asks again until the answer is there, the less often the longer it takes. Says how the cluster is, and panics with the last refusal,
+/// after the given time.
 pub async fn until<T, F>(what: &str, longest: Duration, mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = anyhow::Result<T>>,

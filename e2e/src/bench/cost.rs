@@ -130,6 +130,8 @@ pub async fn measure(
     let count = f64::from(u32::try_from(effort.rounds * effort.burst)?);
     app.connections.close().await;
     pool.close().await;
+    // It holds a password: that it can't be removed is told.
+    folder.close()?;
     let side = |times: Vec<Duration>, spent: Spent| Side {
         request_ms: Spread::of(times),
         requests_per_second: round(count / spent.seconds),

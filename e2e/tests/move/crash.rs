@@ -2,12 +2,7 @@
 
 use anyhow::ensure;
 use easycode_crds::tenant::MovePhase;
-use easycode_e2e::{
-    block::{Block, Write},
-    operator::Operator,
-    platform::Platform,
-    wait::until,
-};
+use easycode_e2e::{block::Block, operator::Operator, platform::Platform, wait::until};
 use easycode_operator::stack::home::Home;
 use futures::future::try_join_all;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query_scalar, raw_sql};
@@ -40,11 +35,6 @@ impl Kill<'_> {
         }
     }
 
-    /// Holds the tenant's move where the phase would begin.
-    async fn held(&self, mover: &Mover) -> anyhow::Result<Block> {
-        Block::write(&mover.shared.platform.cluster, &Write::to_phase_of(&mover.shared.name, self.phase())).await
-    }
-
     /// Kills the operator, which is held there.
     async fn strike(&self, mover: &Mover, held: Block) -> anyhow::Result<()> {
         let operator = Operator::of(&mover.shared.platform.cluster);
@@ -75,7 +65,7 @@ async fn strike(
     ask: impl AsyncFnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     Operator::of(&mover.shared.platform.cluster).aim().await?;
-    let held = try_join_all(kills.iter().map(|kill| kill.held(mover))).await?;
+    let held = try_join_all(kills.iter().map(|kill| mover.held_before(kill.phase()))).await?;
     ask().await?;
     for (kill, held) in kills.iter().zip(held) {
         kill.strike(mover, held).await?;

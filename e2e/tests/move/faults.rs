@@ -3,10 +3,7 @@
 
 use anyhow::{Context, ensure};
 use easycode_crds::tenant::MovePhase;
-use easycode_e2e::{
-    block::{Block, Write},
-    own_platform::{BRING_UP, small_postgres},
-};
+use easycode_e2e::own_platform::{BRING_UP, small_postgres};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::DeleteParams};
 use serde_json::json;
@@ -73,8 +70,7 @@ async fn a_service_that_is_bought_during_the_copy_moves_along() -> anyhow::Resul
     let mut without = spec();
     without["entitlements"] = json!([]);
     let mover = Mover::create_as("bought", without.clone()).await?;
-    let block =
-        Block::write(&mover.shared.platform.cluster, &Write::to_phase_of(&mover.shared.name, "Freezing")).await?;
+    let block = mover.held_before("Freezing").await?;
     mover.own.tenant.apply(without).await?;
     block.reached().await;
     mover.own.tenant.apply(spec()).await?;

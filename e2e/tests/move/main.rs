@@ -59,9 +59,14 @@ impl Mover {
         Ok(())
     }
 
+    /// Holds a move where the phase would begin.
+    async fn held_before(&self, phase: &str) -> anyhow::Result<Block> {
+        Block::write(&self.shared.platform.cluster, &Write::to_phase_of(&self.shared.name, phase)).await
+    }
+
     /// Asks for the move to the instance, and holds it where the phase would begin.
     async fn go_as_far_as(&self, phase: &str) -> anyhow::Result<Block> {
-        let block = Block::write(&self.shared.platform.cluster, &Write::to_phase_of(&self.shared.name, phase)).await?;
+        let block = self.held_before(phase).await?;
         self.go().await?;
         block.reached().await;
         Ok(block)
