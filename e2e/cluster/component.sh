@@ -10,7 +10,10 @@ set -euo pipefail
 [ -d "$state" ] || die "no local cluster; faults of components can be tested only there"
 action=${1:?kill, stop, start or restart} name=${2:?one of ${components[*]}}
 case $action in
-  kill) if is_running "$name"; then kill -9 "$(cat "$state/run/$name.pid")"; fi ;;
+  kill)
+    if is_running "$name"; then kill -9 "$(cat "$state/run/$name.pid")"; fi
+    while is_running "$name"; do sleep 0.1; done
+    ;;
   stop) stop_process "$name" ;;
   start) start_component "$name" ;;
   restart) stop_process "$name"; start_component "$name" ;;

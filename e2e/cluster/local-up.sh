@@ -16,6 +16,8 @@ mount_small_volumes() {
   mountpoint --quiet "$state/small-volumes" || mount -t tmpfs -o size=384m,mode=0755 tmpfs "$state/small-volumes"
 }
 etcd_answers() { in_node bash -c 'exec 3<>/dev/tcp/127.0.0.1/2379'; }
+# Started again as a service manager would: it ends where containerd does not yet know its containers, as after it was killed.
+kubelet_answers() { start_component kubelet && in_node bash -c 'exec 3<>/dev/tcp/127.0.0.1/10248'; }
 node_is_ready() { kube get node "$netns" 2>/dev/null | grep -qw Ready; }
 
 [ "$(id -u)" = 0 ] || die "the local cluster needs root (namespaces, mounts); or give EASYCODE_CLUSTER=existing and a KUBECONFIG"
@@ -50,7 +52,7 @@ start_component containerd
 wait_for 30 "containerd" ctr --address "$state/run/containerd.sock" version
 import_image "$pause_archive" "$pause_image"
 import_image "$postgres_archive" "$postgres_image"
-start_component kubelet
+wait_for 60 "kubelet" kubelet_answers
 start_component kube-proxy
 step "DNS and storage"
 kube apply -f "$cluster_dir/base.yaml" >/dev/null

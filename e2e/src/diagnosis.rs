@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Node, Pod};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, LogParams},
@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(15);
 /// Most lines of a log.
 const LINES: i64 = 25;
 
-/// Prints the load of the machine, who leads, how the operator's containers are, and what it logged last.
+/// Prints the load of the machine, how its nodes are, who leads, how the operator's containers are, and what it logged last.
 pub async fn print() {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     eprintln!("--- load of the machine: {}", load.trim());
@@ -32,6 +32,12 @@ pub async fn print() {
 
 async fn look() -> anyhow::Result<()> {
     let cluster = Cluster::connect().await?;
+    for node in Api::<Node>::all(cluster.client.clone()).list(&ListParams::default()).await? {
+        let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let ready = conditions.find(|one| one.type_ == "Ready");
+        let (status, message) = ready.map(|one| (&one.status, &one.message)).unzip();
+        eprintln!("--- node {}: ready {status:?}, {message:?}", node.name_any());
+    }
     let operator = Operator::of(&cluster);
     for lease in operator.leases().list(&ListParams::default()).await? {
         let spec = lease.spec.unwrap_or_default();

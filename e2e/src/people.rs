@@ -164,9 +164,19 @@ impl Person {
         self.platform.ask(service, method, path, &self.token, body).await
     }
 
+    /// Asks user-service. Tries again while a service that has just come up does not tell its roles yet, as the answer says to.
+    async fn ask_again(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Answer> {
+        let answer = until("user-service does not put it off", Duration::from_secs(30), || async {
+            let answer = self.ask(USER_SERVICE, method.clone(), path, body.clone()).await?;
+            ensure!(answer.status != 503, "{answer:?}");
+            Ok(answer)
+        });
+        Ok(answer.await)
+    }
+
     /// Asks user-service, and expects it to do it.
     pub async fn done(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        let answer = self.ask(USER_SERVICE, method, path, body).await?;
+        let answer = self.ask_again(method, path, body).await?;
         ensure!((200..300).contains(&answer.status), "{} may not do {path}: {answer:?}", self.email);
         Ok(answer.body)
     }
@@ -195,16 +205,10 @@ impl Person {
         Ok(self.claims()?["sub"].as_str().context("no sub")?.to_owned())
     }
 
-    /// As an administrator: invites someone with roles such as `("crm", "crm-user")`. Tries again while a service that has just come up
-    /// does not tell its roles yet, as the answer says to.
+    /// As an administrator: invites someone with roles such as `("crm", "crm-user")`.
     pub async fn invite(&self, name: &str, roles: &[(&str, &str)]) -> anyhow::Result<Answer> {
         let new = json!({ "email": address(name), "name": name, "roles": assignments(roles) });
-        let answer = until("user-service answers an invitation", Duration::from_secs(30), || async {
-            let answer = self.ask(USER_SERVICE, Method::POST, "/users", Some(new.clone())).await?;
-            ensure!(answer.status != 503, "{answer:?}");
-            Ok(answer)
-        });
-        Ok(answer.await)
+        self.ask_again(Method::POST, "/users", Some(new)).await
     }
 
     /// As an administrator: adds someone, who signs in.
