@@ -15,18 +15,18 @@ programs() {
     kind) printf '%s\n' \
       "kind kind sigs.k8s.io/kind" \
       "kubectl kubernetes k8s.io/kubernetes/cmd/kubectl" \
-      "helm helm helm.sh/helm/v4/cmd/helm" ;;
+      "helm kubernetes helm.sh/helm/v4/cmd/helm" ;;
     local) printf '%s\n' \
-      "etcd etcd go.etcd.io/etcd/server/v3" \
+      "etcd kubernetes go.etcd.io/etcd/server/v3" \
       "kube-apiserver kubernetes k8s.io/kubernetes/cmd/kube-apiserver" \
       "kubectl kubernetes k8s.io/kubernetes/cmd/kubectl" \
       "kube-controller-manager kubernetes k8s.io/kubernetes/cmd/kube-controller-manager" \
       "kube-scheduler kubernetes k8s.io/kubernetes/cmd/kube-scheduler" \
       "kubelet kubernetes k8s.io/kubernetes/cmd/kubelet" \
       "kube-proxy kubernetes k8s.io/kubernetes/cmd/kube-proxy" \
-      "coredns coredns easycode.io/e2e/tools/coredns" \
+      "coredns kubernetes easycode.io/e2e/tools/kubernetes/coredns" \
       "local-path-provisioner kubernetes github.com/rancher/local-path-provisioner" \
-      "helm helm helm.sh/helm/v4/cmd/helm" ;;
+      "helm kubernetes helm.sh/helm/v4/cmd/helm" ;;
     *) die "unknown set of programs: $1" ;;
   esac
 }

@@ -18,7 +18,8 @@ mount_small_volumes() {
 etcd_answers() { in_node bash -c 'exec 3<>/dev/tcp/127.0.0.1/2379'; }
 # Started again as a service manager would: it ends where containerd does not yet know its containers, as after it was killed.
 kubelet_answers() { start_component kubelet && in_node bash -c 'exec 3<>/dev/tcp/127.0.0.1/10248'; }
-node_is_ready() { kube get node "$netns" 2>/dev/null | grep -qw Ready; }
+# The kubelet is looked at once more, since it may end after it has first answered.
+node_is_ready() { kubelet_answers && kube get node "$netns" 2>/dev/null | grep -qw Ready; }
 
 [ "$(id -u)" = 0 ] || die "the local cluster needs root (namespaces, mounts); or give EASYCODE_CLUSTER=existing and a KUBECONFIG"
 begin_steps 7

@@ -221,6 +221,18 @@ impl Block {
     }
 }
 
+/// Lifts the refusal of this name, if there is one: of a test that has failed before it did.
+pub(crate) async fn unblock(cluster: Cluster, policy: String) -> anyhow::Result<()> {
+    let (policies, bindings) = apis(&cluster);
+    if bindings.get_opt(&policy).await?.is_some() {
+        bindings.delete(&policy, &DeleteParams::default()).await?;
+    }
+    if policies.get_opt(&policy).await?.is_some() {
+        policies.delete(&policy, &DeleteParams::default()).await?;
+    }
+    Ok(())
+}
+
 /// The operator's sessions that wait for the session.
 fn waiting(session: i32) -> String {
     format!("pg_stat_activity WHERE application_name = 'easycode-operator' AND {session} = ANY (pg_blocking_pids(pid))")

@@ -13,7 +13,9 @@ use kube::{
     config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
 use serde_json::json;
-use tokio::io::AsyncReadExt;
+use tokio::{io::AsyncReadExt, sync::OnceCell};
+
+use crate::leftovers;
 
 /// A connection as the cluster's administrator.
 #[derive(Clone)]
@@ -47,8 +49,16 @@ async fn configuration() -> anyhow::Result<Config> {
 }
 
 impl Cluster {
-    /// Connects.
+    /// Connects. The first time, what the tries of this test before have left goes.
     pub async fn connect() -> anyhow::Result<Self> {
+        static CLEARED: OnceCell<()> = OnceCell::const_new();
+        let cluster = Self::as_it_is().await?;
+        CLEARED.get_or_init(|| leftovers::remove(&cluster)).await;
+        Ok(cluster)
+    }
+
+    /// Connects, and leaves all as it is.
+    pub(crate) async fn as_it_is() -> anyhow::Result<Self> {
         Ok(Self { client: Client::try_from(configuration().await?)? })
     }
 

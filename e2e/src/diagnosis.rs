@@ -31,7 +31,7 @@ pub async fn print() {
 }
 
 async fn look() -> anyhow::Result<()> {
-    let cluster = Cluster::connect().await?;
+    let cluster = Cluster::as_it_is().await?;
     for node in Api::<Node>::all(cluster.client.clone()).list(&ListParams::default()).await? {
         let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
         let ready = conditions.find(|one| one.type_ == "Ready");

@@ -1,7 +1,5 @@
 //! A dedicated instance of a test's own, small, with its tenant.
 
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
 use easycode_crds::{DedicatedInstance, DedicatedInstanceStatus, Release, SharedPlatform};
 use easycode_operator::stack::home::Home;
@@ -134,7 +132,7 @@ impl OwnInstance {
 
     /// Waits until the object is gone.
     pub async fn gone(&self) {
-        until(&format!("{} is gone", self.platform.home), Duration::from_mins(1), || async {
+        until(&format!("{} is gone", self.platform.home), BRING_UP, || async {
             ensure!(self.api().get_opt(&self.platform.name).await?.is_none(), "it is still there");
             Ok(())
         })
@@ -144,8 +142,7 @@ impl OwnInstance {
     /// Deletes the tenant with its data, the instance, and then what the operator leaves on purpose: the namespace.
     pub async fn remove(self) -> anyhow::Result<()> {
         if self.tenant.api().get_opt(&self.tenant.name).await?.is_some() {
-            self.tenant.change(json!({ "deletionPolicy": "Delete" })).await?;
-            self.tenant.delete().await?;
+            self.tenant.discard().await?;
         }
         self.delete().await?;
         // Which one goes first depends on whether the instance ever had a database.

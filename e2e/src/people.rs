@@ -167,11 +167,12 @@ impl Person {
     /// Asks user-service. Tries again while a service that has just come up does not tell its roles yet, as the answer says to.
     async fn ask_again(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Answer> {
         let answer = until("user-service does not put it off", Duration::from_secs(30), || async {
-            let answer = self.ask(USER_SERVICE, method.clone(), path, body.clone()).await?;
-            ensure!(answer.status != 503, "{answer:?}");
+            let answer = self.ask(USER_SERVICE, method.clone(), path, body.clone()).await;
+            let told = answer.as_ref().ok().and_then(|answer| answer.body["detail"].as_str());
+            ensure!(!told.is_some_and(|detail| detail.contains("does not tell its roles")), "{answer:?}");
             Ok(answer)
         });
-        Ok(answer.await)
+        answer.await
     }
 
     /// Asks user-service, and expects it to do it.

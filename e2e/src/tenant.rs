@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::Cluster,
+    leftovers,
     platform::{Answer, Platform},
     tokens,
     wait::until,
@@ -36,9 +37,15 @@ pub struct TestTenant {
 }
 
 /// A name that no other test uses.
+///
+/// # Panics
+///
+/// If it can't be remembered, for what it names to be taken away if the test fails.
 #[must_use]
 pub fn fresh_name(what: &str) -> String {
-    format!("{OF_A_TEST}{what}-{:06x}", rand::random_range(0..0x0100_0000))
+    let name = format!("{OF_A_TEST}{what}-{:06x}", rand::random_range(0..0x0100_0000));
+    leftovers::remember(&name).expect("names are written below target/nextest");
+    name
 }
 
 /// Whether it is such a name.
@@ -196,10 +203,15 @@ impl TestTenant {
         .await;
     }
 
+    /// Asks for its deletion with its data.
+    pub async fn discard(&self) -> anyhow::Result<()> {
+        self.change(json!({ "deletionPolicy": "Delete" })).await?;
+        self.delete().await
+    }
+
     /// Deletes it with its data.
     pub async fn erase(&self) -> anyhow::Result<()> {
-        self.change(json!({ "deletionPolicy": "Delete" })).await?;
-        self.delete().await?;
+        self.discard().await?;
         self.gone().await;
         Ok(())
     }

@@ -22,6 +22,11 @@ start_process() {
   # setsid: it outlives the shell, and a Ctrl-C meant for make does not reach it. 9 is the lock of the build.
   setsid nsenter --net="/run/netns/$netns" "$@" >>"$state/log/$name.log" 2>&1 9>&- </dev/null &
   echo $! >"$state/run/$name.pid"
+  # Until it is what runs under that id, lest whoever asks in between starts a second one.
+  for _ in $(seq 20); do
+    is_running "$name" && return
+    sleep 0.05
+  done
 }
 
 stop_process() {

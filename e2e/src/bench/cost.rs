@@ -4,6 +4,7 @@
 use std::{
     fs,
     ops::AddAssign,
+    os::unix::fs::PermissionsExt,
     path::Path,
     time::{Duration, Instant},
 };
@@ -95,12 +96,26 @@ pub async fn measure(
     subjects: &[Subject],
     effort: Effort,
 ) -> anyhow::Result<Cost> {
-    let folder = tempfile::tempdir()?;
-    let app = app(ground, folder.path(), name, &program.service, &subjects[0]).await?;
+    // It holds a password: for nobody else to read, and that it can't be removed is told.
+    let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir()?;
+    let measured = measure_in(folder.path(), ground, name, program, subjects, effort).await;
+    folder.close()?;
+    measured
+}
+
+async fn measure_in(
+    folder: &Path,
+    ground: &Ground,
+    name: &str,
+    program: &Program,
+    subjects: &[Subject],
+    effort: Effort,
+) -> anyhow::Result<Cost> {
+    let app = app(ground, folder, name, &program.service, &subjects[0]).await?;
     let api = format!("/{}/v1", app.config.prefix);
     let service = serve(easycode_kit::router(&program.service, &app, Router::new())).await? + &api;
     let one = &subjects[..1];
-    let pool = bare_pool(folder.path(), &one[0])?;
+    let pool = bare_pool(folder, &one[0])?;
     let bare = serve(Router::new().route("/{record}", (program.bare)()).with_state(pool.clone())).await?;
     let service = |subject: &Subject| format!("{service}{}", subject.path);
     let bare = |subject: &Subject| format!("{bare}/{}", subject.record);
@@ -130,8 +145,6 @@ pub async fn measure(
     let count = f64::from(u32::try_from(effort.rounds * effort.burst)?);
     app.connections.close().await;
     pool.close().await;
-    // It holds a password: that it can't be removed is told.
-    folder.close()?;
     let side = |times: Vec<Duration>, spent: Spent| Side {
         request_ms: Spread::of(times),
         requests_per_second: round(count / spent.seconds),

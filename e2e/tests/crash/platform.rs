@@ -10,7 +10,7 @@ use easycode_e2e::{
     own_platform::{BRING_UP, OwnPlatform, remove_namespace},
     platform::Platform,
     tenant::TestTenant,
-    wait::until,
+    wait::as_soon_as,
 };
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
@@ -27,7 +27,7 @@ async fn kill_once<F>(platform: &Platform, stage: &str, seen: impl Fn() -> F) ->
 where
     F: Future<Output = anyhow::Result<bool>>,
 {
-    until(&format!("{stage} of {}", platform.home), BRING_UP, || async {
+    as_soon_as(&format!("{stage} of {}", platform.home), BRING_UP, || async {
         ensure!(seen().await?, "not there yet");
         Ok(())
     })

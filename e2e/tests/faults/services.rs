@@ -10,7 +10,7 @@ use easycode_e2e::{
     signals,
     tenant::{PATIENCE, TestTenant},
     traffic::{EFFECTIVE, Seen, Traffic, all_served, count},
-    wait::until,
+    wait::{as_soon_as, until},
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -32,7 +32,7 @@ async fn pod_of(platform: &Platform, service: &str) -> anyhow::Result<Pod> {
 
 /// Waits until the operator has published a context that is as wanted, and returns when that was seen.
 async fn published(tenant: &TestTenant, wanted: impl Fn(&TenantContext) -> bool) -> Instant {
-    until("the operator publishes the change", PATIENCE, || async {
+    as_soon_as("the operator publishes the change", PATIENCE, || async {
         let published = tenant.config_map().await?.context("no ConfigMap")?;
         let document = published.data.as_ref().and_then(|data| data.get(CONTEXT_KEY)).context("an empty ConfigMap")?;
         ensure!(wanted(&serde_json::from_str(document)?), "not yet");

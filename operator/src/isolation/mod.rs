@@ -11,6 +11,7 @@ pub mod network;
 
 use std::{
     collections::{BTreeSet, HashMap},
+    future::ready,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -24,7 +25,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use crate::{
@@ -37,6 +38,8 @@ use crate::{
 
 /// Time between two looks at whether a turn is due or done.
 const TICK: Duration = Duration::from_secs(5);
+/// Time before a home is looked at again whose turn has failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
 
 /// For how long a turn of one home may take, and how many homes have theirs at once.
 const LONGEST_TURN: Duration = Duration::from_mins(1);
@@ -189,12 +192,17 @@ fn finding(verdict: &Verdict, interval: Duration, now: Timestamp) -> Finding {
 
 /// Tries every home on its schedule, for ever.
 pub async fn watch(context: Arc<Context>) {
+    let mut put_off: HashMap<Home, Instant> = HashMap::new();
     loop {
         tokio::time::sleep(TICK).await;
         for gone in context.isolation.forget(|home| made(home, &context)) {
             context.metrics.forget_isolation(&gone.to_string());
         }
-        stream::iter(context.homes()).for_each_concurrent(AT_ONCE, |home| try_home(home, &context)).await;
+        put_off.retain(|_, end| *end > Instant::now());
+        let homes = context.homes().into_iter().filter(|home| !put_off.contains_key(home));
+        let turns = stream::iter(homes).map(|home| async { (!try_home(&home, &context).await).then_some(home) });
+        let failed: Vec<_> = turns.buffer_unordered(AT_ONCE).filter_map(ready).collect().await;
+        put_off.extend(failed.into_iter().map(|home| (home, Instant::now() + AFTER_FAILURE)));
     }
 }
 
@@ -203,13 +211,14 @@ fn made(home: &Home, context: &Context) -> Option<Timestamp> {
     context.object_of(home)?.meta().creation_timestamp.as_ref().map(|time| time.0)
 }
 
-/// A home's turn. A Postgres that takes connections and says nothing must not keep the others from theirs.
-async fn try_home(home: Home, context: &Context) {
-    match timeout(LONGEST_TURN, turn(&home, context)).await {
-        Ok(Ok(())) => {}
+/// A home's turn, and whether it went well. A Postgres that takes connections and says nothing must not keep the others from theirs.
+async fn try_home(home: &Home, context: &Context) -> bool {
+    match timeout(LONGEST_TURN, turn(home, context)).await {
+        Ok(Ok(())) => return true,
         Ok(Err(error)) => warn!(%home, %error, "isolation could not be tried, retrying"),
         Err(_) => warn!(%home, "trying isolation took too long, retrying"),
     }
+    false
 }
 
 /// Begins a turn that is due, or takes in one that is done.
