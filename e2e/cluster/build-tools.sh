@@ -31,7 +31,8 @@ programs() {
   esac
 }
 
-# Go has no version control to take Kubernetes' version from in a module, and kubelet and API server compare theirs.
+# Go has no version control to take Kubernetes' version from in a module, and kubelet and API server compare theirs; Helm takes charts
+# that it only renders for a cluster of it.
 kubernetes_ldflags() {
   local version
   version=$(sed -n 's/.*k8s.io\/kubernetes \(v[0-9.]*\).*/\1/p' "$cluster_dir/tools/kubernetes/go.mod" | head -1)
@@ -40,6 +41,8 @@ kubernetes_ldflags() {
     printf -- '-X %s.gitVersion=%s -X %s.gitMajor=1 -X %s.gitMinor=%s ' \
       "$package" "$version" "$package" "$package" "${minor%%.*}"
   done
+  printf -- '-X %s.k8sVersionMajor=1 -X %s.k8sVersionMinor=%s ' \
+    helm.sh/helm/v4/pkg/chart/common helm.sh/helm/v4/pkg/chart/common "${minor%%.*}"
 }
 
 build() {
