@@ -12,10 +12,7 @@ action=${1:?kill, stop, start or restart} name=${2:?one of ${components[*]}}
 case $action in
   kill)
     if is_running "$name"; then kill -9 "$(cat "$state/run/$name.pid")"; fi
-    for _ in $(seq 100); do
-      is_running "$name" || break
-      sleep 0.1
-    done
+    await_end "$name" 10
     ;;
   stop) stop_process "$name" ;;
   start) start_component "$name" ;;

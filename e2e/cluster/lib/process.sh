@@ -29,15 +29,20 @@ start_process() {
   done
 }
 
+# Waits until a component has ended, for so many seconds at most.
+await_end() {
+  for _ in $(seq $(($2 * 10))); do
+    is_running "$1" || break
+    sleep 0.1
+  done
+}
+
 stop_process() {
   local name=$1 pid
   if is_running "$name"; then
     pid=$(cat "$state/run/$name.pid")
     kill "$pid" 2>/dev/null || true
-    for _ in $(seq 50); do
-      is_running "$name" || break
-      sleep 0.1
-    done
+    await_end "$name" 5
     if is_running "$name"; then kill -9 "$pid" 2>/dev/null || true; fi
   fi
   rm -f "$state/run/$name.pid"

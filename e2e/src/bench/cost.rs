@@ -98,24 +98,30 @@ pub async fn measure(
 ) -> anyhow::Result<Cost> {
     // It holds a password: for nobody else to read, and that it can't be removed is told.
     let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir()?;
-    let measured = measure_in(folder.path(), ground, name, program, subjects, effort).await;
+    let measured = async {
+        let app = app(ground, folder.path(), name, &program.service, &subjects[0]).await?;
+        let pool = bare_pool(folder.path(), &subjects[0])?;
+        let cost = compare(&app, &pool, program, subjects, effort).await;
+        app.connections.close().await;
+        pool.close().await;
+        cost
+    }
+    .await;
     folder.close()?;
     measured
 }
 
-async fn measure_in(
-    folder: &Path,
-    ground: &Ground,
-    name: &str,
+/// Both sides in turns.
+async fn compare(
+    app: &App,
+    pool: &PgPool,
     program: &Program,
     subjects: &[Subject],
     effort: Effort,
 ) -> anyhow::Result<Cost> {
-    let app = app(ground, folder, name, &program.service, &subjects[0]).await?;
     let api = format!("/{}/v1", app.config.prefix);
-    let service = serve(easycode_kit::router(&program.service, &app, Router::new())).await? + &api;
+    let service = serve(easycode_kit::router(&program.service, app, Router::new())).await? + &api;
     let one = &subjects[..1];
-    let pool = bare_pool(folder, &one[0])?;
     let bare = serve(Router::new().route("/{record}", (program.bare)()).with_state(pool.clone())).await?;
     let service = |subject: &Subject| format!("{service}{}", subject.path);
     let bare = |subject: &Subject| format!("{bare}/{}", subject.record);
@@ -143,8 +149,6 @@ async fn measure_in(
         faster += burst(&here, one, effort, &bare).await?;
     }
     let count = f64::from(u32::try_from(effort.rounds * effort.burst)?);
-    app.connections.close().await;
-    pool.close().await;
     let side = |times: Vec<Duration>, spent: Spent| Side {
         request_ms: Spread::of(times),
         requests_per_second: round(count / spent.seconds),

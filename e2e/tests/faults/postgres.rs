@@ -142,13 +142,16 @@ async fn while_postgres_hangs_every_new_request_is_answered_within_ten_seconds()
     let pod = pods(&platform).get(POD).await?;
     signals::send(&platform.cluster, &pod, "STOP").await?;
     let hangs = Instant::now();
-    let (put_off, ()) = tokio::join!(
+    let ((put_off, after), ()) = tokio::join!(
         async { (witness.tenant.read("/contacts").await, hangs.elapsed()) },
         tokio::time::sleep(Duration::from_secs(15))
     );
     signals::send(&platform.cluster, &pod, "CONT").await?;
-    let (put_off, after) = (put_off.0?, put_off.1);
-    ensure!(put_off.status == 503 && after < Duration::from_secs(10), "it hung: {put_off:?} after {after:?}");
+    let put_off = put_off?;
+    ensure!(
+        put_off.status == 503 && after < Duration::from_secs(10),
+        "not put off in time: {put_off:?} after {after:?}"
+    );
     witness.tenant.serves(200).await;
     for asking in asking {
         let seen = asking.end_to_judge().await?;
