@@ -3,7 +3,6 @@
 
 pub mod bench;
 pub mod block;
-pub mod browser;
 pub mod cluster;
 pub mod console;
 pub mod diagnosis;

@@ -99,7 +99,8 @@ pub fn read(path: &Path) -> anyhow::Result<EncodingKey> {
     EncodingKey::from_ec_pem(&pem).with_context(|| format!("{} is no P-256 private key", path.display()))
 }
 
-fn public(key: &EncodingKey) -> anyhow::Result<Jwk> {
+/// The public key, named by its thumbprint.
+pub fn public(key: &EncodingKey) -> anyhow::Result<Jwk> {
     let mut jwk = Jwk::from_encoding_key(key, Algorithm::ES256)?;
     jwk.common.key_id = Some(jwk.thumbprint(ThumbprintHash::SHA256)?);
     jwk.common.public_key_use = Some(PublicKeyUse::Signature);

@@ -3,27 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use easycode_contract::{
-    delegation::DELEGATIONS_PATH,
-    runtime::{USER_SERVICE, USER_SERVICE_AUDIENCE},
-};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::{
-    Api,
-    api::{Patch, PatchParams},
-};
+use easycode_contract::{delegation::DELEGATIONS_PATH, runtime::USER_SERVICE};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::{
-    operator::NAMESPACE,
-    platform::{Answer, Platform},
-    tenant::TestTenant,
-    wait::until,
-};
+use crate::{Answer, Endpoints, until};
 
-/// Service account of client-admin-service, by which EasyCode's staff are known.
-pub const STAFF: &str = "easycode-client-admin";
 /// A password that is good enough for everyone.
 pub const PASSWORD: &str = "staple otter quartz lamp";
 
@@ -31,7 +16,7 @@ pub const PASSWORD: &str = "staple otter quartz lamp";
 #[derive(Clone)]
 pub struct Person {
     /// Their platform or instance.
-    pub platform: Platform,
+    pub platform: Endpoints,
     /// The tenant that they work for.
     pub tenant: String,
     /// What they sign in with.
@@ -52,37 +37,21 @@ pub fn with_administrator(mut spec: Value) -> Value {
     spec
 }
 
-/// Makes a tenant, and signs its first administrator in.
-pub async fn tenant_with_administrator(
-    platform: &Platform,
-    what: &str,
-    spec: Value,
-) -> anyhow::Result<(TestTenant, Person)> {
-    let tenant = TestTenant::create(platform, what, with_administrator(spec)).await?;
-    let administrator = first_administrator(&tenant, ADMINISTRATOR).await?;
-    Ok((tenant, administrator))
-}
-
 /// Has EasyCode's staff invite a first administrator of the tenant.
-pub async fn invite_by_staff(platform: &Platform, tenant: &str, email: &str) -> anyhow::Result<Answer> {
-    let accounts: Api<ServiceAccount> = Api::namespaced(platform.cluster.client.clone(), NAMESPACE);
-    if accounts.get_opt(STAFF).await?.is_none() {
-        let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": STAFF } });
-        accounts.patch(STAFF, &PatchParams::apply("e2e"), &Patch::Apply(account)).await?;
-    }
-    let token = platform.cluster.token_of(NAMESPACE, STAFF, Some(USER_SERVICE_AUDIENCE)).await?;
+pub async fn invite_by_staff(platform: &Endpoints, tenant: &str, email: &str) -> anyhow::Result<Answer> {
+    let token = platform.staff_token().await?;
     let wanted = json!({ "email": email, "by": "Sam of EasyCode" });
     internal(platform, tenant, &token, &wanted).await
 }
 
 /// Asks the API for EasyCode's staff with a token.
-pub async fn internal(platform: &Platform, tenant: &str, token: &str, wanted: &Value) -> anyhow::Result<Answer> {
+pub async fn internal(platform: &Endpoints, tenant: &str, token: &str, wanted: &Value) -> anyhow::Result<Answer> {
     let path = format!("/internal/v1/tenants/{tenant}/invitations");
     Answer::of(internal_request(platform, &path).await?.bearer_auth(token).json(wanted)).await
 }
 
 /// Asks, as a service or whoever else has a token, for a delegation of a person's token.
-pub async fn delegation(platform: &Platform, token: Option<&str>, of: &str) -> anyhow::Result<Answer> {
+pub async fn delegation(platform: &Endpoints, token: Option<&str>, of: &str) -> anyhow::Result<Answer> {
     let mut request = internal_request(platform, DELEGATIONS_PATH).await?;
     if let Some(token) = token {
         request = request.bearer_auth(token);
@@ -91,21 +60,20 @@ pub async fn delegation(platform: &Platform, token: Option<&str>, of: &str) -> a
 }
 
 /// A request to those APIs of user-service that are not for people.
-async fn internal_request(platform: &Platform, path: &str) -> anyhow::Result<RequestBuilder> {
-    let base = platform.service(USER_SERVICE).await?;
-    let base = base.strip_suffix("/user/v1").context("another base")?;
+async fn internal_request(platform: &Endpoints, path: &str) -> anyhow::Result<RequestBuilder> {
+    let base = platform.base_url(USER_SERVICE).await?;
     Ok(easycode_kit::http::client().post(format!("{base}{path}")).timeout(Duration::from_secs(20)))
 }
 
 /// Signs a first administrator in, whom EasyCode's staff have invited. user-service may not know yet of a tenant that was just made.
-pub async fn first_administrator(tenant: &TestTenant, email: &str) -> anyhow::Result<Person> {
+pub async fn first_administrator(platform: &Endpoints, tenant: &str, email: &str) -> anyhow::Result<Person> {
     let invited = until(&format!("{email} is invited"), Duration::from_secs(20), || async {
-        let answer = invite_by_staff(&tenant.platform, &tenant.name, email).await?;
+        let answer = invite_by_staff(platform, tenant, email).await?;
         ensure!(answer.status == 200, "{answer:?}");
         Ok(answer)
     })
     .await;
-    follow(&tenant.platform, &tenant.name, email, &invited.body).await
+    follow(platform, tenant, email, &invited.body).await
 }
 
 /// The token in a link.
@@ -117,7 +85,7 @@ pub fn token_in(link: &Value) -> anyhow::Result<String> {
 }
 
 /// Follows a link, with [`PASSWORD`].
-pub async fn follow(platform: &Platform, tenant: &str, email: &str, link: &Value) -> anyhow::Result<Person> {
+pub async fn follow(platform: &Endpoints, tenant: &str, email: &str, link: &Value) -> anyhow::Result<Person> {
     let body = json!({ "token": token_in(link)?, "password": PASSWORD });
     let answer = ask(platform, Method::POST, "/invitations/accept", Some(body)).await?;
     ensure!(answer.status == 201, "{answer:?}");
@@ -125,13 +93,13 @@ pub async fn follow(platform: &Platform, tenant: &str, email: &str, link: &Value
 }
 
 /// Tries to sign someone in.
-pub async fn try_sign_in(platform: &Platform, tenant: &str, email: &str, password: &str) -> anyhow::Result<Answer> {
+pub async fn try_sign_in(platform: &Endpoints, tenant: &str, email: &str, password: &str) -> anyhow::Result<Answer> {
     let body = json!({ "tenant": tenant, "email": email, "password": password });
     ask(platform, Method::POST, "/sessions", Some(body)).await
 }
 
 /// Asks user-service without a token.
-pub async fn ask(platform: &Platform, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Answer> {
+pub async fn ask(platform: &Endpoints, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Answer> {
     let mut request = platform.request(USER_SERVICE, method, path).await?;
     if let Some(body) = body {
         request = request.json(&body);
@@ -141,7 +109,7 @@ pub async fn ask(platform: &Platform, method: Method, path: &str, body: Option<V
 
 impl Person {
     /// Whom tokens are of.
-    pub fn of(platform: &Platform, tenant: &str, email: &str, opened: &Value) -> anyhow::Result<Self> {
+    pub fn of(platform: &Endpoints, tenant: &str, email: &str, opened: &Value) -> anyhow::Result<Self> {
         let text = |field: &str| opened[field].as_str().map(str::to_owned).with_context(|| format!("no {field}"));
         Ok(Self {
             platform: platform.clone(),
@@ -153,7 +121,7 @@ impl Person {
     }
 
     /// Signs someone in, with [`PASSWORD`].
-    pub async fn sign_in(platform: &Platform, tenant: &str, email: &str) -> anyhow::Result<Self> {
+    pub async fn sign_in(platform: &Endpoints, tenant: &str, email: &str) -> anyhow::Result<Self> {
         let answer = try_sign_in(platform, tenant, email, PASSWORD).await?;
         ensure!(answer.status == 201, "{answer:?}");
         Self::of(platform, tenant, email, &answer.body)
