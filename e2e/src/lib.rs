@@ -25,3 +25,5 @@ pub mod tokens;
 pub mod traffic;
 pub mod trail;
 pub mod wait;
+
+pub use easycode_testing::browser;
