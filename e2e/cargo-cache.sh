@@ -6,9 +6,16 @@ set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
 
 target=$repo/target
-# What decides whether a built dependency fits. A changed profile, flag or compiler makes others.
+# What decides whether a built dependency fits: the compiler, profiles and flags, and the dependencies with their features. Where a crate
+# of the workspace asks for another feature, Cargo builds what that concerns anew.
 key() {
-  { rustc -vV; cat "$repo"/Cargo.lock "$repo"/Cargo.toml "$repo"/.cargo/config.toml; } | sha256sum | cut -c1-16
+  {
+    rustc -vV
+    cat "$repo/.cargo/config.toml"
+    sed -n '/^\[workspace.dependencies\]/,/^\[workspace.lints/p; /^\[profile/,/^$/p' "$repo/Cargo.toml" | grep -v 'path ='
+    # Packages of a registry alone; those of the workspace have no source.
+    awk 'BEGIN { RS = ""; } /\nsource = / { print $0 "\n" }' "$repo/Cargo.lock"
+  } | sha256sum | cut -c1-16
 }
 kept=$cache/cargo/$(key)
 
