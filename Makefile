@@ -50,7 +50,7 @@ fuzz: deploy ## The services fuzzed by their documents, EXAMPLES=200 an operatio
 browser: deploy ## The pages in a real browser, with axe; writes pictures to target/browser
 	$(TOOLS) nextest browser
 	e2e/example.sh
-	$(NEXTEST) --profile e2e -E 'binary(browser)'
+	$(NEXTEST) --profile cluster -E 'binary(browser)'
 
 # What is measured is built as it is shipped.
 bench-shared bench-services bench-dedicated: export EASYCODE_PROFILE := release
