@@ -2,6 +2,7 @@
 //! on the same Postgres, in turns.
 
 use std::{
+    collections::BTreeMap,
     fs,
     ops::AddAssign,
     os::unix::fs::PermissionsExt,
@@ -223,6 +224,7 @@ async fn app(ground: &Ground, folder: &Path, name: &str, service: &Service, subj
         issuer: ISSUER.to_owned(),
         jwks: folder.join("jwks.json").display().to_string(),
         tenant_service: format!("http://{}", ground.address(TENANT_SERVICE).await?),
+        base_urls: BTreeMap::new(),
         database: folder.to_owned(),
         identity_token: folder.join("token"),
         connections: CONNECTIONS,
