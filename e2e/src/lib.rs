@@ -3,20 +3,25 @@
 
 pub mod bench;
 pub mod block;
+pub mod business;
 pub mod cluster;
 pub mod console;
+pub mod deletion;
 pub mod diagnosis;
 pub mod elsewhere;
 pub mod faults;
 pub mod holdings;
+pub mod isolation;
 mod leftovers;
 pub mod login_server;
+pub mod moves;
 pub mod operator;
 pub mod own_instance;
 pub mod own_platform;
 pub mod own_pod;
 pub mod people;
 pub mod platform;
+pub mod probes;
 pub mod reach;
 pub mod releases;
 pub mod signals;
