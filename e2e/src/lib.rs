@@ -27,7 +27,7 @@ pub mod releases;
 pub mod signals;
 pub mod tenant;
 pub mod tokens;
-pub mod traffic;
+pub use easycode_testing::traffic;
 pub mod trail;
 pub mod wait;
 

@@ -78,7 +78,7 @@ impl PostgresServer {
         prepare: impl AsyncFnOnce(&Self) -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         let installation = Installation::find()?;
-        let folder = folders::root()?.join(format!("prepared-{key}"));
+        let folder = folders::prepared(key)?;
         {
             let _lock = folders::lock(key)?;
             if !folder.exists() {
@@ -86,7 +86,9 @@ impl PostgresServer {
                 prepare(&server).await?;
                 server.stop().await?;
                 fs::rename(server.data(), &folder)?;
+                folders::remove_unused()?;
             }
+            folders::mark_used(&folder)?;
         }
         Self::start_copy(installation, &folder).await
     }

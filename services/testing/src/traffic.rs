@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::platform::Answer;
+use crate::Answer;
 
 /// What may pass between a change of a tenant and the last request that is answered by the old rules.
 pub const EFFECTIVE: Duration = Duration::from_secs(1);
