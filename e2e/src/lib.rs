@@ -18,6 +18,7 @@ pub mod own_platform;
 pub mod own_pod;
 pub mod people;
 pub mod platform;
+pub mod postgres;
 pub mod reach;
 pub mod releases;
 pub mod signals;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     cluster::Cluster,
     platform::{EXAMPLE, Platform, core_release},
+    postgres,
     tenant::fresh_name,
     wait::until,
 };
@@ -39,11 +40,14 @@ impl OwnPlatform {
     pub async fn apply(&self, spec: Value) -> anyhow::Result<()> {
         let example = self.api().get(EXAMPLE).await?.spec;
         let release = core_release(&self.platform.cluster).await?;
-        let image = example.database.embedded.context("the example's database is not embedded")?.image;
+        let database = match spec.get("database") {
+            Some(database) => database.clone(),
+            None => postgres::database_of(&self.platform.cluster, &self.platform.name).await?,
+        };
         let mut full = json!({
             "region": self.platform.name, "domain": "e2e.example.com", "capacity": { "tenants": 10 },
             "release": release, "identity": example.identity,
-            "database": { "embedded": small_postgres(&image) },
+            "database": database,
         });
         for (key, value) in spec.as_object().context("spec is an object")? {
             full[key] = value.clone();
@@ -93,7 +97,8 @@ impl OwnPlatform {
     pub async fn remove(self) -> anyhow::Result<()> {
         self.delete().await?;
         self.gone().await;
-        remove_namespace(&self.platform.cluster, &self.platform.namespace()).await
+        remove_namespace(&self.platform.cluster, &self.platform.namespace()).await?;
+        postgres::remove(&self.platform.cluster, &self.platform.name).await
     }
 }
 

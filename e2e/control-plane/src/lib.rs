@@ -1,0 +1,14 @@
+//! A control plane without nodes, for tests of what the operator decides and writes: a real API server, the controllers of
+//! Kubernetes, the operator as a process of its own, and a [simulator](simulator) that plays the nodes.
+
+mod chart;
+pub mod control_plane;
+mod environment;
+mod examples;
+pub mod operator;
+mod pki;
+mod process;
+pub mod simulator;
+mod shared;
+
+pub use shared::Shared;
