@@ -20,7 +20,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
     let folder = easycode_e2e::cluster::checkout().join("target/control-plane");
     std::fs::create_dir_all(&folder)?;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,kube_client=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(File::create(folder.join("simulator.log"))?).init();
     // The command hears of an interrupt itself; this program stays until it has ended.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

@@ -2,8 +2,6 @@
 
 mod archive;
 mod definition;
-mod policies;
-mod unregistered;
 
 use std::time::Duration;
 
