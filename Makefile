@@ -10,6 +10,7 @@ INSTANCES ?= 10
 EXAMPLES ?= 200
 # Programs that the targets need are built once into a cache outside the checkout.
 TOOLS := e2e/tools.sh
+STAGE := e2e/stage.sh
 
 .PHONY: help demo test unit e2e e2e-cloudnative-pg fuzz browser bench bench-shared bench-services bench-dedicated lint deny cluster images deploy down crds snapshots
 help: ## List the targets
@@ -18,17 +19,22 @@ help: ## List the targets
 demo: ## A cluster, images, the chart and the examples; tenants Ready; what to try next
 	e2e/demo.sh
 
-test: unit e2e ## All tests, those on the real cluster included
+test: test-unit test-services test-control-plane test-cluster ## All tests, cheapest first
 
-unit: ## Tests that need no cluster
-	$(TOOLS) nextest helm
-	HELM=$$($(TOOLS) --path helm) $(NEXTEST)
-	cargo test --doc --workspace --locked --quiet
+build: ## The workspace with its tests and programs, for all that follows
+	e2e/cargo-cache.sh restore
+	$(STAGE) "build of the workspace" cargo build --workspace --tests --bins --locked
+	e2e/cargo-cache.sh save
 
-e2e: deploy ## Tests on the real cluster
-	$(TOOLS) nextest browser fuzz
-	e2e/example.sh
-	$(NEXTEST) --profile e2e
+test-unit: build ## Tests that need nothing
+	$(STAGE) "programs for unit tests" $(TOOLS) nextest helm
+	HELM=$$($(TOOLS) --path helm) $(STAGE) "unit tests" $(NEXTEST)
+	$(STAGE) "examples in documentation" cargo test --doc --workspace --locked --quiet
+
+test-cluster: deploy ## Tests on the real cluster; SHARD=1/3 runs a third of those that take long
+	$(STAGE) "programs for the cluster's tests" $(TOOLS) nextest browser fuzz
+	$(STAGE) "examples Ready" e2e/example.sh
+	$(STAGE) "cluster layer" $(NEXTEST) --profile cluster
 
 e2e-cloudnative-pg: deploy ## An instance on CloudNativePG, which is built and installed for it; only on the local cluster
 	$(TOOLS) nextest
@@ -67,21 +73,22 @@ bench-dedicated: deploy ## Benchmark of INSTANCES=10 dedicated instances and of 
 
 lint: deny ## Format, clippy, docs and dependencies, without warnings
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	e2e/cargo-cache.sh restore
+	$(STAGE) "clippy" cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(STAGE) "documentation" cargo doc --workspace --no-deps --locked
 
 deny: ## Licenses, sources and bans of dependencies
-	$(TOOLS) deny
+	$(STAGE) "cargo-deny" $(TOOLS) deny
 	$$($(TOOLS) --path cargo-deny) --locked check bans licenses sources
 
 cluster: ## kind where a Docker engine answers, else a local cluster; by EASYCODE_CLUSTER=existing that of KUBECONFIG
-	e2e/cluster/up.sh
+	$(STAGE) "cluster, its programs included" e2e/cluster/up.sh
 
 images: ## One image a program, and the command line
-	e2e/images/build.sh
+	$(STAGE) "images" e2e/images/build.sh
 
-deploy: cluster images ## The operator by its chart, with the images of this checkout
-	e2e/deploy.sh
+deploy: build cluster images ## The operator by its chart, with the images of this checkout
+	$(STAGE) "chart" e2e/deploy.sh
 
 down: ## End the cluster and leave nothing behind
 	e2e/cluster/down.sh

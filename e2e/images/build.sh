@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds one image a program out of one Containerfile, with Docker where its engine answers and buildah otherwise, and
 # leaves each as an archive below target/images/archives. Also builds the command line, which runs outside.
-# EASYCODE_PROFILE=release builds what is shipped, as benchmarks do.
+# EASYCODE_PROFILE=release builds what is shipped, as benchmarks do; else the programs are those that the tests were built with.
 set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
 . "$repo/e2e/images/lib.sh"
@@ -26,6 +26,7 @@ build_image() {
   printf '%s' "$name" >"$archive.name"
 }
 
+target=${CARGO_TARGET_DIR:-$repo/target}
 mkdir -p "$images/context" "$images/archives" "$repo/target/bin"
 begin_steps $((${#programs[@]} + 3))
 if ! has_engine; then
@@ -34,13 +35,24 @@ if ! has_engine; then
 else
   step "Docker answers"
 fi
-step "static programs (minutes the first time)"
-# With a target given, the flag is for the programs alone and not for the compiler's own plugins.
-(cd "$repo" && RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR=$images cargo build --locked --profile "$profile" \
-  --target "$host" --package easycode-operator --package easycode-client-admin "${services[@]/#/--package=easycode-}")
+step "programs (minutes the first time)"
+if [ "$profile" = release ]; then
+  built=$target/$host/release
+  (cd "$repo" && cargo build --locked --release --package easycode-operator --package easycode-client-admin \
+    "${services[@]/#/--package=easycode-}")
+else
+  built=$target/$host/debug
+  # With its tests, as a build of the programs alone would be another one, of dependencies with fewer features.
+  (cd "$repo" && cargo build --locked --workspace --tests --bins)
+fi
 for program in "${rust_programs[@]}"; do
-  cmp --silent "$images/$host/$profile/$program" "$images/context/$program" ||
-    cp "$images/$host/$profile/$program" "$images/context/$program"
+  # Without what only a debugger reads.
+  objcopy --strip-debug "$built/$program" "$images/context/$program.new"
+  if cmp --silent "$images/context/$program.new" "$images/context/$program"; then
+    rm "$images/context/$program.new"
+  else
+    mv "$images/context/$program.new" "$images/context/$program"
+  fi
 done
 step "the demo's identity provider"
 command -v go >/dev/null || die "Go is needed to build the identity provider"
@@ -51,5 +63,5 @@ for program in "${programs[@]}"; do
   build_image "$program"
 done
 # On the PATH by the second name, it is the plugin `kubectl easycode`.
-ln -sf "$images/$host/$profile/easycode" "$repo/target/bin/easycode"
-ln -sf "$images/$host/$profile/easycode" "$repo/target/bin/kubectl-easycode"
+ln -sf "$built/easycode" "$repo/target/bin/easycode"
+ln -sf "$built/easycode" "$repo/target/bin/kubectl-easycode"

@@ -2,8 +2,8 @@
 # The images of this checkout. Sourced after cluster/lib/common.sh.
 
 images=$repo/target/images
-# Cargo's profile: what is tried out and tested need not be as fast as what is shipped, and is built in half the time.
-profile=${EASYCODE_PROFILE:-quick}
+# Cargo's profile: `release` is what is shipped; demo and tests take what the tests are built of.
+profile=${EASYCODE_PROFILE:-dev}
 host=$(rustc -vV | sed -n 's/^host: //p')
 services=(tenant-service user-service crm finance inventory procurement pos)
 # Programs of the workspace; and all that an image is made of, the demo's identity provider included.

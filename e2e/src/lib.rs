@@ -3,7 +3,6 @@
 
 pub mod bench;
 pub mod block;
-pub mod browser;
 pub mod cluster;
 pub mod console;
 pub mod diagnosis;
@@ -27,3 +26,5 @@ pub mod tokens;
 pub mod traffic;
 pub mod trail;
 pub mod wait;
+
+pub use easycode_testing::browser;

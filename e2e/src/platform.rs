@@ -1,25 +1,33 @@
 //! A shared platform, or a dedicated instance, as the tests see it: its services, its Postgres.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
-use easycode_contract::runtime::{API_PORT, TENANT_SERVICE, path_prefix};
+use easycode_contract::runtime::{API_PORT, TENANT_SERVICE, USER_SERVICE_AUDIENCE};
 use easycode_crds::{DedicatedInstance, Release, SharedPlatform};
 use easycode_operator::{
     postgres::credentials::Credentials,
     stack::{home::Home, plan::secrets::service_secret},
 };
-use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
+pub use easycode_testing::Answer;
+use easycode_testing::{Endpoints, endpoints::Reachable};
+use futures::{FutureExt, future::BoxFuture};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{Secret, ServiceAccount},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
 use kube::{
     Api, ResourceExt,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
-use reqwest::{Method, RequestBuilder};
-use serde_json::Value;
+use serde_json::json;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::{
     cluster::{Cluster, has_nodes},
+    operator::NAMESPACE,
+    people::STAFF,
     postgres,
     reach::reach,
     wait::until,
@@ -65,37 +73,42 @@ pub struct Platform {
     pub name: String,
     /// Which of the two it is.
     pub home: Home,
-    http: reqwest::Client,
+    endpoints: Endpoints,
 }
 
-/// An answer of a service.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// The body, if it is JSON.
-    pub body: Value,
-    /// The headers' values by lowercase name.
-    pub headers: BTreeMap<String, String>,
+impl Deref for Platform {
+    type Target = Endpoints;
+
+    fn deref(&self) -> &Endpoints {
+        &self.endpoints
+    }
 }
 
-impl Answer {
-    /// The code of a problem document, such as `not-entitled`.
-    #[must_use]
-    pub fn code(&self) -> &str {
-        self.body["code"].as_str().unwrap_or_default()
+/// A home's services as this process reaches them in the cluster.
+struct InCluster {
+    cluster: Cluster,
+    namespace: String,
+}
+
+impl Reachable for InCluster {
+    fn base_url<'a>(&'a self, service: &'a str) -> BoxFuture<'a, anyhow::Result<String>> {
+        async move {
+            let address = reach(&self.cluster, &self.namespace, service, API_PORT).await?;
+            Ok(format!("http://{address}"))
+        }
+        .boxed()
     }
 
-    /// What the request is answered with.
-    pub async fn of(request: RequestBuilder) -> anyhow::Result<Self> {
-        let response = request.send().await?;
-        let status = response.status().as_u16();
-        let headers = response
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
-            .collect();
-        Ok(Self { status, headers, body: serde_json::from_slice(&response.bytes().await?).unwrap_or_default() })
+    fn staff_token(&self) -> BoxFuture<'_, anyhow::Result<String>> {
+        async move {
+            let accounts: Api<ServiceAccount> = Api::namespaced(self.cluster.client.clone(), NAMESPACE);
+            if accounts.get_opt(STAFF).await?.is_none() {
+                let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": STAFF } });
+                accounts.patch(STAFF, &PatchParams::apply("e2e"), &Patch::Apply(account)).await?;
+            }
+            self.cluster.token_of(NAMESPACE, STAFF, Some(USER_SERVICE_AUDIENCE)).await
+        }
+        .boxed()
     }
 }
 
@@ -121,7 +134,8 @@ impl Platform {
     /// A platform or an instance, however it is.
     #[must_use]
     pub fn at(cluster: Cluster, home: Home) -> Self {
-        Self { cluster, name: home.name().to_owned(), home, http: easycode_kit::http::client() }
+        let reachable = InCluster { cluster: cluster.clone(), namespace: home.namespace() };
+        Self { cluster, name: home.name().to_owned(), home, endpoints: Endpoints::new(Arc::new(reachable)) }
     }
 
     /// Waits until it is ready.
@@ -159,34 +173,6 @@ impl Platform {
     #[must_use]
     pub fn namespace(&self) -> String {
         self.home.namespace()
-    }
-
-    /// Base URL of a service.
-    pub async fn service(&self, service: &str) -> anyhow::Result<String> {
-        let address = reach(&self.cluster, &self.namespace(), service, API_PORT).await?;
-        Ok(format!("http://{address}/{}/v1", path_prefix(service)))
-    }
-
-    /// Asks a service, below its base: `("crm", GET, "/contacts", token, None)`.
-    pub async fn ask(
-        &self,
-        service: &str,
-        method: Method,
-        path: &str,
-        token: &str,
-        body: Option<Value>,
-    ) -> anyhow::Result<Answer> {
-        let mut request = self.request(service, method, path).await?.bearer_auth(token);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        Answer::of(request).await
-    }
-
-    /// A request to a service, below its base, without a token; to be sent with [`Answer::of`].
-    pub async fn request(&self, service: &str, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
-        let url = format!("{}{path}", self.service(service).await?);
-        Ok(self.http.request(method, url).timeout(Duration::from_secs(20)))
     }
 
     /// How a service logs in to the Postgres, with an address that this process can reach.

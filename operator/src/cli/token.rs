@@ -105,7 +105,8 @@ pub fn jwks(path: &Path) -> anyhow::Result<String> {
     Ok(serde_json::to_string(&JwkSet { keys: vec![public(&read(path)?)?] })?)
 }
 
-fn public(key: &EncodingKey) -> anyhow::Result<Jwk> {
+/// The public key, named by its thumbprint.
+pub fn public(key: &EncodingKey) -> anyhow::Result<Jwk> {
     let mut jwk = Jwk::from_encoding_key(key, Algorithm::ES256)?;
     jwk.common.key_id = Some(jwk.thumbprint(ThumbprintHash::SHA256)?);
     jwk.common.public_key_use = Some(PublicKeyUse::Signature);

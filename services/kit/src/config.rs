@@ -1,6 +1,6 @@
 //! Configuration, out of the environment that the operator gives.
 
-use std::{env, path::PathBuf};
+use std::{collections::BTreeMap, env, path::PathBuf};
 
 use anyhow::Context;
 use easycode_contract::runtime;
@@ -26,6 +26,8 @@ pub struct Config {
     pub user_service: Option<String>,
     /// Base URL of tenant-service.
     pub tenant_service: String,
+    /// Base URLs of other services that are not at their names in the namespace. In a cluster there are none.
+    pub base_urls: BTreeMap<String, String>,
     /// Folder with the database credentials.
     pub database: PathBuf,
     /// File with its own token for tenant-service.
@@ -49,12 +51,22 @@ impl Config {
             jwks: or(runtime::JWKS, runtime::JWKS_FILE),
             user_service: env::var(runtime::USER_SERVICE_URL).ok(),
             tenant_service: required(runtime::TENANT_SERVICE_URL)?,
+            base_urls: BTreeMap::new(),
             database: or(runtime::DATABASE_DIR_VAR, runtime::DATABASE_DIR).into(),
             identity_token: or(runtime::IDENTITY_TOKEN_VAR, runtime::IDENTITY_TOKEN_FILE).into(),
             connections: or(runtime::DATABASE_CONNECTIONS, "10")
                 .parse()
                 .with_context(|| format!("{} is no number", runtime::DATABASE_CONNECTIONS))?,
         })
+    }
+
+    /// Base URL of another service's API, `/{prefix}/v1` included.
+    #[must_use]
+    pub fn api_url(&self, service: &str) -> String {
+        match self.base_urls.get(service) {
+            Some(base) => format!("{base}/{}/v1", runtime::path_prefix(service)),
+            None => runtime::api_url(service, &self.namespace),
+        }
     }
 
     /// A service that can reach nothing, for tests.
@@ -69,6 +81,7 @@ impl Config {
             jwks: String::new(),
             user_service: None,
             tenant_service: String::new(),
+            base_urls: BTreeMap::new(),
             database: "nowhere".into(),
             identity_token: "nowhere/token".into(),
             connections: 1,

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use easycode_contract::runtime::api_url;
 use reqwest::StatusCode;
 use serde_json::Value;
 use tracing::warn;
@@ -56,7 +55,7 @@ pub async fn post(
     if !caller.context.allows(service) {
         return Err(Unserved::NotEntitled);
     }
-    let url = format!("{}{path}", api_url(service, &app.config.namespace));
+    let url = format!("{}{path}", app.config.api_url(service));
     let away = |error: &dyn std::fmt::Display| {
         warn!(service, path, %error, "another service was not reached");
         Unserved::Away(error.to_string())

@@ -12,7 +12,7 @@ use std::{
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderValue, StatusCode, Version, header},
+    http::{Extensions, HeaderValue, StatusCode, Version, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -73,6 +73,8 @@ pub struct App {
     pub http: reqwest::Client,
     /// Cancelled when the process stops; an answer without an end ends then.
     pub stopping: CancellationToken,
+    /// What the service keeps beside that, by type.
+    own: Arc<Extensions>,
 }
 
 impl App {
@@ -95,7 +97,26 @@ impl App {
             delegations: Arc::default(),
             http: crate::http::client(),
             stopping: CancellationToken::new(),
+            own: Arc::default(),
         })
+    }
+
+    /// Keeps something for the service's handlers, one of each type.
+    #[must_use]
+    pub fn with<T: Send + Sync + 'static>(mut self, own: T) -> Self {
+        let mut all = (*self.own).clone();
+        all.insert(Arc::new(own));
+        self.own = Arc::new(all);
+        self
+    }
+
+    /// What [`Self::with`] was given.
+    ///
+    /// # Panics
+    /// If it was given none of that type: the service was started wrongly.
+    #[must_use]
+    pub fn own<T: Send + Sync + 'static>(&self) -> &T {
+        self.own.get::<Arc<T>>().expect("the service was started with it")
     }
 }
 
@@ -247,6 +268,7 @@ impl App {
             delegations: Arc::default(),
             http: crate::http::client(),
             stopping: CancellationToken::new(),
+            own: Arc::default(),
         }
     }
 }

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use crate::{
     App, Config, Problem,
     http::trusting,
-    keys::KeySource,
+    keys::{KeyLocation, KeySource},
     token::{Verifier, bearer, issuer},
 };
 
@@ -47,12 +47,27 @@ impl ClusterKeys {
     }
 }
 
-impl KeySource for ClusterKeys {
+impl ClusterKeys {
     async fn read(&self) -> anyhow::Result<JwkSet> {
         // Read each time, since the kubelet renews it.
         let token = tokio::fs::read_to_string(format!("{MOUNT}/token")).await?;
         let response = self.http.get(&self.url).bearer_auth(token.trim()).send().await?;
         Ok(response.error_for_status()?.json().await?)
+    }
+}
+
+/// Where the keys of workloads' tokens are.
+enum WorkloadKeys {
+    Cluster(ClusterKeys),
+    Location(KeyLocation),
+}
+
+impl KeySource for WorkloadKeys {
+    async fn read(&self) -> anyhow::Result<JwkSet> {
+        match self {
+            Self::Cluster(keys) => keys.read().await,
+            Self::Location(keys) => keys.read().await,
+        }
     }
 }
 
@@ -85,14 +100,20 @@ impl Workload {
 
 /// Checks the tokens of workloads; cheap to clone.
 #[derive(Clone)]
-pub struct Workloads(Arc<Verifier<ClusterKeys>>);
+pub struct Workloads(Arc<Verifier<WorkloadKeys>>);
 
 impl Workloads {
     /// For tokens of the audience.
     pub fn new(config: &Config, audience: &str) -> anyhow::Result<Self> {
         // Its own token comes from the same issuer, and from the kubelet, so it need not be checked.
         let own = fs::read_to_string(&config.identity_token).context("reading the service's own token")?;
-        Ok(Self(Arc::new(Verifier::new(ClusterKeys::connect()?, &issuer(&own)?, audience))))
+        Ok(Self(Arc::new(Verifier::new(WorkloadKeys::Cluster(ClusterKeys::connect()?), &issuer(&own)?, audience))))
+    }
+
+    /// For tokens of the audience that another issuer than the cluster has signed, with keys in a file or at a URL.
+    #[must_use]
+    pub fn issued_by(issuer: &str, keys: &str, audience: &str) -> Self {
+        Self(Arc::new(Verifier::new(WorkloadKeys::Location(KeyLocation::new(keys)), issuer, audience)))
     }
 
     /// The workload whose token the request bears.

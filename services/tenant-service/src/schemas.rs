@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use easycode_contract::runtime::{SETTINGS_SCHEMA_PATH, api_url};
+use easycode_contract::runtime::SETTINGS_SCHEMA_PATH;
 use easycode_kit::{App, Problem, http::bounded};
 use serde_json::Value;
 use tracing::warn;
@@ -71,7 +71,7 @@ async fn read(app: &App, service: &str) -> anyhow::Result<Schema> {
         let own = crate::SERVICE.settings.context("tenant-service declares no settings")?;
         return Schema::compile(serde_json::from_str(own)?);
     }
-    let url = format!("{}{SETTINGS_SCHEMA_PATH}", api_url(service, &app.config.namespace));
+    let url = format!("{}{SETTINGS_SCHEMA_PATH}", app.config.api_url(service));
     let answer = async {
         let response = app.http.get(url).send().await?.error_for_status()?;
         Ok::<_, anyhow::Error>(bounded(response, LONGEST).await?)

@@ -18,7 +18,7 @@ use crate::{
     events::record,
     invitations::{self, Link},
     members::{ADMINISTRATOR, Member},
-    realm::{Realm, shared},
+    realm::Realm,
     roles::{self, Assignment},
     sessions,
 };
@@ -143,7 +143,7 @@ pub async fn read(member: &Member, id: Uuid) -> Result<User, Problem> {
 pub async fn invite(member: &Member, new: NewUser) -> Result<Invited, Problem> {
     member.require_administrator()?;
     bounded(&new.roles)?;
-    let catalogue = shared().catalogues.of(&member.app, &member.context).await;
+    let catalogue = member.shared().catalogues.of(&member.app, &member.context).await;
     roles::check_assignable(&member.context, &catalogue, new.roles.iter().cloned())?;
     let mut transaction = begin_alone(member).await?;
     require_room(&mut transaction, member).await?;
@@ -161,7 +161,7 @@ pub async fn invite(member: &Member, new: NewUser) -> Result<Invited, Problem> {
 pub async fn change(member: &Member, id: Uuid, change: Change, expected: Option<i32>) -> Result<User, Problem> {
     member.require_administrator()?;
     bounded(&change.roles)?;
-    let catalogue = shared().catalogues.of(&member.app, &member.context).await;
+    let catalogue = member.shared().catalogues.of(&member.app, &member.context).await;
     let mut transaction = begin_alone(member).await?;
     let before = find(&mut transaction, member, id).await?;
     if expected.is_some_and(|expected| expected != before.version) {

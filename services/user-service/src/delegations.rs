@@ -12,7 +12,7 @@ use easycode_kit::{App, Caller, Problem};
 use jsonwebtoken::get_current_timestamp;
 use serde::Serialize;
 
-use crate::{realm::shared, roles};
+use crate::{realm::Shared, roles};
 
 /// Longest time that one counts, in seconds; none counts for longer than the person's own token.
 const LONGEST: u64 = 5 * 60;
@@ -43,7 +43,7 @@ pub async fn give(app: &App, service: &str, token: &str) -> Result<Delegation, P
     if !person.context.allows(service) {
         return Err(Problem::forbidden("not-entitled", format!("the tenant is not entitled to {service}")));
     }
-    let catalogue = shared().catalogues.of(app, &person.context).await;
+    let catalogue = Shared::of(app).catalogues.of(app, &person.context).await;
     if !catalogue.contains_key(service) {
         return Err(Problem::unavailable(format!("{service} does not tell its roles right now; try again")));
     }
@@ -63,7 +63,7 @@ pub async fn give(app: &App, service: &str, token: &str) -> Result<Delegation, P
         iat: now,
         exp,
     };
-    Ok(Delegation { access_token: shared().keys.sign(&claims)?, expires_in: exp.saturating_sub(now) })
+    Ok(Delegation { access_token: Shared::of(app).keys.sign(&claims)?, expires_in: exp.saturating_sub(now) })
 }
 
 /// When it expires: after the longest time, or with the person's own token. What is no time at all comes out as long over.

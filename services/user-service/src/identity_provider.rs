@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::{events::record, members::Member, oidc, realm::shared, secret::Secret};
+use crate::{events::record, members::Member, oidc, secret::Secret};
 
 /// What the trail calls it.
 const SUBJECT: &str = "identity-provider";
@@ -69,13 +69,13 @@ pub async fn change(member: &Member, change: Change, expected: Option<i32>) -> R
     member.require_administrator()?;
     let url: Option<Url> = change.issuer.parse().ok();
     let plain =
-        |url: &Url| url.query().is_none() && url.fragment().is_none() && shared().providers.outbound.allows(url);
+        |url: &Url| url.query().is_none() && url.fragment().is_none() && member.shared().providers.outbound.allows(url);
     if !url.as_ref().is_some_and(plain) {
         return Err(Problem::invalid(
             "issuer: must be an https address with a public name, without query, or one that EasyCode has allowed",
         ));
     }
-    if change.enabled && shared().providers.metadata(&change.issuer).await.is_err() {
+    if change.enabled && member.shared().providers.metadata(&change.issuer).await.is_err() {
         return Err(Problem::invalid(
             "issuer: its /.well-known/openid-configuration can't be read, or is of another issuer",
         ));

@@ -12,7 +12,7 @@ use crate::{
     accounts::{self, Status},
     events::record,
     members::Member,
-    realm::{Asking, Realm, shared},
+    realm::{Asking, Realm},
     secret::{InvitationToken, Secret},
     sessions::{self, Client, Holder, Opened},
     strength,
@@ -107,7 +107,7 @@ pub async fn accept(
     realm.require_writable()?;
     let name = name.map_or(known.as_str(), str::trim);
     strength::check(&realm, password, &email, name).await?;
-    let hash = shared().hasher.hash(realm.tenant(), password).await?;
+    let hash = realm.shared().hasher.hash(realm.tenant(), password).await?;
 
     let mut transaction = accounts::begin_alone(&realm).await?;
     // It may have been followed meanwhile, or replaced.

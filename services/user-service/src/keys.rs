@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use easycode_contract::runtime::{SIGNING_KEY, SIGNING_KEYS, SIGNING_KEYS_DIR};
+use easycode_contract::runtime::{SIGNING_KEY, SIGNING_KEYS};
 use easycode_kit::Problem;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
@@ -37,12 +37,6 @@ struct Keys {
 pub struct SigningKeys {
     folder: PathBuf,
     loaded: Mutex<Option<Loaded>>,
-}
-
-impl Default for SigningKeys {
-    fn default() -> Self {
-        Self::in_folder(SIGNING_KEYS_DIR)
-    }
 }
 
 impl SigningKeys {

@@ -24,7 +24,7 @@ use crate::{
     events::record,
     identity_provider::{self, Provider},
     outbound::Outbound,
-    realm::{Asking, Realm, shared},
+    realm::{Asking, Realm, Shared},
     secret::Secret,
     sessions::{self, Client, Holder, Opened},
 };
@@ -49,10 +49,17 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 5] = [
 ];
 
 /// What providers tell of themselves.
-#[derive(Default)]
 pub struct Providers {
     pub(crate) outbound: Outbound,
     known: Mutex<HashMap<String, (Instant, CoreProviderMetadata)>>,
+}
+
+impl Providers {
+    /// Asks them by these connections.
+    #[must_use]
+    pub fn new(outbound: Outbound) -> Self {
+        Self { outbound, known: Mutex::default() }
+    }
 }
 
 /// Where to send someone, and what to remember of it in the browser.
@@ -128,7 +135,7 @@ pub async fn start(app: &App, tenant: &str, base: &str) -> Result<Started, Probl
     let realm = Realm::find(app, tenant, Asking::Stranger).await?.ok_or_else(not_offered)?;
     realm.require_writable()?;
     let provider = identity_provider::enabled(&mut *realm.begin().await?).await?;
-    let metadata = shared().providers.metadata(&provider.issuer).await?;
+    let metadata = realm.shared().providers.metadata(&provider.issuer).await?;
     let Provider { issuer, client_id, client_secret } = provider;
     let client =
         CoreClient::from_provider_metadata(metadata, ClientId::new(client_id), Some(ClientSecret::new(client_secret)))
@@ -149,7 +156,7 @@ pub async fn start(app: &App, tenant: &str, base: &str) -> Result<Started, Probl
         nonce: nonce.secret().clone(),
         verifier: verifier.secret().clone(),
     };
-    Ok(Started { url, attempt: shared().keys.sign(&attempt)?.into() })
+    Ok(Started { url, attempt: realm.shared().keys.sign(&attempt)?.into() })
 }
 
 /// Opens a session for who came back with a code.
@@ -161,7 +168,7 @@ pub async fn finish(
     base: &str,
     client: &Client,
 ) -> Result<Opened, Problem> {
-    let attempt: Option<Attempt> = shared().keys.read(attempt.reveal(), AUDIENCE);
+    let attempt: Option<Attempt> = Shared::of(app).keys.read(attempt.reveal(), AUDIENCE);
     let attempt = attempt
         .filter(|attempt| attempt.state == state)
         .ok_or_else(|| refused("it took too long, or was begun elsewhere"))?;
@@ -171,7 +178,7 @@ pub async fn finish(
     if provider.issuer != attempt.issuer {
         return Err(refused("the company has another identity provider now"));
     }
-    let known = redeem(provider, &attempt, code, base).await?;
+    let known = redeem(&realm, provider, &attempt, code, base).await?;
     let mut transaction = accounts::begin_alone(&realm).await?;
     let holder = link(&mut transaction, &attempt.issuer, known).await?;
     let opened = sessions::open(&mut transaction, &realm, &holder, "identity-provider", client).await?;
@@ -180,9 +187,9 @@ pub async fn finish(
 }
 
 /// Has the provider say whom the code stands for.
-async fn redeem(provider: Provider, attempt: &Attempt, code: &Secret, base: &str) -> Result<Known, Problem> {
+async fn redeem(realm: &Realm, provider: Provider, attempt: &Attempt, code: &Secret, base: &str) -> Result<Known, Problem> {
     let Provider { issuer, client_id, client_secret } = provider;
-    let metadata = shared().providers.metadata(&issuer).await?;
+    let metadata = realm.shared().providers.metadata(&issuer).await?;
     let client =
         CoreClient::from_provider_metadata(metadata, ClientId::new(client_id), Some(ClientSecret::new(client_secret)))
             .set_redirect_uri(callback(base)?);
@@ -190,7 +197,7 @@ async fn redeem(provider: Provider, attempt: &Attempt, code: &Secret, base: &str
         .exchange_code(AuthorizationCode::new(code.reveal().to_owned()))
         .map_err(|_| refused("it names no address for codes"))?
         .set_pkce_verifier(PkceCodeVerifier::new(attempt.verifier.clone()))
-        .request_async(&shared().providers.outbound)
+        .request_async(&realm.shared().providers.outbound)
         .await
         .map_err(|error| {
             tracing::info!(issuer, %error, "an identity provider did not redeem a code");

@@ -2,7 +2,6 @@
 //! length. So nobody has the service ask what only it can reach, but for what EasyCode's operations have named.
 
 use std::{
-    env,
     io::{Error, ErrorKind},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
@@ -10,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use easycode_contract::runtime::PRIVATE_ISSUERS;
 use easycode_kit::http::{Unread, bounded};
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{
@@ -49,15 +47,10 @@ pub struct Outbound {
     named: Vec<Origin>,
 }
 
-impl Default for Outbound {
-    fn default() -> Self {
-        Self::with(&env::var(PRIVATE_ISSUERS).unwrap_or_default())
-    }
-}
-
 impl Outbound {
-    /// With the issuers that are not public, and spaces between them.
-    fn with(issuers: &str) -> Self {
+    /// Allows these issuers that are not public, separated by spaces.
+    #[must_use]
+    pub fn allowing(issuers: &str) -> Self {
         let client = || easycode_kit::http::builder().redirect(Policy::none()).timeout(PATIENCE).no_proxy();
         let public = client().https_only(true).dns_resolver(Arc::new(PublicAddresses));
         let [public, private] = [public, client()].map(|client| client.build().expect("the settings are complete"));
@@ -185,7 +178,7 @@ mod tests {
 
     #[test]
     fn only_named_hosts_by_tls_are_asked() {
-        let outbound = Outbound::with("");
+        let outbound = Outbound::allowing("");
         let allows = |url: &str| outbound.allows(&url.parse().unwrap());
         assert!(allows("https://login.example.com/.well-known/openid-configuration"));
         for bad in [
@@ -201,7 +194,7 @@ mod tests {
 
     #[test]
     fn of_what_is_not_public_just_what_operations_named_is_asked() {
-        let outbound = Outbound::with("http://login.acme.svc:8080/realm https://login.acme.internal nonsense");
+        let outbound = Outbound::allowing("http://login.acme.svc:8080/realm https://login.acme.internal nonsense");
         let allows = |url: &str| outbound.allows(&url.parse().unwrap());
         assert!(allows("http://login.acme.svc:8080/realm/.well-known/openid-configuration"));
         assert!(allows("https://login.acme.internal/token"));
@@ -218,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_for_an_address_inside_is_not_asked() {
-        let outbound = Outbound::with("");
+        let outbound = Outbound::allowing("");
         let request = http::Request::get("https://localhost:1/").body(Vec::new()).unwrap();
         let refused = format!("{:?}", outbound.send(request).await.unwrap_err());
         assert!(refused.contains("no public address"), "{refused}");

@@ -1,7 +1,8 @@
 //! The tenant that something is done in: its context at the time, and the way to its data.
 
 use std::{
-    sync::{Arc, LazyLock},
+    path::Path,
+    sync::Arc,
     time::Instant,
 };
 
@@ -9,12 +10,11 @@ use easycode_contract::{context::TenantContext, database::Identifier, runtime::U
 use easycode_kit::{App, Problem, TenantTransaction, guard, limits::Limits};
 
 use crate::{
-    attempts::Attempts, keys::SigningKeys, oidc::Providers, passwords::Hasher, recognised::Recognised,
+    attempts::Attempts, keys::SigningKeys, oidc::Providers, outbound::Outbound, passwords::Hasher, recognised::Recognised,
     roles::Catalogues,
 };
 
-/// What the process has for all tenants.
-#[derive(Default)]
+/// What a process has for all tenants: the keys of a folder, the order in which passwords take their turns, and what was seen lately.
 pub struct Shared {
     /// Signs tokens.
     pub keys: SigningKeys,
@@ -34,13 +34,30 @@ pub struct Shared {
     pub providers: Providers,
 }
 
-/// One a process: what it holds are a folder's keys, the order in which passwords take their turns, and what was seen lately.
-static SHARED: LazyLock<Shared> = LazyLock::new(Shared::default);
+impl Shared {
+    /// Signs with the keys in a folder; the identity providers in `private_issuers`, separated by spaces, need not be public.
+    #[must_use]
+    pub fn new(signing_keys: &Path, private_issuers: &str) -> Self {
+        Self {
+            keys: SigningKeys::in_folder(signing_keys),
+            catalogues: Catalogues::default(),
+            hasher: Hasher::default(),
+            attempts: Attempts::default(),
+            recognised: Recognised::default(),
+            sign_ins: Limits::default(),
+            strangers: Limits::default(),
+            providers: Providers::new(Outbound::allowing(private_issuers)),
+        }
+    }
 
-/// What the process has for all tenants.
-#[must_use]
-pub fn shared() -> &'static Shared {
-    &SHARED
+    /// That of the process.
+    ///
+    /// # Panics
+    /// If the process was started without it.
+    #[must_use]
+    pub fn of(app: &App) -> &Self {
+        app.own()
+    }
 }
 
 /// Who asks without a token of the guard's. Each kind has a limit of its own for each tenant, as high as that for its people's
@@ -79,12 +96,18 @@ impl Realm {
         let Some(context) = context else { return Ok(None) };
         let limits = match asking {
             Asking::Known => &*app.limits,
-            Asking::ToSignIn => &shared().sign_ins,
-            Asking::Stranger => &shared().strangers,
+            Asking::ToSignIn => &Shared::of(app).sign_ins,
+            Asking::Stranger => &Shared::of(app).strangers,
         };
         limits.request(&context, Instant::now())?;
         tracing::Span::current().record("tenant", tenant);
         Ok(Some(Self { app: app.clone(), context }))
+    }
+
+    /// What the process has for all tenants.
+    #[must_use]
+    pub fn shared(&self) -> &Shared {
+        Shared::of(&self.app)
     }
 
     /// The tenant's name.

@@ -9,7 +9,7 @@ use std::{
 
 use easycode_contract::{
     context::TenantContext,
-    runtime::{TENANT_SERVICE, USER_SERVICE, api_url},
+    runtime::{TENANT_SERVICE, USER_SERVICE},
 };
 use easycode_kit::{App, Problem, guard::ADMINISTRATOR, http::bounded};
 use futures::future::join_all;
@@ -109,7 +109,7 @@ impl Catalogues {
 }
 
 async fn fetch(app: &App, service: &str) -> anyhow::Result<Vec<Definition>> {
-    let url = format!("{}/roles", api_url(service, &app.config.namespace));
+    let url = format!("{}/roles", app.config.api_url(service));
     let response = app.http.get(url).timeout(PATIENCE).send().await?.error_for_status()?;
     Ok(serde_json::from_slice(&bounded(response, LONGEST).await?)?)
 }
@@ -150,7 +150,7 @@ pub fn is_complete(context: &TenantContext, catalogue: &Catalogue) -> bool {
 
 /// The roles that the users of the tenant can be given.
 pub async fn assignable(realm: &Realm) -> Vec<Assignable> {
-    let catalogue = crate::realm::shared().catalogues.of(&realm.app, &realm.context).await;
+    let catalogue = realm.shared().catalogues.of(&realm.app, &realm.context).await;
     let of = |(service, roles): (String, Arc<[Definition]>)| {
         let roles: Vec<_> = roles.iter().cloned().collect();
         roles.into_iter().map(move |definition| Assignable { service: service.clone(), definition })

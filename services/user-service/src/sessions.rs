@@ -17,7 +17,7 @@ use crate::{
     accounts::{self, Status},
     events::{ANYONE, record},
     members::Member,
-    realm::{Realm, shared},
+    realm::{Realm, Shared},
     roles::{self, Assignment},
     secret::{Secret, SessionToken},
 };
@@ -161,7 +161,7 @@ pub(crate) async fn open(
     .bind(client.short())
     .execute(&mut *connection)
     .await?;
-    shared().recognised.note(&token, true);
+    realm.shared().recognised.note(&token, true);
     let detail = json!({ "email": holder.email, "by": by, "userAgent": client.short() });
     record(connection, &holder.id.to_string(), "session.opened", holder.id, detail).await?;
     give(connection, realm, holder, &token, IDLE).await
@@ -170,10 +170,10 @@ pub(crate) async fn open(
 /// Gives the next tokens of a session. The one that is shown does not count any more, and ends the session if it is shown again.
 pub async fn refresh(app: &App, secret: &Secret) -> Result<Opened, Problem> {
     let token = SessionToken::decode(secret).ok_or_else(over)?;
-    let realm = Realm::find(app, &token.tenant, shared().recognised.asking(&token)).await?.ok_or_else(over)?;
+    let realm = Realm::find(app, &token.tenant, Shared::of(app).recognised.asking(&token)).await?.ok_or_else(over)?;
     realm.require_writable()?;
     let mut transaction = realm.begin().await?;
-    match look_up(&mut transaction, &token).await? {
+    match look_up(&mut transaction, &realm, &token).await? {
         Shown::Present(open) => {
             let next = token.next();
             let left = extend(&mut transaction, &next).await?;
@@ -192,11 +192,11 @@ pub async fn refresh(app: &App, secret: &Secret) -> Result<Opened, Problem> {
 /// Who a session's token belongs to, without using it up: for pages of this service, to which a browser shows it each time.
 pub async fn resume(app: &App, secret: &Secret) -> Result<Option<Resumed>, Problem> {
     let Some(token) = SessionToken::decode(secret) else { return Ok(None) };
-    let Some(realm) = Realm::find(app, &token.tenant, shared().recognised.asking(&token)).await? else {
+    let Some(realm) = Realm::find(app, &token.tenant, Shared::of(app).recognised.asking(&token)).await? else {
         return Ok(None);
     };
     let mut transaction = realm.begin().await?;
-    let open = match look_up(&mut transaction, &token).await? {
+    let open = match look_up(&mut transaction, &realm, &token).await? {
         Shown::Present(open) => open,
         Shown::UsedAlready => {
             transaction.commit().await?;
@@ -239,9 +239,9 @@ pub async fn token_of(member: &Member) -> Result<Secret, Problem> {
 /// Ends the session that the token is of.
 pub async fn end(app: &App, secret: &Secret) -> Result<(), Problem> {
     let token = SessionToken::decode(secret).ok_or_else(over)?;
-    let realm = Realm::find(app, &token.tenant, shared().recognised.asking(&token)).await?.ok_or_else(over)?;
+    let realm = Realm::find(app, &token.tenant, Shared::of(app).recognised.asking(&token)).await?.ok_or_else(over)?;
     let mut transaction = realm.begin().await?;
-    if let Shown::Present(open) = look_up(&mut transaction, &token).await? {
+    if let Shown::Present(open) = look_up(&mut transaction, &realm, &token).await? {
         end_own(&mut transaction, open.holder.id, token.session).await?;
     }
     transaction.commit().await
@@ -295,9 +295,9 @@ async fn end_own(connection: &mut PgConnection, account: Uuid, session: Uuid) ->
 }
 
 /// Looks a session up by its token, and ends it if that was used already.
-async fn look_up(connection: &mut PgConnection, token: &SessionToken) -> Result<Shown, Problem> {
+async fn look_up(connection: &mut PgConnection, realm: &Realm, token: &SessionToken) -> Result<Shown, Problem> {
     let shown = find(connection, token).await?;
-    shared().recognised.note(token, matches!(shown, Shown::Present(_)));
+    realm.shared().recognised.note(token, matches!(shown, Shown::Present(_)));
     Ok(shown)
 }
 
@@ -385,7 +385,7 @@ fn sign(realm: &Realm, holder: &Holder, roles: BTreeSet<String>, session: Uuid) 
         iat: now,
         exp: now + TOKEN,
     };
-    Ok(shared().keys.sign(&claims)?.into())
+    Ok(realm.shared().keys.sign(&claims)?.into())
 }
 
 fn over() -> Problem {

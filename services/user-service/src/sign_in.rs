@@ -16,7 +16,7 @@ use crate::{
     events::{ANYONE, record},
     members::Member,
     passwords::OF_NO_COMPANY,
-    realm::{Asking, Realm, shared},
+    realm::{Asking, Realm, Shared},
     secret::Secret,
     sessions::{self, Client, Holder, Opened},
     strength,
@@ -63,9 +63,9 @@ pub async fn with_password(
     let started = Instant::now();
     let email = normal(email);
     let realm = Realm::find(app, tenant, Asking::ToSignIn).await?;
-    let attempt = shared().attempts.begin(tenant, realm.is_some(), &email)?;
+    let attempt = Shared::of(app).attempts.begin(tenant, realm.is_some(), &email)?;
     let beyond = attempt.is_beyond_the_companys();
-    if let Some(opened) = try_out(realm, &email, password, beyond, client).await? {
+    if let Some(opened) = try_out(app, realm, &email, password, beyond, client).await? {
         attempt.succeeded();
         return Ok(opened);
     }
@@ -82,7 +82,7 @@ pub async fn with_password(
 /// Changes one's own password, which ends all other sessions.
 pub async fn change_password(member: &Member, current: &Secret, new: &Secret) -> Result<(), Problem> {
     let account = member.account()?;
-    let attempt = shared().attempts.begin(member.tenant(), true, &account.to_string())?;
+    let attempt = member.shared().attempts.begin(member.tenant(), true, &account.to_string())?;
     let by_id = known(&mut *member.begin().await?, "account.id = $1::uuid", &account.to_string()).await?;
     let known = by_id
         .filter(|known| known.status == Status::Active)
@@ -91,12 +91,12 @@ pub async fn change_password(member: &Member, current: &Secret, new: &Secret) ->
     if hash.is_none() {
         return Err(Problem::conflict("you sign in at your company's identity provider, and have no password here"));
     }
-    if current.reveal().len() > LONGEST || !shared().hasher.is(member.tenant(), current, hash.clone()).await? {
+    if current.reveal().len() > LONGEST || !member.shared().hasher.is(member.tenant(), current, hash.clone()).await? {
         return Err(Problem::invalid("current: it is not your password"));
     }
     attempt.succeeded();
     strength::check(member, new, &known.holder.email, &known.holder.name).await?;
-    let changed = shared().hasher.hash(member.tenant(), new).await?;
+    let changed = member.shared().hasher.hash(member.tenant(), new).await?;
     let mut transaction = member.begin().await?;
     let change = "UPDATE account SET password_hash = $3, updated_at = now() WHERE id = $1 AND password_hash = $2";
     let done = sqlx::query(change).bind(account).bind(hash).bind(changed).execute(&mut *transaction).await?;
@@ -111,6 +111,7 @@ pub async fn change_password(member: &Member, current: &Secret, new: &Secret) ->
 
 /// `None` if it is refused. Without a realm there is no such company.
 async fn try_out(
+    app: &App,
     realm: Option<Realm>,
     email: &str,
     password: &Secret,
@@ -127,7 +128,7 @@ async fn try_out(
     // No transaction is open meanwhile: the tenant's connections are for who has passed.
     let hash = found.as_ref().filter(|known| known.may_sign_in(beyond)).and_then(|known| known.password_hash.clone());
     let company = realm.as_ref().map_or(OF_NO_COMPANY, Realm::tenant);
-    let password_fits = password.reveal().len() <= LONGEST && shared().hasher.is(company, password, hash).await?;
+    let password_fits = password.reveal().len() <= LONGEST && Shared::of(app).hasher.is(company, password, hash).await?;
     let (Some(realm), Some(seen)) = (realm, found) else { return Ok(None) };
 
     let mut transaction = realm.begin().await?;

@@ -1,6 +1,7 @@
 //! A container with a service: the service itself, in a thread of its own, whose tasks all end with it.
 
 use std::{
+    collections::BTreeMap,
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -63,6 +64,7 @@ pub(super) fn configuration(
         // Names of Services don't resolve here: contexts come by the process, and nothing asks other services.
         user_service: None,
         tenant_service: String::new(),
+        base_urls: BTreeMap::new(),
         database,
         identity_token: identity.join("token"),
         connections: variable(runtime::DATABASE_CONNECTIONS).context("no connections")?.parse()?,

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{bounded, client};
 use crate::{
     members::Member,
-    realm::shared,
+    realm::Shared,
     secret::Secret,
     sessions::{self, Opened, Session},
     sign_in,
@@ -103,6 +103,6 @@ async fn delete(member: Member, Path(id): Path<Uuid>) -> Result<StatusCode, Prob
 
 /// The public keys of the tokens: that of before, that which signs, and that which is next.
 #[utoipa::path(get, path = "/jwks.json", tag = "sessions", security(()), responses((status = 200, body = Object)))]
-async fn keys() -> Result<Document<JwkSet>, Problem> {
-    Ok(Document(shared().keys.published()?))
+async fn keys(State(app): State<App>) -> Result<Document<JwkSet>, Problem> {
+    Ok(Document(Shared::of(&app).keys.published()?))
 }

@@ -4,13 +4,22 @@ mod delegations;
 mod staff;
 
 use axum::Router;
-use easycode_contract::runtime::{TENANT_SERVICE_AUDIENCE, USER_SERVICE_AUDIENCE};
-use easycode_kit::{App, Config, workload::Workloads};
+use easycode_kit::{App, workload::Workloads};
 
-/// The routes; `staff` is `namespace/service account` of client-admin-service.
-pub fn router(config: &Config, staff: String) -> anyhow::Result<Router<App>> {
-    let of_staff = staff::router(Workloads::new(config, USER_SERVICE_AUDIENCE)?, staff);
-    // The token that each service's pod has for tenant-service does here as well.
-    let of_services = delegations::router(Workloads::new(config, TENANT_SERVICE_AUDIENCE)?);
-    Ok(of_staff.merge(of_services))
+/// Who may ask for what.
+pub struct Access {
+    /// Checks the tokens of client-admin-service, whose audience is [`USER_SERVICE_AUDIENCE`].
+    ///
+    /// [`USER_SERVICE_AUDIENCE`]: easycode_contract::runtime::USER_SERVICE_AUDIENCE
+    pub staff: Workloads,
+    /// `namespace/service account` of client-admin-service.
+    pub staff_account: String,
+    /// Checks the tokens of services. They are those that each has for tenant-service.
+    pub services: Workloads,
+}
+
+/// The routes.
+#[must_use]
+pub fn router(access: Access) -> Router<App> {
+    staff::router(access.staff, access.staff_account).merge(delegations::router(access.services))
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use easycode_contract::runtime::api_url;
 use easycode_kit::{App, Problem, http::bounded, problem::Violation};
 use reqwest::Method;
 use serde::Deserialize;
@@ -79,7 +78,7 @@ impl Services {
         body: Option<&Value>,
         version: Option<i64>,
     ) -> Result<Answer, Problem> {
-        let url = format!("{}{path}", api_url(service, &self.app.config.namespace));
+        let url = format!("{}{path}", self.app.config.api_url(service));
         let mut request = self.app.http.request(method, url).bearer_auth(self.token.reveal()).timeout(PATIENCE);
         if let Some(body) = body {
             request = request.json(body);

@@ -22,9 +22,9 @@ use k8s_openapi::{
 };
 use kube::{
     Api,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
-use serde_json::json;
+use serde_json::{from_value, json};
 
 /// Checks that a deletion is refused, and that the message says how it would be accepted.
 fn refused<T>(outcome: kube::Result<T>, name: &str) -> anyhow::Result<()> {
@@ -168,6 +168,13 @@ async fn what_holds_the_data_of_all_tenants_is_deleted_only_when_it_is_confirmed
     }
     let namespaces: Api<Namespace> = Api::all(client.clone());
     refused(namespaces.delete(&namespace, &dry_run()).await, &namespace)?;
+    // As an embedded Postgres has one: it is known by its home's label.
+    let name = fresh_name("data");
+    let claim = json!({
+        "metadata": { "name": name, "labels": { "easycode.io/platform": platform.name } },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    });
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client, &namespace);
-    refused(claims.delete("data-postgres-0", &dry_run()).await, "data-postgres-0")
+    claims.create(&PostParams::default(), &from_value(claim)?).await?;
+    refused(claims.delete(&name, &DeleteParams::default()).await, &name)
 }

@@ -1,0 +1,121 @@
+//! A tenant of a test.
+
+use anyhow::Context;
+use easycode_crds::Tenant;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    Answer, Platform,
+    people::{self, Person},
+    tokens,
+};
+
+/// A tenant on a platform of a test.
+#[derive(Clone)]
+pub struct TestTenant {
+    /// Its platform.
+    pub platform: Platform,
+    /// Its name.
+    pub name: String,
+}
+
+/// A name that nothing else of the test has.
+#[must_use]
+pub fn fresh_name(what: &str) -> String {
+    format!("{what}-{:06x}", rand::random_range(0..0x0100_0000))
+}
+
+impl TestTenant {
+    /// Makes a tenant with a fresh name on the platform, entitled to CRM. `spec` replaces fields of that.
+    pub async fn create(platform: &Platform, what: &str, spec: Value) -> anyhow::Result<Self> {
+        Self::named(platform, &fresh_name(what), spec).await
+    }
+
+    /// Makes a tenant of this name.
+    pub async fn named(platform: &Platform, name: &str, spec: Value) -> anyhow::Result<Self> {
+        let tenant = Self { platform: platform.clone(), name: name.to_owned() };
+        let mut full = json!({
+            "displayName": name, "deployment": { "platform": "eu1" }, "entitlements": [{ "service": "crm" }],
+        });
+        merge(&mut full, spec)?;
+        let metadata = json!({ "name": name, "uid": Uuid::new_v4(), "generation": 1 });
+        tenant.platform.apply(parse(&metadata, &full)?).await?;
+        Ok(tenant)
+    }
+
+    /// Makes a tenant, and signs its first administrator in.
+    pub async fn with_administrator(platform: &Platform, what: &str, spec: Value) -> anyhow::Result<(Self, Person)> {
+        let tenant = Self::create(platform, what, people::with_administrator(spec)).await?;
+        let administrator = people::first_administrator(platform, &tenant.name, people::ADMINISTRATOR).await?;
+        Ok((tenant, administrator))
+    }
+
+    /// Changes fields of the spec, and waits until all services know.
+    pub async fn change(&self, spec: Value) -> anyhow::Result<()> {
+        let before = self.get()?;
+        let mut full = serde_json::to_value(&before.spec)?;
+        merge(&mut full, spec)?;
+        let mut metadata = serde_json::to_value(&before.metadata)?;
+        metadata["generation"] = json!(before.metadata.generation.unwrap_or_default() + 1);
+        self.platform.apply(parse(&metadata, &full)?).await
+    }
+
+    /// As it was last applied.
+    pub fn get(&self) -> anyhow::Result<Tenant> {
+        self.platform.tenant(&self.name).context("it was erased")
+    }
+
+    /// Role and schema in Postgres.
+    #[must_use]
+    pub fn role(&self) -> String {
+        format!("t_{}", self.name.replace('-', "_"))
+    }
+
+    /// A token of one of its users.
+    pub fn token(&self) -> anyhow::Result<String> {
+        tokens::token(&self.name, &["crm-user"])
+    }
+
+    /// Asks a service as one of its users.
+    pub async fn ask(&self, service: &str, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Answer> {
+        self.platform.ask(service, method, path, &self.token()?, body).await
+    }
+
+    /// A request to a service as one of its users, to be completed and sent with [`Answer::of`].
+    pub async fn request(&self, service: &str, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
+        Ok(self.platform.request(service, method, path).await?.bearer_auth(self.token()?))
+    }
+
+    /// Reads from CRM as one of its users.
+    pub async fn read(&self, path: &str) -> anyhow::Result<Answer> {
+        self.ask("crm", Method::GET, path, None).await
+    }
+
+    /// Adds a contact and returns its id.
+    pub async fn add_contact(&self, family_name: &str) -> anyhow::Result<String> {
+        let answer = self.ask("crm", Method::POST, "/contacts", Some(json!({ "familyName": family_name }))).await?;
+        anyhow::ensure!(answer.status == 201, "{answer:?}");
+        Ok(answer.body["id"].as_str().context("no id")?.to_owned())
+    }
+
+    /// Deletes it with its data.
+    pub async fn erase(&self) -> anyhow::Result<()> {
+        self.platform.erase(&self.name).await
+    }
+}
+
+fn merge(full: &mut Value, spec: Value) -> anyhow::Result<()> {
+    let Value::Object(fields) = spec else { anyhow::bail!("spec is no object: {spec}") };
+    for (key, value) in fields {
+        full[key] = value;
+    }
+    Ok(())
+}
+
+fn parse(metadata: &Value, spec: &Value) -> anyhow::Result<Tenant> {
+    let object =
+        json!({ "apiVersion": "easycode.io/v1alpha1", "kind": "Tenant", "metadata": metadata, "spec": spec });
+    Ok(serde_json::from_value(object)?)
+}
