@@ -31,6 +31,10 @@ test-unit: build ## Tests that need nothing
 	HELM=$$($(TOOLS) --path helm) $(STAGE) "unit tests" $(NEXTEST)
 	$(STAGE) "examples in documentation" cargo test --doc --workspace --locked --quiet
 
+test-control-plane: build ## Tests of the operator on a control plane without nodes
+	$(STAGE) "programs for the control plane" $(TOOLS) nextest control-plane
+	$(STAGE) "control-plane layer" e2e/control-plane/run.sh $(NEXTEST) --profile control-plane
+
 test-cluster: deploy ## Tests on the real cluster; SHARD=1/3 runs a third of those that take long
 	$(STAGE) "programs for the cluster's tests" $(TOOLS) nextest browser fuzz
 	$(STAGE) "examples Ready" e2e/example.sh

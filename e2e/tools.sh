@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Programs that tests and lint need beside the toolchain, built once into the cache from their published sources.
-#   tools.sh nextest deny helm fuzz browser  builds or installs what is missing of these
+#   tools.sh nextest deny helm control-plane fuzz browser  builds or installs what is missing of these
 #   tools.sh --path cargo-nextest            prints where a program is
 set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
@@ -60,6 +60,15 @@ install_browser() {
   cp "$folder/package-lock.json" "$folder/node_modules/.of"
 }
 
+# A control plane without nodes, and the Postgres of its platforms.
+install_control_plane() {
+  local name
+  for name in etcd kube-apiserver kube-controller-manager helm; do
+    [ -x "$(tool "$name")" ] || "$cluster_dir/build-tools.sh" only "$name"
+  done
+  command -v psql >/dev/null && compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || install_packages postgresql
+}
+
 if [ "${1:-}" = --path ]; then
   path_of "$2"
   exit
@@ -74,8 +83,9 @@ for name in "$@"; do
     nextest) install_crate cargo-nextest "$nextest_version" nextest --no-default-features ;;
     deny) install_crate cargo-deny "$deny_version" deny ;;
     helm) [ -x "$(tool helm)" ] || "$cluster_dir/build-tools.sh" only helm ;;
+    control-plane) install_control_plane ;;
     fuzz) install_fuzz ;;
     browser) install_browser ;;
-    *) die "unknown: $name (nextest, deny, helm, fuzz or browser)" ;;
+    *) die "unknown: $name (nextest, deny, helm, control-plane, fuzz or browser)" ;;
   esac
 done

@@ -1,4 +1,4 @@
-//! The operator's chart, but for the Deployments: definitions, rights and policies.
+//! The operator's chart, as Helm renders it.
 
 use std::{process::Command, time::Duration};
 
@@ -19,9 +19,6 @@ use serde::de::DeserializeOwned;
 
 use crate::environment;
 
-/// Kinds that the chart has and that run pods: nothing runs here but the operator's process.
-const WORKLOADS: [&str; 2] = ["Deployment", "PodDisruptionBudget"];
-
 /// Applies the chart and waits until its definitions are served.
 pub(crate) async fn install(cluster: &Cluster) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
@@ -31,9 +28,7 @@ pub(crate) async fn install(cluster: &Cluster) -> anyhow::Result<()> {
     let known = Discovery::new(cluster.client.clone()).run().await?;
     for object in render()? {
         let types = object.types.clone().unwrap_or_default();
-        if !WORKLOADS.contains(&types.kind.as_str()) {
-            apply(cluster, &known, &types, &object).await?;
-        }
+        apply(cluster, &known, &types, &object).await?;
     }
     served::<Tenant>(cluster).await?;
     served::<SharedPlatform>(cluster).await?;
@@ -45,24 +40,19 @@ pub(crate) async fn install(cluster: &Cluster) -> anyhow::Result<()> {
 fn render() -> anyhow::Result<Vec<DynamicObject>> {
     let mut helm = Command::new(environment::kubernetes("helm")?);
     helm.args(["template", "easycode", "--namespace", NAMESPACE]).arg(checkout().join("charts/easycode"));
+    // Tests wait for what its looks into Postgres find.
+    helm.args(["--set", "surveySeconds=5"]);
     let output = helm.output().context("helm")?;
     ensure!(output.status.success(), "helm: {}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_saphyr::from_multiple(&String::from_utf8(output.stdout)?)?)
 }
 
-async fn apply(
-    cluster: &Cluster,
-    known: &Discovery,
-    types: &TypeMeta,
-    object: &DynamicObject,
-) -> anyhow::Result<()> {
+async fn apply(cluster: &Cluster, known: &Discovery, types: &TypeMeta, object: &DynamicObject) -> anyhow::Result<()> {
     let kind = GroupVersionKind::try_from(types)?;
     let (resource, capabilities) = known.resolve_gvk(&kind).with_context(|| format!("unknown kind {}", kind.kind))?;
     ensure!(capabilities.supports_operation(verbs::PATCH), "{} can't be applied", kind.kind);
     let api: Api<DynamicObject> = match (capabilities.scope, object.namespace()) {
-        (Scope::Namespaced, Some(namespace)) => {
-            Api::namespaced_with(cluster.client.clone(), &namespace, &resource)
-        }
+        (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(cluster.client.clone(), &namespace, &resource),
         (Scope::Namespaced, None) => bail!("{} {} names no namespace", kind.kind, object.name_any()),
         (Scope::Cluster, _) => Api::all_with(cluster.client.clone(), &resource),
     };

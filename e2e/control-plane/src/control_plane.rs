@@ -31,11 +31,11 @@ const LAST_LINES: usize = 15;
 const CONTROLLERS: &str = "*,-node-lifecycle-controller,-node-ipam-controller,-endpoints-controller,-endpointslice-controller,\
                            -endpointslice-mirroring-controller,-service-lb-controller,-node-route-controller";
 
-/// A control plane with the chart's definitions, rights and policies, and the simulator. It ends when it is dropped.
+/// A control plane with the chart, whose operator runs as a process, and the simulator. It ends when it is dropped.
 pub struct ControlPlane {
     /// A connection as its administrator.
     pub cluster: Cluster,
-    port: u16,
+    // Ends before what its containers connect to.
     simulator: Option<Simulator>,
     processes: Vec<Process>,
     // Removed after all that works in it has ended.
@@ -51,11 +51,11 @@ impl ControlPlane {
         let mut processes = vec![start_etcd(folder.path(), etcd, etcd_peers)?];
         processes.push(start_api_server(folder.path(), etcd, port)?);
         let cluster = Cluster { client: client(&folder.path().join(ADMIN)).await? };
-        let mut own = Self { cluster, port, simulator: None, processes, folder };
+        let mut own = Self { cluster, simulator: None, processes, folder };
         own.await_ready().await?;
         own.processes.push(start_controllers(own.folder.path())?);
-        chart::install(&own.cluster).await?;
         own.simulator = Some(Simulator::start(&own.kubeconfig()).await?);
+        chart::install(&own.cluster).await?;
         Ok(own)
     }
 
@@ -69,12 +69,6 @@ impl ControlPlane {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// Writes a kubeconfig for the owner of a token.
-    pub fn write_kubeconfig(&self, file: &str, token: &str) -> anyhow::Result<PathBuf> {
-        pki::write_kubeconfig(self.folder.path(), file, self.port, token)?;
-        Ok(self.folder.path().join(file))
     }
 
     async fn await_ready(&mut self) -> anyhow::Result<()> {

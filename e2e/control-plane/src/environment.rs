@@ -17,7 +17,8 @@ const PREFIX: &str = "easycode-control-plane-";
 
 /// A program of Kubernetes.
 pub(crate) fn kubernetes(name: &str) -> anyhow::Result<PathBuf> {
-    let folder = env::var_os(KUBERNETES).with_context(|| format!("{KUBERNETES} is not set; run make test-control-plane"))?;
+    let folder =
+        env::var_os(KUBERNETES).with_context(|| format!("{KUBERNETES} is not set; run make test-control-plane"))?;
     existing(Path::new(&folder).join(name))
 }
 

@@ -5,10 +5,9 @@ mod chart;
 pub mod control_plane;
 mod environment;
 mod examples;
-pub mod operator;
 mod pki;
 mod process;
-pub mod simulator;
 mod shared;
+pub mod simulator;
 
 pub use shared::Shared;

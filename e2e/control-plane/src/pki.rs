@@ -1,6 +1,9 @@
 //! Certificate, keys and tokens of one control plane, made anew for each.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -16,6 +19,7 @@ pub(crate) const AUTHORITY: &str = "ca.crt";
 pub(crate) const ACCOUNTS_KEY: &str = "service-accounts.key";
 pub(crate) const ACCOUNTS_PUBLIC_KEY: &str = "service-accounts.pub";
 pub(crate) const TOKENS: &str = "tokens.csv";
+const ADDRESS: &str = "address";
 pub(crate) const ADMIN: &str = "admin.kubeconfig";
 pub(crate) const CONTROLLER_MANAGER: &str = "controller-manager.kubeconfig";
 
@@ -43,22 +47,25 @@ pub(crate) fn write(folder: &Path, port: u16) -> anyhow::Result<()> {
     let tokens = USERS.map(|_| format!("{:032x}", rand::random::<u128>()));
     let lines = USERS.iter().zip(&tokens).map(|((user, group), token)| format!("{token},{user},{user},{group}\n"));
     fs::write(folder.join(TOKENS), lines.collect::<String>())?;
+    fs::write(folder.join(ADDRESS), format!("https://127.0.0.1:{port}"))?;
     for (file, token) in [ADMIN, CONTROLLER_MANAGER].into_iter().zip(&tokens) {
-        write_kubeconfig(folder, file, port, token)?;
+        write_kubeconfig(folder, file, token)?;
     }
     Ok(())
 }
 
-/// Writes a kubeconfig by which the token's owner connects.
-pub(crate) fn write_kubeconfig(folder: &Path, file: &str, port: u16, token: &str) -> anyhow::Result<()> {
+/// Writes a kubeconfig by which the token's owner connects to the control plane of the folder.
+pub(crate) fn write_kubeconfig(folder: &Path, file: &str, token: &str) -> anyhow::Result<PathBuf> {
+    let server = fs::read_to_string(folder.join(ADDRESS))?;
     let text = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "test",
         "clusters": [{ "name": "test", "cluster": {
-            "server": format!("https://127.0.0.1:{port}"), "certificate-authority": folder.join(AUTHORITY),
+            "server": server, "certificate-authority": folder.join(AUTHORITY),
         } }],
         "users": [{ "name": "test", "user": { "token": token } }],
         "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
     });
-    fs::write(folder.join(file), text.to_string())?;
-    Ok(())
+    let path = folder.join(file);
+    fs::write(&path, text.to_string())?;
+    Ok(path)
 }

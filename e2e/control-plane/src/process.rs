@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 
 /// A running program, which is killed when it is dropped, or when the thread that started it ends.
 pub(crate) struct Process {
@@ -39,8 +39,16 @@ impl Process {
         self.child.try_wait().with_context(|| format!("waiting for {}", self.name))
     }
 
+    /// Fails if it has ended.
+    pub(crate) fn expect_running(&mut self) -> anyhow::Result<()> {
+        match self.ended()? {
+            Some(status) => bail!("{} has ended with {status}", self.name),
+            None => Ok(()),
+        }
+    }
+
     /// Kills it, as a power cut would, and waits until it is gone.
-    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+    fn kill(&mut self) -> anyhow::Result<()> {
         // An error means that it has ended already.
         let _ = self.child.kill();
         self.child.wait().with_context(|| format!("waiting for {}", self.name))?;
@@ -50,7 +58,7 @@ impl Process {
     /// Sends it a signal such as `TERM`.
     pub(crate) fn signal(&self, signal: &str) -> anyhow::Result<()> {
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.id().to_string()).status()?;
-        anyhow::ensure!(sent.success(), "{signal} to {}: {sent}", self.name);
+        ensure!(sent.success(), "{signal} to {}: {sent}", self.name);
         Ok(())
     }
 }

@@ -225,6 +225,7 @@ async fn app(ground: &Ground, folder: &Path, name: &str, service: &Service, subj
         tenant_service: format!("http://{}", ground.address(TENANT_SERVICE).await?),
         database: folder.to_owned(),
         identity_token: folder.join("token"),
+        base_urls: std::collections::BTreeMap::new(),
         connections: CONNECTIONS,
     })?;
     until(&format!("{name} in this process has all contexts"), Duration::from_secs(30), || async {

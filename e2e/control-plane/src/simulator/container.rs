@@ -132,7 +132,7 @@ async fn serve(
             tokio::spawn(watch::follow(client, app.config.namespace.clone(), home.publisher.clone()));
             tokio::spawn(settings::follow(app.clone(), home.publisher.clone()));
         }
-        let listener = listen().await?;
+        let listener = listen(API_PORT).await?;
         // As its own probe tells: contexts, then the database.
         while !app.contexts.is_synced() || app.connections.any().acquire().await.is_err() {
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -152,11 +152,16 @@ async fn serve(
     }
 }
 
-/// The port of every service, on an address that no other pod has.
-async fn listen() -> anyhow::Result<TcpListener> {
+/// An address on which the port is free: no other pod has it.
+pub(super) async fn free_address(port: u16) -> anyhow::Result<String> {
+    Ok(listen(port).await?.local_addr()?.ip().to_string())
+}
+
+/// A port on an address that no other pod has.
+async fn listen(port: u16) -> anyhow::Result<TcpListener> {
     loop {
         let address = Ipv4Addr::from(FIRST_ADDRESS + rand::random_range(1..ADDRESSES));
-        match TcpListener::bind(SocketAddr::from((address, API_PORT))).await {
+        match TcpListener::bind(SocketAddr::from((address, port))).await {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {}
             bound => return Ok(bound?),
         }

@@ -9,6 +9,7 @@ mod homes;
 mod mounts;
 mod node;
 mod pods;
+mod process;
 mod status;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,13 @@ struct Machine {
     /// By which a container's own thread connects.
     kubeconfig: PathBuf,
     homes: homes::Homes,
+}
+
+impl Machine {
+    /// The folder of the control plane.
+    fn folder(&self) -> &Path {
+        self.kubeconfig.parent().unwrap_or(&self.kubeconfig)
+    }
 }
 
 /// A running simulator, which ends with all its containers when it is dropped.

@@ -1,6 +1,11 @@
 //! What a kubelet mounts into a pod: Secrets and ConfigMaps as folders, kept as they are in the cluster.
 
-use std::{collections::BTreeMap, fs, path::{Path, PathBuf}, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Volume};

@@ -21,6 +21,7 @@ use super::{
     container::{self, Container},
     mounts::Mounts,
     node,
+    process::{OPERATOR, ProcessContainer},
     status::{self, State},
 };
 
@@ -54,9 +55,9 @@ pub(super) async fn watch(machine: Machine) {
                     end(&mut playing, &machine, &uid);
                 } else if !has_ended(&pod) {
                     let machine = machine.clone();
-                    playing
-                        .entry(uid)
-                        .or_insert_with(|| (namespace, Played(tokio::spawn(async move { play(&machine, &pod).await }))));
+                    playing.entry(uid).or_insert_with(|| {
+                        (namespace, Played(tokio::spawn(async move { play(&machine, &pod).await })))
+                    });
                 }
             }
             Ok(Event::Delete(pod)) => end(&mut playing, &machine, &pod.uid().unwrap_or_default()),
@@ -109,6 +110,9 @@ impl Player<'_> {
         let spec = self.pod.spec.as_ref().context("a pod without spec")?;
         let specified = spec.containers.first().context("a pod without containers")?;
         let image = specified.image.as_deref().unwrap_or_default();
+        if node::program(image) == Some(OPERATOR) {
+            return self.run_process(specified).await;
+        }
         let Some(service) = node::program(image).and_then(container::service) else {
             let message = format!("Back-off pulling image \"{image}\"");
             self.report(State::Waiting { reason: "ImagePullBackOff", message }).await?;
@@ -134,6 +138,20 @@ impl Player<'_> {
         }
     }
 
+    /// Runs a process, and starts it again whenever it ends.
+    async fn run_process(&self, specified: &Specified) -> anyhow::Result<()> {
+        for restarts in 0.. {
+            let mut container = ProcessContainer::start(self.machine, self.pod, specified).await?;
+            container.ready().await?;
+            self.report(container.state(restarts)?).await?;
+            container.ended().await?;
+            let message = "the process has ended".to_owned();
+            self.report(State::Waiting { reason: "CrashLoopBackOff", message }).await?;
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+        Ok(())
+    }
+
     /// Waits until all is there that the pod mounts.
     async fn mount(&self) -> anyhow::Result<Mounts> {
         let mut told = None;
@@ -150,21 +168,16 @@ impl Player<'_> {
         }
     }
 
-    async fn serve(
-        &self,
-        service: &'static Service,
-        specified: &Specified,
-        mounts: &Mounts,
-    ) -> anyhow::Result<()> {
+    async fn serve(&self, service: &'static Service, specified: &Specified, mounts: &Mounts) -> anyhow::Result<()> {
         // It keeps the realms of one installation for its whole process, so no two of it can be in one.
         if service.name == USER_SERVICE {
-            self.report(State::Running { ip: "127.0.0.1".to_owned() }).await?;
+            self.report(State::Running { ip: "127.0.0.1".to_owned(), id: None, restarts: 0 }).await?;
             return pending().await;
         }
         let config = configuration(service, specified, mounts)?;
         let home = self.machine.homes.of(&self.pod.namespace().unwrap_or_default());
         let container = Container::start(service, config, home, self.machine.kubeconfig.clone()).await?;
-        self.report(State::Running { ip: container.ip.clone() }).await?;
+        self.report(State::Running { ip: container.ip.clone(), id: None, restarts: 0 }).await?;
         mounts.follow(&self.machine.client, self.pod).await;
         Ok(())
     }

@@ -16,8 +16,8 @@ pub(super) enum State {
     Unschedulable(String),
     /// Its containers wait, for a reason.
     Waiting { reason: &'static str, message: String },
-    /// It runs and serves on its address.
-    Running { ip: String },
+    /// It is ready on its address. Where it is a process, that is known by its id.
+    Running { ip: String, id: Option<String>, restarts: u32 },
     /// It has ended, with its last words.
     Ended { succeeded: bool, message: String },
 }
@@ -36,12 +36,12 @@ pub(super) async fn write(client: &Client, pod: &Pod, state: &State) -> anyhow::
 
 fn status(pod: &Pod, state: &State) -> Value {
     let now = Timestamp::now().to_string();
-    let condition = |type_: &str, holds: bool| {
-        json!({ "type": type_, "status": if holds { "True" } else { "False" }, "lastTransitionTime": now })
-    };
+    let condition = |type_: &str, holds: bool| json!({ "type": type_, "status": if holds { "True" } else { "False" }, "lastTransitionTime": now });
     let ready = matches!(state, State::Running { .. });
     let (phase, container) = match state {
-        State::Waiting { reason, message } => ("Pending", json!({ "waiting": { "reason": reason, "message": message } })),
+        State::Waiting { reason, message } => {
+            ("Pending", json!({ "waiting": { "reason": reason, "message": message } }))
+        }
         State::Running { .. } => ("Running", json!({ "running": { "startedAt": now } })),
         State::Ended { succeeded, message } => {
             let (phase, code, reason) = if *succeeded { ("Succeeded", 0, "Completed") } else { ("Failed", 1, "Error") };
@@ -57,9 +57,14 @@ fn status(pod: &Pod, state: &State) -> Value {
             return json!({ "phase": "Pending", "conditions": [scheduled] });
         }
     };
+    let (id, restarts) = match state {
+        State::Running { id, restarts, .. } => (id.as_deref(), *restarts),
+        _ => (None, 0),
+    };
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers).map(|one| {
         json!({
-            "name": one.name, "image": one.image, "imageID": "", "ready": ready, "restartCount": 0, "state": container,
+            "name": one.name, "image": one.image, "imageID": "", "ready": ready, "restartCount": restarts,
+            "containerID": id, "state": container,
         })
     });
     let conditions = ["PodScheduled", "Initialized"].map(|type_| condition(type_, true)).into_iter();
@@ -68,7 +73,7 @@ fn status(pod: &Pod, state: &State) -> Value {
         "phase": phase, "startTime": now, "conditions": conditions.collect::<Vec<_>>(),
         "containerStatuses": containers.collect::<Vec<_>>(),
     });
-    if let State::Running { ip } = state {
+    if let State::Running { ip, .. } = state {
         status["podIP"] = ip.as_str().into();
         status["podIPs"] = json!([{ "ip": ip }]);
     }

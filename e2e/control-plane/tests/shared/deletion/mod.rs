@@ -3,7 +3,6 @@
 mod policies;
 mod unregistered;
 
-use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use easycode_crds::{Release, SharedPlatform};
@@ -11,13 +10,9 @@ use easycode_e2e::{
     platform::{EXAMPLE, Platform},
     releases,
     tenant::{TestTenant, fresh_name},
-    wait::until,
 };
 use k8s_openapi::{
-    api::{
-        core::v1::{Namespace, PersistentVolumeClaim},
-        events::v1::Event,
-    },
+    api::core::v1::{Namespace, PersistentVolumeClaim},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
@@ -82,20 +77,6 @@ async fn erased(tenant: &TestTenant) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits for a warning about the tenant, with the words.
-async fn warned(tenant: &TestTenant, reason: &str, words: &str) {
-    let events: Api<Event> = Api::all(tenant.platform.cluster.client.clone());
-    let about = format!("regarding.kind=Tenant,regarding.name={},reason={reason}", tenant.name);
-    until(&format!("a warning {reason} about {}: {words}", tenant.name), Duration::from_secs(20), || async {
-        let found = events.list(&ListParams::default().fields(&about)).await?.items;
-        let said = |event: &Event| event.note.as_ref().is_some_and(|note| note.contains(words));
-        let warning = found.iter().any(|event| event.type_.as_deref() == Some("Warning") && said(event));
-        ensure!(warning, "there is {:?}", found.iter().map(|event| &event.note).collect::<Vec<_>>());
-        Ok(())
-    })
-    .await;
-}
-
 /// Waits until the tenant is told that data of its name is another's, and how it would take that over: by the owner's uid,
 /// or whatever stands for it.
 async fn told_of_data(tenant: &TestTenant, owner: &str) -> anyhow::Result<()> {
@@ -104,12 +85,6 @@ async fn told_of_data(tenant: &TestTenant, owner: &str) -> anyhow::Result<()> {
     let ready = conditions.iter().find(|one| one.type_ == "Ready").context("no Ready")?;
     ensure!(ready.message.contains(&format!("easycode.io/undelete={owner}")), "no way out: {}", ready.message);
     Ok(())
-}
-
-/// The family names of the contacts in a tenant's schema.
-async fn rows(tenant: &TestTenant) -> anyhow::Result<String> {
-    let names = format!("SELECT string_agg(family_name, ',' ORDER BY id) FROM {}.contact", tenant.role());
-    tenant.platform.sql("crm", &names).await
 }
 
 #[tokio::test]

@@ -26,20 +26,6 @@ async fn names_of_pods(own: &OwnInstance) -> anyhow::Result<BTreeSet<String>> {
     Ok(pods_of_crm(own).await?.iter().map(ResourceExt::name_any).collect())
 }
 
-/// The one pod of CRM that serves, once there is just one and it has the environment.
-async fn pod_with(own: &OwnInstance, variable: &str, value: &str) -> Pod {
-    until(&format!("CRM runs with {variable}={value}"), MENDED, || async {
-        let pods = pods_of_crm(own).await?;
-        let alive: Vec<_> = pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
-        ensure!(alive.len() == 1, "{} pods", alive.len());
-        let container = &alive[0].spec.as_ref().context("no spec")?.containers[0];
-        let found = container.env.iter().flatten().find(|one| one.name == variable).and_then(|one| one.value.clone());
-        ensure!(found.as_deref() == Some(value), "it is {found:?}");
-        alive.into_iter().next().context("no pod")
-    })
-    .await
-}
-
 #[tokio::test]
 async fn replicas_follow_the_load_where_it_is_asked_for() -> anyhow::Result<()> {
     let cluster = cluster().await?;

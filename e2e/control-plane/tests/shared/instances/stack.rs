@@ -1,30 +1,17 @@
 //! What an instance is made of, and how it follows what its tenant may use.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use easycode_e2e::{own_instance::OwnInstance, wait::until};
 use easycode_operator::kubernetes::object::Kind;
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, ResourceExt,
-    api::{ListParams, PostParams},
+    ResourceExt,
+    api::ListParams,
 };
-use serde_json::{Value, from_value, json};
+use serde_json::{Value, json};
 
-use super::{MENDED, api, appears, cluster, first_contact, goes, pods, services};
-
-/// The columns of `kubectl get`, by name.
-async fn columns(own: &OwnInstance) -> anyhow::Result<Value> {
-    let path = format!("/apis/easycode.io/v1alpha1/dedicatedinstances/{}", own.platform.name);
-    let request =
-        http::Request::get(path).header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").body(Vec::new())?;
-    let table: Value = serde_json::from_str(&own.platform.cluster.client.request_text(request).await?)?;
-    let names = table["columnDefinitions"].as_array().context("no columns")?;
-    let cells = table["rows"][0]["cells"].as_array().context("no cells")?;
-    let pairs = names.iter().zip(cells).map(|(column, cell)| (column["name"].as_str().unwrap_or_default(), cell));
-    Ok(json!(pairs.collect::<std::collections::BTreeMap<_, _>>()))
-}
+use super::{MENDED, api, cluster, first_contact, goes, services};
 
 #[tokio::test]
 async fn a_service_goes_with_its_entitlement_and_its_data_comes_back_with_it() -> anyhow::Result<()> {

@@ -1,14 +1,11 @@
 //! The end of an instance: protected, not while its tenant is there, and never of its data.
 
-use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use easycode_e2e::own_instance::OwnInstance;
-use easycode_operator::kubernetes::object::Kind;
-use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
-use super::{api, appears, cluster, first_contact};
+use super::cluster;
 
 #[tokio::test]
 async fn an_instance_that_never_came_up_can_be_deleted_with_its_tenant() -> anyhow::Result<()> {

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, process::Command, time::Duration};
 use anyhow::{Context, ensure};
 use easycode_crds::SharedPlatform;
 use easycode_e2e::{
-    cluster::{checkout, kubeconfig},
+    cluster::kubeconfig,
     operator::Operator,
     own_instance::OwnInstance,
     own_platform::remove_namespace,
     platform::Platform,
     tenant::TestTenant,
-    trail::{self, printed},
+    trail::{self, printed, program},
     wait::until,
 };
 use kube::{
@@ -185,10 +185,9 @@ async fn the_trail_of_an_instance_that_is_gone_is_read_as_long_as_its_namespace_
     own.tenant.erase().await?;
     own.delete().await?;
     own.gone().await;
-    let program = checkout().join("target/bin/easycode");
     let arguments = ["audit", "--tenant", &own.tenant.name, "-o", "json"];
     // Other tests' homes are broken on purpose: what is read is printed all the same.
-    let output = Command::new(program).args(arguments).env("KUBECONFIG", kubeconfig()).output()?;
+    let output = Command::new(program()).args(arguments).env("KUBECONFIG", kubeconfig()).output()?;
     let records: Vec<Value> = serde_json::from_slice(&output.stdout)?;
     let acts: Vec<_> = records.iter().filter_map(|one| one["act"].as_str()).collect();
     ensure!(acts.first() == Some(&"SpecCreated") && acts.last() == Some(&"Forget"), "{acts:?}, and {output:?}");

@@ -1,19 +1,13 @@
 //! The end of a platform: not while tenants are on it, and never of its data.
 
-use std::time::Duration;
 
 use anyhow::ensure;
 use easycode_e2e::{
     cluster::Cluster,
-    own_platform::{OwnPlatform, remove_namespace},
+    own_platform::OwnPlatform,
     platform::Platform,
     tenant::TestTenant,
 };
-use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
-    core::v1::{Namespace, PersistentVolumeClaim, Secret},
-};
-use kube::{Api, api::ListParams};
 use serde_json::json;
 
 #[tokio::test]
