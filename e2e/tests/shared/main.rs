@@ -10,4 +10,3 @@ mod pages;
 mod serving;
 mod settings;
 mod users;
-mod validation;

@@ -7,8 +7,6 @@ mod faults;
 mod neighbours;
 mod objects;
 mod region;
-mod release;
-mod routes;
 mod services;
 mod stack;
 
