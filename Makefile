@@ -44,7 +44,8 @@ test-control-plane: build ## Tests of the operator on a control plane without no
 test-cluster: deploy ## Tests on the real cluster; SHARD=1/3 runs a third of those that take long
 	$(STAGE) "programs for the cluster's tests" $(TOOLS) nextest browser fuzz
 	$(STAGE) "examples Ready" e2e/example.sh
-	$(STAGE) "cluster layer" $(NEXTEST) --profile cluster
+	$(STAGE) "cluster layer: wiring" $(NEXTEST) --profile cluster -E 'binary(shared)'
+	$(STAGE) "cluster layer: the rest$(if $(SHARD),; shard $(SHARD))" $(NEXTEST) --profile cluster -E 'not binary(shared)' $(if $(SHARD),--partition slice:$(SHARD))
 
 e2e-cloudnative-pg: deploy ## An instance on CloudNativePG, which is built and installed for it; only on the local cluster
 	$(TOOLS) nextest
