@@ -10,9 +10,10 @@ INSTANCES ?= 10
 EXAMPLES ?= 200
 # Programs that the targets need are built once into a cache outside the checkout.
 TOOLS := e2e/tools.sh
+services_part = $(if $(SERVICE)$(FILTER),--test services -E '$(if $(FILTER),$(FILTER),test(/(^|::)$(SERVICE)::/))')
 STAGE := e2e/stage.sh
 
-.PHONY: help demo test unit e2e e2e-cloudnative-pg fuzz browser bench bench-shared bench-services bench-dedicated lint deny cluster images deploy down crds snapshots
+.PHONY: help demo test build test-unit test-services test-control-plane test-cluster e2e-cloudnative-pg fuzz browser bench bench-shared bench-services bench-dedicated lint deny cluster images deploy down crds snapshots
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 22
 
@@ -31,8 +32,13 @@ test-unit: build ## Tests that need nothing
 	HELM=$$($(TOOLS) --path helm) $(STAGE) "unit tests" $(NEXTEST)
 	$(STAGE) "examples in documentation" cargo test --doc --workspace --locked --quiet
 
+# A part of them needs no build of the whole workspace.
+test-services: $(if $(SERVICE)$(FILTER),,build) ## Tests of the services on a Postgres of each test's own; SERVICE=crm or FILTER=… (a nextest filter) runs a part
+	$(STAGE) "programs for the services' tests" $(TOOLS) nextest postgres $(if $(SERVICE)$(FILTER),,fuzz)
+	$(STAGE) "services layer" $(NEXTEST) --profile services $(services_part)
+
 test-control-plane: build ## Tests of the operator on a control plane without nodes
-	$(STAGE) "programs for the control plane" $(TOOLS) nextest control-plane
+	$(STAGE) "programs for the control plane" $(TOOLS) nextest postgres control-plane
 	$(STAGE) "control-plane layer" e2e/control-plane/run.sh $(NEXTEST) --profile control-plane
 
 test-cluster: deploy ## Tests on the real cluster; SHARD=1/3 runs a third of those that take long
@@ -45,16 +51,15 @@ e2e-cloudnative-pg: deploy ## An instance on CloudNativePG, which is built and i
 	e2e/example.sh
 	$(NEXTEST) --profile e2e-cloudnative-pg
 
-fuzz: deploy ## The services fuzzed by their documents, EXAMPLES=200 an operation, by SEED=…; writes target/fuzz
-	$(TOOLS) nextest fuzz
-	e2e/example.sh
+fuzz: build ## The services fuzzed by their documents, EXAMPLES=200 an operation, by SEED=…; writes target/fuzz
+	$(TOOLS) nextest postgres fuzz
 	EASYCODE_FUZZ_EXAMPLES=$(EXAMPLES) $(if $(SEED),EASYCODE_FUZZ_SEED=$(SEED)) \
 		$(NEXTEST) --profile fuzz
 
 browser: deploy ## The pages in a real browser, with axe; writes pictures to target/browser
 	$(TOOLS) nextest browser
 	e2e/example.sh
-	$(NEXTEST) --profile e2e -E 'binary(browser)'
+	$(NEXTEST) --profile cluster -E 'binary(browser)'
 
 # What is measured is built as it is shipped.
 bench-shared bench-services bench-dedicated: export EASYCODE_PROFILE := release

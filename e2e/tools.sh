@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Programs that tests and lint need beside the toolchain, built once into the cache from their published sources.
-#   tools.sh nextest deny helm control-plane fuzz browser  builds or installs what is missing of these
-#   tools.sh --path cargo-nextest            prints where a program is
+#   tools.sh nextest deny helm postgres control-plane fuzz browser  builds or installs what is missing of these
+#   tools.sh --path cargo-nextest                                   prints where a program is
 set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
 
@@ -48,6 +48,19 @@ install_fuzz() {
   "$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$fuzz_dir/requirements.txt" >&2
 }
 
+# Debian's Postgres, for the servers that tests start; none of the system's own is made or started.
+install_postgres() {
+  local programs
+  for programs in "${EASYCODE_POSTGRES_BIN:-}" /usr/lib/postgresql/{15,16,17,18,19}/bin; do
+    [ ! -x "$programs/initdb" ] || return 0
+  done
+  [ -z "${EASYCODE_POSTGRES_BIN:-}" ] || die "EASYCODE_POSTGRES_BIN=$EASYCODE_POSTGRES_BIN holds no initdb"
+  log "installing Postgres (once)"
+  install_packages postgresql-common
+  sed -i 's/^#\? *create_main_cluster *=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+  install_packages postgresql
+}
+
 # Debian's Chromium, and Playwright beside its specs, since Node.js looks for it there.
 install_browser() {
   local folder=$repo/e2e/browser
@@ -60,13 +73,12 @@ install_browser() {
   cp "$folder/package-lock.json" "$folder/node_modules/.of"
 }
 
-# A control plane without nodes, and the Postgres of its platforms.
+# What a control plane without nodes is made of.
 install_control_plane() {
   local name
   for name in etcd kube-apiserver kube-controller-manager helm; do
     [ -x "$(tool "$name")" ] || "$cluster_dir/build-tools.sh" only "$name"
   done
-  command -v psql >/dev/null && compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || install_packages postgresql
 }
 
 if [ "${1:-}" = --path ]; then
@@ -83,9 +95,10 @@ for name in "$@"; do
     nextest) install_crate cargo-nextest "$nextest_version" nextest --no-default-features ;;
     deny) install_crate cargo-deny "$deny_version" deny ;;
     helm) [ -x "$(tool helm)" ] || "$cluster_dir/build-tools.sh" only helm ;;
+    postgres) install_postgres ;;
     control-plane) install_control_plane ;;
     fuzz) install_fuzz ;;
     browser) install_browser ;;
-    *) die "unknown: $name (nextest, deny, helm, control-plane, fuzz or browser)" ;;
+    *) die "unknown: $name (nextest, deny, helm, postgres, control-plane, fuzz or browser)" ;;
   esac
 done

@@ -46,8 +46,8 @@ else
   (cd "$repo" && cargo build --locked --workspace --tests --bins)
 fi
 for program in "${rust_programs[@]}"; do
-  # Without what only a debugger reads.
-  objcopy --strip-debug "$built/$program" "$images/context/$program.new"
+  # Without symbols, as what is shipped.
+  strip -o "$images/context/$program.new" "$built/$program"
   if cmp --silent "$images/context/$program.new" "$images/context/$program"; then
     rm "$images/context/$program.new"
   else

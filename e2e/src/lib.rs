@@ -3,14 +3,18 @@
 
 pub mod bench;
 pub mod block;
+pub mod business;
 pub mod cluster;
 pub mod console;
+pub mod deletion;
 pub mod diagnosis;
 pub mod elsewhere;
 pub mod faults;
 pub mod holdings;
+pub mod isolation;
 mod leftovers;
 pub mod login_server;
+pub mod moves;
 pub mod operator;
 pub mod own_instance;
 pub mod own_platform;
@@ -18,12 +22,13 @@ pub mod own_pod;
 pub mod people;
 pub mod platform;
 pub mod postgres;
+pub mod probes;
 pub mod reach;
 pub mod releases;
 pub mod signals;
 pub mod tenant;
 pub mod tokens;
-pub mod traffic;
+pub use easycode_testing::traffic;
 pub mod trail;
 pub mod wait;
 

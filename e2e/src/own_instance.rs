@@ -3,6 +3,7 @@
 use anyhow::{Context, ensure};
 use easycode_crds::{DedicatedInstance, DedicatedInstanceStatus, Release, SharedPlatform};
 use easycode_operator::stack::home::Home;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams},
@@ -155,4 +156,10 @@ impl OwnInstance {
         remove_namespace(&self.platform.cluster, &self.namespace()).await?;
         postgres::remove(&self.platform.cluster, &self.platform.name).await
     }
+}
+
+/// Returns the Deployment of a service of the instance.
+pub async fn deployment(own: &OwnInstance, service: &str) -> anyhow::Result<Deployment> {
+    let deployments: Api<Deployment> = Api::namespaced(own.platform.cluster.client.clone(), &own.namespace());
+    Ok(deployments.get(service).await?)
 }

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{self, Command},
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context;
@@ -14,6 +15,11 @@ use crate::installation::run;
 const MEMORY: &str = "/dev/shm";
 /// The folder of all of them. One word of the project's own, so that what an unclean stop left is found and removed.
 const NAME: &str = "easycode-test-postgres";
+
+/// How long a prepared folder is kept that nobody copies: each build of a program that prepares one has its own.
+const KEEP_PREPARED: Duration = Duration::from_hours(1);
+/// With what the names of prepared folders begin.
+const PREPARED: &str = "prepared-";
 
 /// The folder below which all data folders are.
 pub(crate) fn root() -> anyhow::Result<PathBuf> {
@@ -39,6 +45,33 @@ pub(crate) fn fresh() -> anyhow::Result<PathBuf> {
     let folder = root.join(format!("run-{}-{:08x}", process::id(), rand::random::<u32>()));
     fs::create_dir(&folder)?;
     Ok(folder)
+}
+
+/// The prepared folder of a key, which may not be there yet.
+pub(crate) fn prepared(key: &str) -> anyhow::Result<PathBuf> {
+    Ok(root()?.join(format!("{PREPARED}{key}")))
+}
+
+/// Notes that a prepared folder is used, and keeps it for that from [`remove_unused`].
+pub(crate) fn mark_used(prepared: &Path) -> anyhow::Result<()> {
+    File::open(prepared)?.set_modified(SystemTime::now()).with_context(|| format!("marking {}", prepared.display()))
+}
+
+/// Removes prepared folders that nobody has used for long: they take memory.
+pub(crate) fn remove_unused() -> anyhow::Result<()> {
+    for entry in fs::read_dir(root()?)? {
+        let entry = entry?;
+        let is_prepared = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREPARED));
+        // Others may be removing it as well.
+        let unused = entry
+            .metadata()
+            .and_then(|folder| folder.modified())
+            .is_ok_and(|used| used.elapsed().is_ok_and(|elapsed| elapsed > KEEP_PREPARED));
+        if is_prepared && unused {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// Copies a data folder with its owner.

@@ -78,7 +78,7 @@ impl PostgresServer {
         prepare: impl AsyncFnOnce(&Self) -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         let installation = Installation::find()?;
-        let folder = folders::root()?.join(format!("prepared-{key}"));
+        let folder = folders::prepared(key)?;
         {
             let _lock = folders::lock(key)?;
             if !folder.exists() {
@@ -86,7 +86,9 @@ impl PostgresServer {
                 prepare(&server).await?;
                 server.stop().await?;
                 fs::rename(server.data(), &folder)?;
+                folders::remove_unused()?;
             }
+            folders::mark_used(&folder)?;
         }
         Self::start_copy(installation, &folder).await
     }
@@ -106,6 +108,8 @@ impl PostgresServer {
         let started = Instant::now();
         let log = fs::File::options().append(true).create(true).open(self.log())?;
         let mut command = self.installation.program("postgres", "QUIT");
+        // In files of its folder, so that nothing outlives a server that is killed.
+        command.args(["-c", "dynamic_shared_memory_type=mmap"]);
         command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string(), "-k"]).arg(&self.folder);
         self.process = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?);
         loop {

@@ -2,6 +2,7 @@
 //! on the same Postgres, in turns.
 
 use std::{
+    collections::BTreeMap,
     fs,
     ops::AddAssign,
     os::unix::fs::PermissionsExt,
@@ -223,9 +224,9 @@ async fn app(ground: &Ground, folder: &Path, name: &str, service: &Service, subj
         issuer: ISSUER.to_owned(),
         jwks: folder.join("jwks.json").display().to_string(),
         tenant_service: format!("http://{}", ground.address(TENANT_SERVICE).await?),
+        base_urls: BTreeMap::new(),
         database: folder.to_owned(),
         identity_token: folder.join("token"),
-        base_urls: std::collections::BTreeMap::new(),
         connections: CONNECTIONS,
     })?;
     until(&format!("{name} in this process has all contexts"), Duration::from_secs(30), || async {

@@ -1,8 +1,7 @@
-//! The keys of a test's process: those that users' tokens, workloads' tokens and user-service's own tokens are signed with.
+//! The keys of a test's process: those that users' tokens of another login service and workloads' tokens are signed with.
 
 use std::{collections::BTreeSet, fs, path::Path, sync::LazyLock};
 
-use easycode_contract::runtime::SIGNING_KEYS;
 use easycode_crds::Duration;
 use easycode_operator::cli::token;
 use jsonwebtoken::{
@@ -36,11 +35,6 @@ impl Keys {
     fn make() -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         let [users, workloads] = ["users", "workloads"].map(|name| key_pair(folder.path(), name));
-        let signing = folder.path().join("signing-keys");
-        fs::create_dir(&signing)?;
-        for name in SIGNING_KEYS {
-            fs::write(signing.join(name), rcgen::KeyPair::generate()?.serialize_pem())?;
-        }
         Ok(Self { users: users?, workloads: workloads?, folder })
     }
 
@@ -57,11 +51,6 @@ impl Keys {
     /// File of the public keys of workloads' tokens.
     pub(crate) fn workloads_jwks(&self) -> std::path::PathBuf {
         self.folder.path().join("workloads.json")
-    }
-
-    /// Folder of the keys that user-service signs with.
-    pub(crate) fn signing_keys(&self) -> std::path::PathBuf {
-        self.folder.path().join("signing-keys")
     }
 
     /// A user's token.

@@ -9,11 +9,14 @@ pub mod endpoints;
 mod keys;
 pub mod people;
 mod platform;
+pub mod schemathesis;
+mod signing_keys;
 mod tenant;
 pub mod tokens;
+pub mod traffic;
 mod wait;
 
 pub use endpoints::{Answer, Endpoints};
-pub use platform::Platform;
+pub use platform::{Platform, STAFF};
 pub use tenant::{TestTenant, fresh_name};
 pub use wait::until;

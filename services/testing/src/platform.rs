@@ -48,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     endpoints::{Endpoints, Reachable},
     keys::{Keys, WORKLOAD_ISSUER},
+    signing_keys,
     tokens::ISSUER,
     wait::until,
 };
@@ -66,10 +67,12 @@ const SERVICES: [&Service; 7] = [
 const NAME: &str = "eu1";
 /// Its namespace, which its services' tokens name.
 const NAMESPACE: &str = "easycode-platform-eu1";
-/// The account of client-admin-service.
-const STAFF: [&str; 2] = ["easycode-system", "easycode-client-admin"];
+/// The account of client-admin-service: namespace and name.
+pub const STAFF: [&str; 2] = ["easycode-system", "easycode-client-admin"];
 /// Password of the services' logins, which open nothing but a test's own server on loopback.
 const PASSWORD: &str = "only-for-tests";
+/// Folder of the keys that user-service signs with, below the platform's own.
+const SIGNING_KEYS: &str = "signing-keys";
 /// Most connections of one service.
 const CONNECTIONS: u32 = 10;
 /// How long the services may take to learn of a changed tenant; a second is what is promised.
@@ -174,6 +177,17 @@ impl Platform {
     #[must_use]
     pub fn app(&self, service: &str) -> &App {
         &self.inner.services.apps[service]
+    }
+
+    /// The release that it runs.
+    #[must_use]
+    pub fn release(&self) -> &Release {
+        &self.inner.release
+    }
+
+    /// Rotates the keys that user-service signs with, as the operator and the kubelet would.
+    pub fn rotate_signing_keys(&self) -> anyhow::Result<()> {
+        signing_keys::rotate(&self.inner.folder.path().join(SIGNING_KEYS))
     }
 
     /// Its namespace.
@@ -348,11 +362,12 @@ async fn start_services(
         base_urls.insert(service.name.to_owned(), format!("http://{}", listener.local_addr()?));
         listeners.push((service, listener));
     }
+    signing_keys::create(&folder.join(SIGNING_KEYS))?;
     let stopping = CancellationToken::new();
     let mut running = Running { apps: BTreeMap::new(), base_urls, stopping };
     for (service, listener) in listeners {
         let config = configuration(service, postgres, &folder.join(service.name), &running.base_urls)?;
-        let (app, internal) = prepare(service, config, contexts, publisher)?;
+        let (app, internal) = prepare(service, config, &folder.join(SIGNING_KEYS), contexts, publisher)?;
         let router = easycode_kit::router(service, &app, internal);
         let end = running.stopping.clone().cancelled_owned();
         tokio::spawn(axum::serve(listener, router.into_make_service()).with_graceful_shutdown(end).into_future());
@@ -392,7 +407,13 @@ fn configuration(
 }
 
 /// Makes a service as its `main` does, and returns its routes for other services.
-fn prepare(service: &Service, config: Config, contexts: &Contexts, publisher: &Publisher) -> anyhow::Result<(App, Router<App>)> {
+fn prepare(
+    service: &Service,
+    config: Config,
+    signing_keys: &Path,
+    contexts: &Contexts,
+    publisher: &Publisher,
+) -> anyhow::Result<(App, Router<App>)> {
     let workloads = |audience: &str| {
         Workloads::issued_by(WORKLOAD_ISSUER, &Keys::get().workloads_jwks().display().to_string(), audience)
     };
@@ -408,7 +429,7 @@ fn prepare(service: &Service, config: Config, contexts: &Contexts, publisher: &P
             Ok((app, internal))
         }
         USER_SERVICE => {
-            let app = App::connect(config)?.with(Shared::new(&Keys::get().signing_keys(), ""));
+            let app = App::connect(config)?.with(Shared::new(signing_keys, ""));
             let access = Access {
                 staff: workloads(USER_SERVICE_AUDIENCE),
                 staff_account: STAFF.join("/"),

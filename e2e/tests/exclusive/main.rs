@@ -1,0 +1,12 @@
+//! Tests that measure, break what others stand on, or need the cluster to themselves.
+
+mod crash;
+mod drift;
+mod faults;
+mod frozen_inventory;
+mod isolation;
+mod moves;
+mod neighbours;
+mod serving;
+mod tls;
+mod upgrade;

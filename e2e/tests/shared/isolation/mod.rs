@@ -1,0 +1,11 @@
+//! Attacks on the isolation of tenants: with tokens, through the API's fields, in the database, from in the cluster.
+
+mod cluster;
+mod database;
+mod input;
+mod network;
+mod pods;
+mod pool;
+mod tokens;
+
+use easycode_e2e::isolation::{DENIED, erase, refused, refused_with, run, two_tenants};

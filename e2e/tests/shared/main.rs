@@ -1,0 +1,10 @@
+//! Tests that work with companies of their own on the examples' platform, and leave it as it is.
+
+mod business;
+mod console;
+mod deletion;
+mod isolation;
+mod pages;
+mod serving;
+mod settings;
+mod users;
