@@ -44,7 +44,8 @@ pub async fn company(what: &str) -> anyhow::Result<TestTenant> {
 pub struct Person<'a> {
     company: &'a TestTenant,
     name: &'a str,
-    token: String,
+    /// Their token.
+    pub token: String,
 }
 
 impl<'a> Person<'a> {

@@ -2,4 +2,4 @@
 
 mod archive;
 
-use easycode_e2e::deletion::{erased, rows, told_of_data, uid, warned};
+use easycode_e2e::deletion::{erased, uid};
