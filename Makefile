@@ -38,7 +38,7 @@ test-services: $(if $(SERVICE)$(FILTER),,build) ## Tests of the services on a Po
 	$(STAGE) "services layer" $(NEXTEST) --profile services $(services_part)
 
 test-control-plane: build ## Tests of the operator on a control plane without nodes
-	$(STAGE) "programs for the control plane" $(TOOLS) nextest control-plane
+	$(STAGE) "programs for the control plane" $(TOOLS) nextest postgres control-plane
 	$(STAGE) "control-plane layer" e2e/control-plane/run.sh $(NEXTEST) --profile control-plane
 
 test-cluster: deploy ## Tests on the real cluster; SHARD=1/3 runs a third of those that take long

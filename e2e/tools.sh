@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Programs that tests and lint need beside the toolchain, built once into the cache from their published sources.
 #   tools.sh nextest deny helm postgres control-plane fuzz browser  builds or installs what is missing of these
-#   tools.sh --path cargo-nextest                     prints where a program is
+#   tools.sh --path cargo-nextest                                   prints where a program is
 set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
 
@@ -73,13 +73,12 @@ install_browser() {
   cp "$folder/package-lock.json" "$folder/node_modules/.of"
 }
 
-# A control plane without nodes, and the Postgres of its platforms.
+# What a control plane without nodes is made of.
 install_control_plane() {
   local name
   for name in etcd kube-apiserver kube-controller-manager helm; do
     [ -x "$(tool "$name")" ] || "$cluster_dir/build-tools.sh" only "$name"
   done
-  install_postgres
 }
 
 if [ "${1:-}" = --path ]; then

@@ -108,6 +108,8 @@ impl PostgresServer {
         let started = Instant::now();
         let log = fs::File::options().append(true).create(true).open(self.log())?;
         let mut command = self.installation.program("postgres", "QUIT");
+        // In files of its folder, so that nothing outlives a server that is killed.
+        command.args(["-c", "dynamic_shared_memory_type=mmap"]);
         command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string(), "-k"]).arg(&self.folder);
         self.process = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?);
         loop {

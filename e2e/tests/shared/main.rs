@@ -1,10 +1,8 @@
 //! Tests that work with companies of their own on the examples' platform, and leave it as it is.
 
-mod audit;
 mod business;
 mod console;
 mod deletion;
-mod drift;
 mod isolation;
 mod pages;
 mod serving;

@@ -88,7 +88,10 @@ impl Drop for ProcessContainer {
         let Some(mut process) = self.process.take() else { return };
         // As a kubelet does: asked first, and killed if it stays.
         thread::spawn(move || {
-            let _ = process.signal("TERM");
+            if let Ok(None) = process.ended() {
+                // It may end just now.
+                let _ = process.signal("TERM");
+            }
             let rounds = GRACE.as_millis() / POLL_INTERVAL.as_millis();
             for _ in 0..rounds {
                 if !matches!(process.ended(), Ok(None)) {

@@ -20,6 +20,8 @@ use kube::{
 use reqwest::Method;
 use serde_json::json;
 
+use easycode_e2e::deletion::{rows, warned};
+
 const DEFINITION: &str = "tenants.easycode.io";
 
 fn definitions(cluster: &Cluster) -> Api<CustomResourceDefinition> {
@@ -92,11 +94,11 @@ async fn held(tenant: &TestTenant) -> anyhow::Result<()> {
     definitions(cluster).delete(DEFINITION, &DeleteParams::background()).await?;
     let held = tenant.condition("Ready", "False", "DefinitionDeleting").await;
     ensure!(held.metadata.deletion_timestamp.is_some(), "not being deleted");
-    tenant.warned("DefinitionDeleting", "nothing is torn down").await;
+    warned(tenant, "DefinitionDeleting", "nothing is torn down").await;
     // The API server asks again and again for the objects to go; the operator holds on.
     tokio::time::sleep(Duration::from_secs(5)).await;
     tenant.get().await.context("the tenant is gone")?;
-    ensure!(tenant.contact_names().await? == "Survivor", "the rows are gone");
+    ensure!(rows(tenant).await? == "Survivor", "the rows are gone");
     ensure!(tenant.config_map().await?.is_some(), "the ConfigMap is gone");
     ensure!(tenant.read("/contacts").await?.status == 200, "it is not served");
     Ok(())
@@ -127,7 +129,7 @@ async fn deleting_the_definition_of_tenants_takes_no_tenant_with_it() -> anyhow:
 
     // What was put back is the tenant that was there: it has its data, and a change of it counts.
     tenant.ready().await;
-    tenant.warned("DataAdopted", "took over").await;
+    warned(&tenant, "DataAdopted", "took over").await;
     let campaigns = json!({ "entitlements": [{ "service": "crm", "modules": ["campaigns"] }] });
     tenant.change(campaigns).await?;
     tenant.ready().await;
@@ -140,7 +142,7 @@ async fn deleting_the_definition_of_tenants_takes_no_tenant_with_it() -> anyhow:
     namesake.condition("Ready", "False", "RetainedData").await;
     namesake.change(json!({ "displayName": "Aurora Ltd" })).await?;
     namesake.ready().await;
-    ensure!(namesake.contact_names().await? == "Survivor", "the namesake's rows are gone");
+    ensure!(rows(&namesake).await? == "Survivor", "the namesake's rows are gone");
     for other in &saved.tenants {
         let other = TestTenant { platform: platform.clone(), name: other.name_any() };
         until(&format!("tenant {} is reported on again", other.name), PATIENCE, || async {

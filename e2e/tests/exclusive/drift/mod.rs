@@ -2,4 +2,3 @@
 //! registry at its next look into Postgres.
 
 mod objects;
-mod passwords;

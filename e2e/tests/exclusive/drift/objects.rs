@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use easycode_e2e::{platform::Platform, wait::until};
 use easycode_operator::kubernetes::object::{Kind, Planned};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams},
+    api::{DynamicObject, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -59,49 +59,6 @@ async fn changed_back(kind: Kind, name: &str, patch: Value) -> anyhow::Result<()
     })
     .await;
     println!("{kind:?} {name}: as it was after {:?}", started.elapsed());
-    platform.ready(Duration::from_mins(2)).await;
-    Ok(())
-}
-
-/// Deletes an object and waits until there is a new one like it.
-async fn made_again(kind: Kind, name: &str) -> anyhow::Result<()> {
-    let platform = Platform::example().await?;
-    made_again_on(&platform, kind, name).await
-}
-
-async fn made_again_on(platform: &Platform, kind: Kind, name: &str) -> anyhow::Result<()> {
-    let api = api(platform, kind);
-    let before = api.get(name).await?;
-    api.delete(name, &DeleteParams::background()).await?;
-    let started = Instant::now();
-    until(&format!("{kind:?} {name} is there again"), WATCHED, || async {
-        let now = api.get_opt(name).await?.context("it is gone")?;
-        ensure!(now.metadata.uid != before.metadata.uid, "it is still the old one");
-        let ports_are_given = kind == Kind::Service;
-        ensure!(ports_are_given || meant(&now) == meant(&before), "{}", differences(&meant(&before), &meant(&now)));
-        Ok(())
-    })
-    .await;
-    println!("{kind:?} {name}: made again after {:?}", started.elapsed());
-    platform.ready(Duration::from_mins(2)).await;
-    Ok(())
-}
-
-/// As [`changed_back`], for a Deployment, whose containers are merged by name.
-async fn strategic_change(name: &str, patch: Value) -> anyhow::Result<()> {
-    let platform = Platform::example().await?;
-    let api = api(&platform, Kind::Deployment);
-    let before = meant(&api.get(name).await?);
-    let changed = api.patch(name, &PatchParams::default(), &Patch::Strategic(patch)).await?;
-    ensure!(meant(&changed) != before, "the change changes nothing");
-    let started = Instant::now();
-    until(&format!("Deployment {name} is as it was"), WATCHED, || async {
-        let now = meant(&api.get(name).await?);
-        ensure!(now == before, "{}", differences(&before, &now));
-        Ok(())
-    })
-    .await;
-    println!("Deployment {name}: as it was after {:?}", started.elapsed());
     platform.ready(Duration::from_mins(2)).await;
     Ok(())
 }

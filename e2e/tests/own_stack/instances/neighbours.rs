@@ -1,6 +1,5 @@
 //! Instances and a platform side by side: none knows another's secrets, and none waits for another's trouble.
 
-
 use anyhow::{Context, ensure};
 use easycode_e2e::{
     own_instance::OwnInstance,

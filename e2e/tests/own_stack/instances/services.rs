@@ -1,6 +1,5 @@
 //! What is peculiar to single services: replicas that follow the load, an image, environment and configuration of their own.
 
-use std::collections::BTreeSet;
 
 use anyhow::{Context, ensure};
 use easycode_e2e::{
@@ -19,11 +18,6 @@ use super::{MENDED, appears, cluster, goes};
 async fn pods_of_crm(own: &OwnInstance) -> anyhow::Result<Vec<Pod>> {
     let selector = "app.kubernetes.io/name=crm,app.kubernetes.io/component=service";
     own.platform.cluster.pods(&own.namespace(), selector).await
-}
-
-/// Which pods of CRM there are.
-async fn names_of_pods(own: &OwnInstance) -> anyhow::Result<BTreeSet<String>> {
-    Ok(pods_of_crm(own).await?.iter().map(ResourceExt::name_any).collect())
 }
 
 /// The one pod of CRM that serves, once there is just one and it has the environment.

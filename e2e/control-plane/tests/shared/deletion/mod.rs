@@ -3,10 +3,10 @@
 mod policies;
 mod unregistered;
 
-
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use easycode_crds::{Release, SharedPlatform};
 use easycode_e2e::{
+    deletion::erased,
     platform::{EXAMPLE, Platform},
     releases,
     tenant::{TestTenant, fresh_name},
@@ -50,40 +50,6 @@ async fn a_release_in_use_is_not_deleted_by_mistake() -> anyhow::Result<()> {
     let unused = fresh_name("release");
     releases::like(&cluster, &used, &unused, |_| ()).await?;
     releases.delete(&unused, &DeleteParams::default()).await?;
-    Ok(())
-}
-
-/// The uid of a tenant.
-async fn uid(tenant: &TestTenant) -> anyhow::Result<String> {
-    tenant.get().await?.metadata.uid.context("no uid")
-}
-
-/// Whether role, schemas and registration are all gone from the platform's Postgres.
-async fn erased(tenant: &TestTenant) -> anyhow::Result<()> {
-    let role = tenant.role();
-    for database in ["crm", "tenant_service"] {
-        let left = format!(
-            "SELECT (SELECT count(*) FROM pg_namespace WHERE nspname = '{role}')
-                  + (SELECT count(*) FROM easycode.tenant_schema WHERE name = '{role}')"
-        );
-        ensure!(tenant.platform.sql(database, &left).await? == "0", "{role} is left in {database}");
-    }
-    let left = format!(
-        "SELECT (SELECT count(*) FROM pg_roles WHERE rolname = '{role}')
-              + (SELECT count(*) FROM easycode.tenant WHERE role = '{role}')
-              + (SELECT count(*) FROM easycode.withdrawn WHERE role = '{role}')"
-    );
-    ensure!(tenant.platform.sql("easycode", &left).await? == "0", "{role} is left as a role or in the registry");
-    Ok(())
-}
-
-/// Waits until the tenant is told that data of its name is another's, and how it would take that over: by the owner's uid,
-/// or whatever stands for it.
-async fn told_of_data(tenant: &TestTenant, owner: &str) -> anyhow::Result<()> {
-    let blocked = tenant.condition("Ready", "False", "RetainedData").await;
-    let conditions = blocked.status.map(|status| status.conditions).unwrap_or_default();
-    let ready = conditions.iter().find(|one| one.type_ == "Ready").context("no Ready")?;
-    ensure!(ready.message.contains(&format!("easycode.io/undelete={owner}")), "no way out: {}", ready.message);
     Ok(())
 }
 

@@ -1,15 +1,12 @@
 //! Bounds of an instance's namespace: its quota, the limits of its containers, the addresses it may connect to.
 
 use anyhow::{Context, ensure};
-use easycode_e2e::{own_instance::OwnInstance, own_platform::BRING_UP, wait::until};
+use easycode_e2e::{own_instance::OwnInstance, wait::until};
 use easycode_operator::kubernetes::object::Kind;
-use kube::{
-    ResourceExt,
-    api::{DynamicObject, ListParams},
-};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use super::{MENDED, api, appears, cluster, first_contact, goes, pods};
+use super::{MENDED, api, appears, cluster, goes, pods};
 
 fn quota(quota: &Value) -> Value {
     json!({ "isolation": { "quota": quota } })
@@ -73,36 +70,6 @@ async fn more_than_the_default_may_be_asked_for_and_more_than_the_maximum_is_tol
     own.says("ServicesAvailable", "QuotaExceeded", "maximum cpu usage").await;
     own.tenant.serves(200).await;
     own.apply(asks("120m")).await?;
-    own.ready().await;
-    own.remove().await
-}
-
-#[tokio::test]
-async fn an_exhausted_quota_is_told_of_at_every_step_and_what_runs_goes_on() -> anyhow::Result<()> {
-    let cluster = cluster().await?;
-    let pods = |pods: i32, replicas: i32| json!({ "isolation": { "quota": { "pods": pods } }, "services": [{ "name": "crm", "replicas": replicas }] });
-    // Room for Postgres alone, then for a migration beside it, then for the services.
-    let own = OwnInstance::apply_new(&cluster, "exhausted", pods(1, 1)).await?;
-    own.says("Migrated", "QuotaExceeded", "requested: pods=1, used: pods=1, limited: pods=1").await;
-    own.condition("Ready", "False", "QuotaExceeded").await;
-    own.apply(pods(2, 1)).await?;
-    until("a migration has run", BRING_UP, || async {
-        let jobs = api(&own, Kind::Job).list(&ListParams::default()).await?;
-        let ran = |job: &DynamicObject| job.name_any().starts_with("migrate-") && job.data["status"]["succeeded"] == 1;
-        ensure!(jobs.iter().any(ran), "none has");
-        Ok(())
-    })
-    .await;
-    // Which of the others finds no room is a matter of chance.
-    own.condition("Ready", "False", "QuotaExceeded").await;
-    own.apply(pods(6, 1)).await?;
-    own.ready().await;
-    own.tenant.add_contact("Lovelace").await?;
-
-    own.apply(pods(6, 5)).await?;
-    own.says("ServicesAvailable", "QuotaExceeded", "exceeded quota").await;
-    ensure!(first_contact(&own).await? == "Lovelace", "it is no longer served");
-    own.apply(pods(12, 2)).await?;
     own.ready().await;
     own.remove().await
 }

@@ -1,6 +1,5 @@
 //! The end of an instance: protected, not while its tenant is there, and never of its data.
 
-
 use anyhow::ensure;
 use easycode_e2e::own_instance::OwnInstance;
 use serde_json::json;

@@ -5,10 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use easycode_e2e::{own_instance::OwnInstance, wait::until};
 use easycode_operator::kubernetes::object::Kind;
-use kube::{
-    ResourceExt,
-    api::ListParams,
-};
+use kube::{ResourceExt, api::ListParams};
 use serde_json::json;
 
 use super::{MENDED, api, cluster, first_contact, goes, services};

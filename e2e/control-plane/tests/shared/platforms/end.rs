@@ -1,13 +1,7 @@
 //! The end of a platform: not while tenants are on it, and never of its data.
 
-
 use anyhow::ensure;
-use easycode_e2e::{
-    cluster::Cluster,
-    own_platform::OwnPlatform,
-    platform::Platform,
-    tenant::TestTenant,
-};
+use easycode_e2e::{cluster::Cluster, own_platform::OwnPlatform, platform::Platform, tenant::TestTenant};
 use serde_json::json;
 
 #[tokio::test]
