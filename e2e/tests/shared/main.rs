@@ -6,7 +6,6 @@ mod console;
 mod deletion;
 mod drift;
 mod isolation;
-mod pages;
 mod serving;
 mod settings;
 mod users;
