@@ -38,10 +38,15 @@ test-services: $(if $(SERVICE)$(FILTER),,build) ## Tests of the services on a Po
 	$(STAGE) "programs for the services' tests" $(TOOLS) nextest postgres $(if $(SERVICE)$(FILTER),,fuzz)
 	$(STAGE) "services layer" $(NEXTEST) --profile services $(SERVICES_PART)
 
+test-control-plane: build ## Tests of the operator on a control plane without nodes
+	$(STAGE) "programs for the control plane" $(TOOLS) nextest control-plane
+	$(STAGE) "control-plane layer" e2e/control-plane/run.sh $(NEXTEST) --profile control-plane
+
 test-cluster: deploy ## Tests on the real cluster; SHARD=1/3 runs a third of those that take long
 	$(STAGE) "programs for the cluster's tests" $(TOOLS) nextest browser fuzz
 	$(STAGE) "examples Ready" e2e/example.sh
-	$(STAGE) "cluster layer" $(NEXTEST) --profile cluster
+	$(STAGE) "cluster layer: wiring" $(NEXTEST) --profile cluster -E 'binary(shared)'
+	$(STAGE) "cluster layer: the rest$(if $(SHARD),; shard $(SHARD))" $(NEXTEST) --profile cluster -E 'not binary(shared)' $(if $(SHARD),--partition slice:$(SHARD))
 
 e2e-cloudnative-pg: deploy ## An instance on CloudNativePG, which is built and installed for it; only on the local cluster
 	$(TOOLS) nextest
@@ -59,7 +64,7 @@ fuzz-console: deploy ## The console fuzzed on the cluster in the same way
 browser: deploy ## The pages in a real browser, with axe; writes pictures to target/browser
 	$(TOOLS) nextest browser
 	e2e/example.sh
-	$(NEXTEST) --profile e2e -E 'binary(browser)'
+	$(NEXTEST) --profile cluster -E 'binary(browser)'
 
 # What is measured is built as it is shipped.
 bench-shared bench-services bench-dedicated: export EASYCODE_PROFILE := release

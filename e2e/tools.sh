@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Programs that tests and lint need beside the toolchain, built once into the cache from their published sources.
-#   tools.sh nextest deny helm postgres fuzz browser  builds or installs what is missing of these
+#   tools.sh nextest deny helm postgres control-plane fuzz browser  builds or installs what is missing of these
 #   tools.sh --path cargo-nextest                     prints where a program is
 set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
@@ -73,6 +73,15 @@ install_browser() {
   cp "$folder/package-lock.json" "$folder/node_modules/.of"
 }
 
+# A control plane without nodes, and the Postgres of its platforms.
+install_control_plane() {
+  local name
+  for name in etcd kube-apiserver kube-controller-manager helm; do
+    [ -x "$(tool "$name")" ] || "$cluster_dir/build-tools.sh" only "$name"
+  done
+  install_postgres
+}
+
 if [ "${1:-}" = --path ]; then
   path_of "$2"
   exit
@@ -88,8 +97,9 @@ for name in "$@"; do
     deny) install_crate cargo-deny "$deny_version" deny ;;
     helm) [ -x "$(tool helm)" ] || "$cluster_dir/build-tools.sh" only helm ;;
     postgres) install_postgres ;;
+    control-plane) install_control_plane ;;
     fuzz) install_fuzz ;;
     browser) install_browser ;;
-    *) die "unknown: $name (nextest, deny, helm, postgres, fuzz or browser)" ;;
+    *) die "unknown: $name (nextest, deny, helm, postgres, control-plane, fuzz or browser)" ;;
   esac
 done

@@ -30,11 +30,20 @@ pub fn checkout() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
+/// What `EASYCODE_CLUSTER` is where the tests of the control plane run.
+pub const WITHOUT_NODES: &str = "control-plane";
+
+/// Whether the cluster has nodes, or is a control plane alone, whose pods are simulated.
+#[must_use]
+pub fn has_nodes() -> bool {
+    std::env::var_os("EASYCODE_CLUSTER").is_none_or(|cluster| cluster != WITHOUT_NODES)
+}
+
 /// The kubeconfig: that of the cluster that `make cluster` has made. `KUBECONFIG` only by `EASYCODE_CLUSTER=existing`, since
-/// most shells have one, and the tests delete definitions.
+/// most shells have one, and the tests delete definitions; or where there are no nodes.
 #[must_use]
 pub fn kubeconfig() -> PathBuf {
-    if std::env::var_os("EASYCODE_CLUSTER").is_some_and(|cluster| cluster == "existing") {
+    if std::env::var_os("EASYCODE_CLUSTER").is_some_and(|cluster| cluster == "existing" || cluster == WITHOUT_NODES) {
         std::env::var_os("KUBECONFIG").map(PathBuf::from).unwrap_or_default()
     } else {
         checkout().join("target/cluster/kubeconfig")

@@ -18,6 +18,8 @@ const LONGEST: Duration = Duration::from_secs(15);
 
 /// Most lines of a log.
 const LINES: i64 = 25;
+/// Most lines of the log of an operator that is a process of this machine.
+const PROCESS_LINES: usize = 25;
 
 /// Prints the load of the machine, how its nodes are, who leads, how the operator's containers are, and what it logged last.
 pub async fn print() {
@@ -37,6 +39,11 @@ async fn look() -> anyhow::Result<()> {
         let ready = conditions.find(|one| one.type_ == "Ready");
         let (status, message) = ready.map(|one| (&one.status, &one.message)).unzip();
         eprintln!("--- node {}: ready {status:?}, {message:?}", node.name_any());
+    }
+    if let Some(log) = std::env::var_os("EASYCODE_OPERATOR_LOG") {
+        let log = std::fs::read_to_string(log)?;
+        let lines: Vec<_> = log.lines().collect();
+        eprintln!("--- log of the operator\n{}", lines[lines.len().saturating_sub(PROCESS_LINES)..].join("\n"));
     }
     let operator = Operator::of(&cluster);
     for lease in operator.leases().list(&ListParams::default()).await? {

@@ -21,6 +21,7 @@ pub mod own_platform;
 pub mod own_pod;
 pub mod people;
 pub mod platform;
+pub mod postgres;
 pub mod probes;
 pub mod reach;
 pub mod releases;

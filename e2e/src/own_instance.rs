@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::Cluster,
-    own_platform::{BRING_UP, remove_namespace, small_postgres},
+    own_platform::{BRING_UP, remove_namespace},
     platform::{EXAMPLE, Platform},
+    postgres,
     tenant::{TestTenant, fresh_name},
     wait::until,
 };
@@ -60,11 +61,14 @@ impl OwnInstance {
         let example = Api::<SharedPlatform>::all(cluster.client.clone()).get(EXAMPLE).await?.spec;
         let releases: Api<Release> = Api::all(cluster.client.clone());
         let version = releases.get(&example.release).await?.spec.version;
-        let image = example.database.embedded.context("the example's database is not embedded")?.image;
+        let database = match spec.get("database") {
+            Some(database) => database.clone(),
+            None => postgres::database_of(cluster, &self.platform.name).await?,
+        };
         let mut full = json!({
             "tenantRef": { "name": self.tenant.name }, "release": { "version": version },
             "location": { "region": cluster.region().await? }, "identity": example.identity,
-            "database": { "embedded": small_postgres(&image) },
+            "database": database,
         });
         for (key, value) in spec.as_object().context("spec is an object")? {
             full[key] = value.clone();
@@ -149,7 +153,8 @@ impl OwnInstance {
         // Which one goes first depends on whether the instance ever had a database.
         self.gone().await;
         self.tenant.gone().await;
-        remove_namespace(&self.platform.cluster, &self.namespace()).await
+        remove_namespace(&self.platform.cluster, &self.namespace()).await?;
+        postgres::remove(&self.platform.cluster, &self.platform.name).await
     }
 }
 

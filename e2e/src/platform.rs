@@ -24,7 +24,14 @@ use kube::{
 use serde_json::json;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-use crate::{cluster::Cluster, operator::NAMESPACE, people::STAFF, reach::reach, wait::until};
+use crate::{
+    cluster::{Cluster, has_nodes},
+    operator::NAMESPACE,
+    people::STAFF,
+    postgres,
+    reach::reach,
+    wait::until,
+};
 
 /// The platform of the examples.
 pub const EXAMPLE: &str = "eu1";
@@ -176,12 +183,20 @@ impl Platform {
     /// A login by the name of its Secret.
     pub async fn login(&self, secret: &str) -> anyhow::Result<PgConnectOptions> {
         let secrets: Api<Secret> = Api::namespaced(self.cluster.client.clone(), &self.namespace());
-        let data: BTreeMap<String, ByteString> = secrets.get(secret).await?.data.unwrap_or_default();
+        let external = postgres::external_login(&self.cluster, &self.home).await?;
+        let found = match external.filter(|_| secret == "postgres-operator") {
+            Some(found) => found,
+            None => secrets.get(secret).await?,
+        };
+        let data: BTreeMap<String, ByteString> = found.data.unwrap_or_default();
         Ok(self.reachable(Credentials::from_secret(&data)?).await?.options())
     }
 
     /// Credentials with an address that this process can reach, which is not the name in the server's certificate.
     pub async fn reachable(&self, mut credentials: Credentials) -> anyhow::Result<Credentials> {
+        if !has_nodes() {
+            return Ok(credentials);
+        }
         let address = reach(&self.cluster, &self.namespace(), "postgres", 5432).await?;
         (credentials.host, credentials.port) = (address.ip().to_string(), address.port());
         if credentials.sslmode == "verify-full" {
@@ -195,8 +210,13 @@ impl Platform {
         Ok(PgConnection::connect_with(&self.login_of(service).await?).await?)
     }
 
-    /// Runs SQL as the superuser, who is reached from within the pod alone; returns the rows as lines.
+    /// Runs SQL as the superuser, who is reached from within the pod alone, or by the server's socket; returns the rows as lines.
     pub async fn sql(&self, database: &str, statement: &str) -> anyhow::Result<String> {
+        if let Some(secret) = postgres::external_login(&self.cluster, &self.home).await?
+            && let Some(rows) = postgres::sql(&secret, database, statement).await?
+        {
+            return Ok(rows);
+        }
         let command = ["psql", "-h", "/tmp", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statement];
         Ok(self.cluster.exec(&self.namespace(), "postgres-0", &command).await?.trim().to_owned())
     }

@@ -2,28 +2,20 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use easycode_contract::runtime::{USER_SERVICE, base_url};
-use easycode_e2e::{
-    cluster::Cluster,
+use crate::{
     operator::Operator,
-    own_instance::OwnInstance,
     platform::Platform,
     tenant::{TestTenant, fresh_name},
     wait::until,
 };
-use easycode_operator::isolation::network::JOB;
+use anyhow::{Context, ensure};
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::{batch::v1::Job, core::v1::Secret, events::v1::Event},
-    apimachinery::pkg::apis::meta::v1::Condition,
-};
+use k8s_openapi::{api::events::v1::Event, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     Api,
     api::{ListParams, Patch, PatchParams},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Longest time for a turn: two ticks, a Job, and the report.
 pub const TURN: Duration = Duration::from_mins(3);

@@ -1,6 +1,6 @@
 //! Ways from the tests' process to a Service: straight where its address is routed, else forwarded through the API server.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -10,27 +10,41 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, has_nodes};
 
 /// Address of a Service's port, as this process can reach it. Forwarding ends with the process.
 pub async fn reach(cluster: &Cluster, namespace: &str, service: &str, port: u16) -> anyhow::Result<SocketAddr> {
     let services: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
     let found = services.get(service).await?;
     let spec = found.spec.context("a Service without spec")?;
+    if !has_nodes() {
+        // A simulated pod listens on the port of its Service, on an address of this machine.
+        let selector = of_labels(spec.selector.unwrap_or_default());
+        return address_of(&ready_pod(cluster, namespace, &selector).await?, port);
+    }
     let address: SocketAddr = format!("{}:{port}", spec.cluster_ip.unwrap_or_default()).parse()?;
     if is_routed(cluster, address).await {
         return Ok(address);
     }
-    let selector = spec.selector.unwrap_or_default();
-    let selector: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    forward(cluster, namespace, &selector.join(","), port).await
+    forward(cluster, namespace, &of_labels(spec.selector.unwrap_or_default()), port).await
+}
+
+/// The selector of pods with these labels.
+fn of_labels(labels: BTreeMap<String, String>) -> String {
+    let selector: Vec<_> = labels.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    selector.join(",")
+}
+
+/// A port of a pod.
+fn address_of(pod: &Pod, port: u16) -> anyhow::Result<SocketAddr> {
+    let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).context("a pod without address")?;
+    Ok(format!("{address}:{port}").parse()?)
 }
 
 /// Address of a port of one of the pods with the labels: straight, else forwarded.
 pub async fn reach_pod(cluster: &Cluster, namespace: &str, selector: &str, port: u16) -> anyhow::Result<SocketAddr> {
     let pod = ready_pod(cluster, namespace, selector).await?;
-    let address = pod.status.and_then(|status| status.pod_ip).context("a pod without address")?;
-    let address: SocketAddr = format!("{address}:{port}").parse()?;
+    let address = address_of(&pod, port)?;
     if answers(address).await {
         return Ok(address);
     }

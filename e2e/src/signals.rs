@@ -7,10 +7,17 @@ use anyhow::{Context, ensure};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{Api, ResourceExt, api::PostParams};
 use serde_json::{from_value, json};
-use tokio::sync::Mutex;
+use tokio::{process::Command, sync::Mutex};
 
-use crate::{cluster::Cluster, platform::postgres_image, tenant::fresh_name, wait::until};
+use crate::{
+    cluster::{Cluster, has_nodes},
+    platform::postgres_image,
+    tenant::fresh_name,
+    wait::until,
+};
 
+/// With what the id of a container begins that is a process of this machine, before the id of the process.
+pub const PROCESS: &str = "process://";
 /// Where the senders run: a namespace that every cluster has and lets see its nodes' processes.
 const NAMESPACE: &str = "kube-system";
 /// Longest life of a sender.
@@ -35,7 +42,14 @@ done
 static SENDERS: Mutex<BTreeMap<(String, i64), String>> = Mutex::const_new(BTreeMap::new());
 
 /// Makes the sender for the pod, so that a signal is fast when its time has come.
-pub async fn prepare(cluster: &Cluster, pod: &Pod) -> anyhow::Result<String> {
+pub async fn prepare(cluster: &Cluster, pod: &Pod) -> anyhow::Result<()> {
+    if has_nodes() {
+        sender_for(cluster, pod).await?;
+    }
+    Ok(())
+}
+
+async fn sender_for(cluster: &Cluster, pod: &Pod) -> anyhow::Result<String> {
     let spec = pod.spec.as_ref().context("a pod without spec")?;
     let user =
         spec.security_context.as_ref().and_then(|security| security.run_as_user).context("a pod without user")?;
@@ -44,9 +58,23 @@ pub async fn prepare(cluster: &Cluster, pod: &Pod) -> anyhow::Result<String> {
 
 /// Sends the signal, such as `KILL`, `STOP` or `CONT`, to every process of the pod.
 pub async fn send(cluster: &Cluster, pod: &Pod, signal: &str) -> anyhow::Result<()> {
-    let sender = prepare(cluster, pod).await?;
+    if !has_nodes() {
+        return send_to_process(cluster, pod, signal).await;
+    }
+    let sender = sender_for(cluster, pod).await?;
     let command = ["sh", "-c", SEND, "send", &pod.name_any(), signal];
     cluster.exec(NAMESPACE, &sender, &command).await.with_context(|| format!("{signal} to {}", pod.name_any()))?;
+    Ok(())
+}
+
+/// Sends the signal to the process of this machine that is the pod's container.
+async fn send_to_process(cluster: &Cluster, pod: &Pod, signal: &str) -> anyhow::Result<()> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &pod.namespace().unwrap_or_default());
+    let status = pods.get(&pod.name_any()).await?.status.context("a pod without status")?;
+    let mut ids = status.container_statuses.into_iter().flatten().filter_map(|container| container.container_id);
+    let id = ids.find_map(|id| Some(id.strip_prefix(PROCESS)?.to_owned())).context("the pod has no process")?;
+    let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status().await?;
+    ensure!(sent.success(), "{signal} to process {id}: {sent}");
     Ok(())
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use easycode_crds::Tenant;
 use easycode_operator::stack::home::Home;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::{core::v1::ConfigMap, events::v1::Event};
 use kube::{
     Api,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -201,6 +201,26 @@ impl TestTenant {
             Ok(())
         })
         .await;
+    }
+
+    /// Waits for a warning about it, with the words.
+    pub async fn warned(&self, reason: &str, words: &str) {
+        let events: Api<Event> = Api::all(self.platform.cluster.client.clone());
+        let about = format!("regarding.kind=Tenant,regarding.name={},reason={reason}", self.name);
+        until(&format!("a warning {reason} about {}: {words}", self.name), Duration::from_secs(20), || async {
+            let found = events.list(&ListParams::default().fields(&about)).await?.items;
+            let said = |event: &Event| event.note.as_ref().is_some_and(|note| note.contains(words));
+            let warning = found.iter().any(|event| event.type_.as_deref() == Some("Warning") && said(event));
+            ensure!(warning, "there is {:?}", found.iter().map(|event| &event.note).collect::<Vec<_>>());
+            Ok(())
+        })
+        .await;
+    }
+
+    /// The family names of the contacts in its schema.
+    pub async fn contact_names(&self) -> anyhow::Result<String> {
+        let names = format!("SELECT string_agg(family_name, ',' ORDER BY id) FROM {}.contact", self.role());
+        self.platform.sql("crm", &names).await
     }
 
     /// Asks for its deletion with its data.

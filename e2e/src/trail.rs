@@ -1,16 +1,21 @@
 //! The audit trail, as `easycode audit` prints it.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::ensure;
 use serde_json::Value;
 
 use crate::cluster::{checkout, kubeconfig};
 
+/// The command line.
+#[must_use]
+pub fn program() -> PathBuf {
+    std::env::var_os("EASYCODE_PROGRAM").map_or_else(|| checkout().join("target/bin/easycode"), PathBuf::from)
+}
+
 /// What the command prints.
 pub fn printed(arguments: &[&str]) -> anyhow::Result<String> {
-    let program = checkout().join("target/bin/easycode");
-    let output = Command::new(program).arg("audit").args(arguments).env("KUBECONFIG", kubeconfig()).output()?;
+    let output = Command::new(program()).arg("audit").args(arguments).env("KUBECONFIG", kubeconfig()).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
 }

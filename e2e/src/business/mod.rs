@@ -44,10 +44,12 @@ pub async fn company(what: &str) -> anyhow::Result<TestTenant> {
 pub struct Person<'a> {
     company: &'a TestTenant,
     name: &'a str,
-    token: String,
+    /// Their token.
+    pub token: String,
 }
 
 impl<'a> Person<'a> {
+    /// Someone of the company with these roles.
     pub fn new(company: &'a TestTenant, name: &'a str, roles: &[&str]) -> anyhow::Result<Self> {
         let roles: BTreeSet<_> = roles.iter().map(|role| (*role).to_owned()).collect();
         let key = token::read(&tokens::key())?;
@@ -75,16 +77,19 @@ impl<'a> Person<'a> {
         Answer::of(request).await
     }
 
+    /// Reads, and expects to be answered.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let answer = self.ask(Method::GET, path, None, None).await?;
         ensure!(answer.status == 200, "{} may not read {path}: {answer:?}", self.name);
         Ok(answer.body)
     }
 
+    /// Posts, and expects it to be done.
     pub async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
         self.done(self.ask(Method::POST, path, Some(body), None).await?, path)
     }
 
+    /// Puts, and expects it to be done.
     pub async fn put(&self, path: &str, body: Value) -> anyhow::Result<Value> {
         self.done(self.ask(Method::PUT, path, Some(body), None).await?, path)
     }

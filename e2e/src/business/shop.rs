@@ -37,16 +37,19 @@ pub async fn book_goods(company: &TestTenant, worth: &str) -> anyhow::Result<()>
     Ok(())
 }
 
+/// Someone at the till.
 pub fn cashier(company: &TestTenant) -> anyhow::Result<Person<'_>> {
     Person::new(company, "kim", &["pos-cashier", "pos-manager", "stock-mover", "ledger-poster"])
 }
 
+/// A sale of bread.
 pub fn bread(shift: &str, quantity: &str) -> Value {
     json!({ "shiftId": shift, "payment": "Cash", "lines": [
         { "sku": "BREAD", "description": "Bread", "quantity": quantity, "unitPrice": "5.35", "taxRate": "7" },
     ] })
 }
 
+/// The states of a sale's deliveries to other services.
 pub fn states(sale: &Value) -> Vec<&str> {
     sale["deliveries"].as_array().into_iter().flatten().filter_map(|one| one["state"].as_str()).collect()
 }

@@ -3,7 +3,6 @@
 mod crash;
 mod deletion;
 mod drift;
-mod entitlements;
 mod faults;
 mod frozen_inventory;
 mod isolation;
@@ -12,6 +11,5 @@ mod moves;
 mod neighbours;
 mod rest;
 mod serving;
-mod suspension;
 mod tls;
 mod upgrade;

@@ -4,14 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use easycode_e2e::{holdings::Holdings, platform::Platform, tenant::TestTenant, wait::until};
-use easycode_operator::stack::plan::secrets::service_secret;
-use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api,
-    api::{Patch, PatchParams},
-};
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection};
 
 /// Longest time until a change in Postgres is undone: two looks, and some for the work.
 const SURVEYED: Duration = Duration::from_secs(75);

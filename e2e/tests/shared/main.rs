@@ -9,4 +9,3 @@ mod isolation;
 mod serving;
 mod settings;
 mod users;
-mod validation;

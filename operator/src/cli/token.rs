@@ -66,7 +66,7 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Keygen { key } => keygen(key),
         Command::Jwks { key } => {
-            println!("{}", serde_json::to_string(&JwkSet { keys: vec![public(&read(key)?)?] })?);
+            println!("{}", jwks(key)?);
             Ok(())
         }
         Command::Sign { key, issuer, tenant, subject, roles, lifetime } => {
@@ -76,7 +76,8 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
     }
 }
 
-fn keygen(path: &Path) -> anyhow::Result<()> {
+/// Makes a private key in a file, unless it is there.
+pub fn keygen(path: &Path) -> anyhow::Result<()> {
     if path.exists() {
         return Ok(());
     }
@@ -97,6 +98,11 @@ pub fn read(path: &Path) -> anyhow::Result<EncodingKey> {
     let pem =
         fs::read(path).with_context(|| format!("reading {}; make it with easycode token keygen", path.display()))?;
     EncodingKey::from_ec_pem(&pem).with_context(|| format!("{} is no P-256 private key", path.display()))
+}
+
+/// The public key of a file with a private key, as a JSON Web Key Set.
+pub fn jwks(path: &Path) -> anyhow::Result<String> {
+    Ok(serde_json::to_string(&JwkSet { keys: vec![public(&read(path)?)?] })?)
 }
 
 /// The public key, named by its thumbprint.

@@ -20,7 +20,7 @@ use kube::{
 use reqwest::Method;
 use serde_json::json;
 
-use super::{rows, warned};
+use easycode_e2e::deletion::{rows, warned};
 
 const DEFINITION: &str = "tenants.easycode.io";
 

@@ -1,23 +1,18 @@
 //! Deletion: protected, by policy, and never of more than what was asked for.
 
 mod definition;
-mod unregistered;
 
-use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use easycode_crds::{Release, SharedPlatform};
 use easycode_e2e::{
+    deletion::erased,
     platform::{EXAMPLE, Platform},
     releases,
     tenant::{TestTenant, fresh_name},
-    wait::until,
 };
 use k8s_openapi::{
-    api::{
-        core::v1::{Namespace, PersistentVolumeClaim},
-        events::v1::Event,
-    },
+    api::core::v1::{Namespace, PersistentVolumeClaim},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{

@@ -56,18 +56,3 @@ async fn an_instance_stays_while_its_tenant_does_leaves_all_data_and_takes_it_ov
     ensure!(first_contact(&own).await? == "Lovelace", "its data was not taken over");
     own.remove().await
 }
-
-#[tokio::test]
-async fn an_instance_that_never_came_up_can_be_deleted_with_its_tenant() -> anyhow::Result<()> {
-    let cluster = cluster().await?;
-    let nowhere = json!({ "location": { "region": "e2e-nowhere" } });
-    let own = OwnInstance::apply_new(&cluster, "never", nowhere).await?;
-    own.condition("Ready", "False", "NoNodeInRegion").await;
-    own.delete().await?;
-    // Its tenant is not taken away with it, whichever of the two goes first.
-    ensure!(own.tenant.get().await?.metadata.deletion_timestamp.is_none(), "its tenant goes, too");
-    own.tenant.delete().await?;
-    own.gone().await;
-    own.tenant.gone().await;
-    easycode_e2e::own_platform::remove_namespace(&cluster, &own.namespace()).await
-}

@@ -7,8 +7,6 @@ mod faults;
 mod neighbours;
 mod objects;
 mod region;
-mod release;
-mod routes;
 mod services;
 mod stack;
 
@@ -26,7 +24,7 @@ use easycode_e2e::{
 };
 use easycode_operator::kubernetes::object::Kind;
 use k8s_openapi::{
-    api::{apps::v1::Deployment, core::v1::Pod},
+    api::core::v1::Pod,
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{

@@ -1,30 +1,20 @@
 //! Instances and a platform side by side: none knows another's secrets, and none waits for another's trouble.
 
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use easycode_e2e::{
-    operator::NAMESPACE,
     own_instance::OwnInstance,
     platform::{Answer, Platform},
     reach::reach,
-    tenant::{TestTenant, fresh_name},
+    tenant::TestTenant,
     tokens,
-    traffic::{Traffic, all_served},
-    wait::until,
 };
 use easycode_operator::kubernetes::object::Kind;
-use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api,
-    api::{DeleteParams, PostParams},
-};
 use reqwest::Method;
-use serde_json::{Value, from_value, json};
+use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
-use super::{api, cluster, deployment};
+use super::{api, cluster};
 
 #[tokio::test]
 async fn two_instances_and_a_platform_share_no_password_no_tenant_and_no_way() -> anyhow::Result<()> {

@@ -35,7 +35,7 @@ async fn first_days(staff: &Staff, platform: &Platform) -> anyhow::Result<(Peopl
     shop.receipt_is_the_companys(&people.rita).await?;
 
     staff.withdraw("inventory").await?;
-    shop.misses_inventory(&people).await?;
+    shop.misses_inventory(&platform.home, &people).await?;
     staff.give_back().await?;
     let people = people.refreshed(platform).await?;
     shop.receive(&people.rita, "10").await?;

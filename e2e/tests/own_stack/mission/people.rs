@@ -82,7 +82,7 @@ impl People {
     /// All of them with new tokens, in the home where the company is now.
     pub async fn refreshed(mut self, home: &Platform) -> anyhow::Result<Self> {
         for person in [&mut self.ada, &mut self.rita, &mut self.abel] {
-            person.platform = home.clone();
+            person.platform = (**home).clone();
             person.refresh().await?;
         }
         Ok(self)

@@ -92,12 +92,12 @@ impl Shop {
     }
 
     /// Without Inventory, what needs it is refused with a reason, nothing half is left of it, and the rest goes on.
-    pub async fn misses_inventory(&self, people: &People) -> anyhow::Result<()> {
+    pub async fn misses_inventory(&self, home: &Home, people: &People) -> anyhow::Result<()> {
         let rita = &people.rita;
         let came = json!({ "lines": [{ "position": 1, "quantity": "10" }] });
         let receipts = format!("procurement/orders/{}/receipts", self.order);
         let sale = format!("pos/sales/{}", Uuid::now_v7());
-        match rita.platform.home {
+        match home {
             Home::Platform(_) => {
                 is_refused(rita, Method::GET, "inventory/stock", None, "not entitled to inventory").await;
             }

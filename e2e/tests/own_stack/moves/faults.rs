@@ -3,7 +3,7 @@
 
 use anyhow::{Context, ensure};
 use easycode_crds::tenant::MovePhase;
-use easycode_e2e::own_platform::{BRING_UP, small_postgres};
+use easycode_e2e::own_platform::small_postgres;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::DeleteParams};
 use serde_json::json;

@@ -3,8 +3,6 @@
 mod database;
 mod end;
 mod passwords;
-mod placement;
-mod release;
 
 use std::{fmt::Debug, time::Duration};
 

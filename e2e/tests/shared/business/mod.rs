@@ -8,5 +8,4 @@ mod story;
 
 use easycode_e2e::business::{
     Person, balance, balance_in, books_agree_with_stock, books_balance, company, everything, everything_but, in_stock,
-    shop,
 };

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use easycode_e2e::{platform::Platform, signals, tenant::TestTenant, wait::until};
+use easycode_e2e::{
+    business::shop::{book_goods, bread, cashier, open, shop, states},
+    platform::Platform,
+    tenant::TestTenant,
+    wait::until,
+};
 use futures::future::try_join_all;
-use kube::ResourceExt;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{Person, balance, books_agree_with_stock, company, everything, everything_but, in_stock};
+use super::{Person, balance, books_agree_with_stock, everything, in_stock};
 
 #[tokio::test]
 async fn a_sale_takes_stock_and_posts_once_however_often_it_is_sent() -> anyhow::Result<()> {

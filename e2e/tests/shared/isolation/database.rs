@@ -1,10 +1,10 @@
 //! Attacks in the database, by an intruder with a service's password: what Postgres itself refuses.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use easycode_e2e::{platform::Platform, tenant::TestTenant};
 use easycode_operator::stack::plan::secrets::migration_secret;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions, raw_sql};
+use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 
 use super::{DENIED, erase, refused, refused_with, run, two_tenants};
 

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::{Value, json};
 
-use super::{erased, rows, told_of_data, uid, warned};
+use super::{erased, told_of_data, uid};
 
 /// Deletes the tenant and checks that nobody gets in any more.
 async fn delete(tenant: &TestTenant) -> anyhow::Result<Answer> {
@@ -28,7 +28,7 @@ async fn retained_data_is_kept_closed_and_taken_over_by_who_names_it() -> anyhow
     tenant.add_contact("Kept").await?;
     let old = uid(&tenant).await?;
     delete(&tenant).await?;
-    ensure!(rows(&tenant).await? == "Kept", "the rows are gone");
+    ensure!(tenant.contact_names().await? == "Kept", "the rows are gone");
     let state = format!(
         "SELECT retained IS NOT NULL, (SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
              WHERE m.roleid = '{0}'::regrole AND r.rolname LIKE 'svc%') FROM easycode.tenant WHERE role = '{0}'",
@@ -66,8 +66,8 @@ async fn a_tenant_that_was_refused_retained_data_leaves_it_when_it_goes() -> any
     tenant.condition("Ready", "False", "RetainedData").await;
     tenant.delete().await?;
     tenant.gone().await;
-    warned(&tenant, "RetainedData", "stays untouched").await;
-    ensure!(rows(&tenant).await? == "Kept", "the other's rows are gone");
+    tenant.warned("RetainedData", "stays untouched").await;
+    ensure!(tenant.contact_names().await? == "Kept", "the other's rows are gone");
 
     tenant.apply(json!({ "deletionPolicy": "Delete" })).await?;
     tenant.annotate("easycode.io/undelete", &old).await?;
@@ -111,7 +111,7 @@ async fn erased_data_is_gone_with_a_receipt_and_nothing_of_another_tenant() -> a
     ensure!(requested <= erased && !receipt.to_string().contains("Gone"), "{receipt}");
 
     ensure!(platform.sql("crm", &others).await? == before, "something of another tenant went, too");
-    ensure!(rows(&neighbour).await? == "Untouched");
+    ensure!(neighbour.contact_names().await? == "Untouched");
     ensure!(neighbour.read("/contacts").await?.status == 200);
     neighbour.erase().await
 }

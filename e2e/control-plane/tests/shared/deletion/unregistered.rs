@@ -13,7 +13,7 @@ use easycode_e2e::{
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::{rows, told_of_data, uid, warned};
+use super::{told_of_data, uid};
 
 /// Stands for the uid of whose data it is.
 const UNREGISTERED: &str = "unregistered";
@@ -59,7 +59,7 @@ async fn struck_and_lost() -> anyhow::Result<TestTenant> {
     tenant.gone().await;
     block.lift().await?;
     strike(&tenant).await?;
-    ensure!(rows(&tenant).await? == "Kept", "the rows are gone");
+    ensure!(tenant.contact_names().await? == "Kept", "the rows are gone");
     Ok(tenant)
 }
 
@@ -116,7 +116,7 @@ async fn data_that_nothing_speaks_for_is_taken_over_only_by_who_says_so() -> any
     tenant.ready().await;
     let answer = tenant.serves(200).await;
     ensure!(answer.body["items"][0]["familyName"] == "Kept", "{answer:?}");
-    warned(&tenant, "DataAdopted", UNREGISTERED).await;
+    tenant.warned("DataAdopted", UNREGISTERED).await;
     ensure!(tenant.holdings().await?.registered == [(uid(&tenant).await?, false)], "not entered as its own");
     end(&tenant).await
 }
@@ -129,14 +129,14 @@ async fn data_that_nothing_speaks_for_stays_when_a_tenant_that_did_not_take_it_o
     let before = tenant.holdings().await?;
     tenant.delete().await?;
     tenant.gone().await;
-    warned(&tenant, "RetainedData", "stays untouched").await;
-    ensure!(rows(&tenant).await? == "Kept", "the rows are gone");
+    tenant.warned("RetainedData", "stays untouched").await;
+    ensure!(tenant.contact_names().await? == "Kept", "the rows are gone");
     let left = tenant.holdings().await?;
     ensure!(left == before, "left are {left:#?} of {before:#?}");
 
     tenant.apply(json!({})).await?;
     tenant.annotate("easycode.io/undelete", UNREGISTERED).await?;
     tenant.ready().await;
-    ensure!(rows(&tenant).await? == "Kept", "the rows are gone");
+    ensure!(tenant.contact_names().await? == "Kept", "the rows are gone");
     end(&tenant).await
 }

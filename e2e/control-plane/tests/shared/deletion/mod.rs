@@ -1,0 +1,155 @@
+//! Deletion: protected, by policy, and never of more than what was asked for.
+
+mod policies;
+mod unregistered;
+
+
+use anyhow::{Context, bail, ensure};
+use easycode_crds::{Release, SharedPlatform};
+use easycode_e2e::{
+    platform::{EXAMPLE, Platform},
+    releases,
+    tenant::{TestTenant, fresh_name},
+};
+use k8s_openapi::{
+    api::core::v1::{Namespace, PersistentVolumeClaim},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, PostParams},
+};
+use serde_json::{from_value, json};
+
+/// Checks that a deletion is refused, and that the message says how it would be accepted.
+fn refused<T>(outcome: kube::Result<T>, name: &str) -> anyhow::Result<()> {
+    match outcome {
+        Err(kube::Error::Api(refusal)) => {
+            let way_out = format!("easycode.io/confirm-delete={name}");
+            ensure!(refusal.message.contains(&way_out), "the message does not say how: {}", refusal.message);
+            Ok(())
+        }
+        Err(error) => bail!("{error}"),
+        Ok(_) => bail!("{name} was deleted without a confirmation"),
+    }
+}
+
+/// A deletion that is judged and not carried out: what is not refused must not go.
+fn dry_run() -> DeleteParams {
+    DeleteParams { dry_run: true, ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_release_in_use_is_not_deleted_by_mistake() -> anyhow::Result<()> {
+    let cluster = Platform::example().await?.cluster;
+    let platforms: Api<SharedPlatform> = Api::all(cluster.client.clone());
+    let releases: Api<Release> = Api::all(cluster.client.clone());
+    let used = platforms.get(EXAMPLE).await?.spec.release;
+    refused(releases.delete(&used, &dry_run()).await, &used)?;
+    // One that nobody uses goes without more.
+    let unused = fresh_name("release");
+    releases::like(&cluster, &used, &unused, |_| ()).await?;
+    releases.delete(&unused, &DeleteParams::default()).await?;
+    Ok(())
+}
+
+/// The uid of a tenant.
+async fn uid(tenant: &TestTenant) -> anyhow::Result<String> {
+    tenant.get().await?.metadata.uid.context("no uid")
+}
+
+/// Whether role, schemas and registration are all gone from the platform's Postgres.
+async fn erased(tenant: &TestTenant) -> anyhow::Result<()> {
+    let role = tenant.role();
+    for database in ["crm", "tenant_service"] {
+        let left = format!(
+            "SELECT (SELECT count(*) FROM pg_namespace WHERE nspname = '{role}')
+                  + (SELECT count(*) FROM easycode.tenant_schema WHERE name = '{role}')"
+        );
+        ensure!(tenant.platform.sql(database, &left).await? == "0", "{role} is left in {database}");
+    }
+    let left = format!(
+        "SELECT (SELECT count(*) FROM pg_roles WHERE rolname = '{role}')
+              + (SELECT count(*) FROM easycode.tenant WHERE role = '{role}')
+              + (SELECT count(*) FROM easycode.withdrawn WHERE role = '{role}')"
+    );
+    ensure!(tenant.platform.sql("easycode", &left).await? == "0", "{role} is left as a role or in the registry");
+    Ok(())
+}
+
+/// Waits until the tenant is told that data of its name is another's, and how it would take that over: by the owner's uid,
+/// or whatever stands for it.
+async fn told_of_data(tenant: &TestTenant, owner: &str) -> anyhow::Result<()> {
+    let blocked = tenant.condition("Ready", "False", "RetainedData").await;
+    let conditions = blocked.status.map(|status| status.conditions).unwrap_or_default();
+    let ready = conditions.iter().find(|one| one.type_ == "Ready").context("no Ready")?;
+    ensure!(ready.message.contains(&format!("easycode.io/undelete={owner}")), "no way out: {}", ready.message);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_active_tenant_is_deleted_only_when_it_is_confirmed_by_name() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let tenant = TestTenant::create(&platform, "protected", json!({})).await?;
+    let name = &tenant.name;
+    refused(tenant.api().delete(name, &DeleteParams::default()).await, name)?;
+    refused(tenant.api().delete(name, &DeleteParams::foreground()).await, name)?;
+    tenant.annotate("easycode.io/confirm-delete", "another").await?;
+    refused(tenant.api().delete(name, &DeleteParams::default()).await, name)?;
+    tenant.annotate("easycode.io/confirm-delete", "true").await?;
+    refused(tenant.api().delete(name, &DeleteParams::default()).await, name)?;
+    ensure!(tenant.get().await?.metadata.deletion_timestamp.is_none(), "it is being deleted");
+    ensure!(tenant.read("/contacts").await?.status == 200, "it is not served any more");
+
+    tenant.annotate("easycode.io/confirm-delete", name).await?;
+    tenant.api().delete(name, &DeleteParams::default()).await?;
+    tenant.gone().await;
+    erased(&tenant).await
+}
+
+#[tokio::test]
+async fn many_active_tenants_are_not_deleted_by_one_command() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let tenant = TestTenant::create(&platform, "many", json!({})).await?;
+    let all = ListParams::default().fields(&format!("metadata.name={}", tenant.name));
+    refused(tenant.api().delete_collection(&dry_run(), &all).await.map(drop), &tenant.name)?;
+    tenant.erase().await
+}
+
+#[tokio::test]
+async fn a_suspended_tenant_is_deleted_without_a_confirmation() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let tenant = TestTenant::create(&platform, "unprotected", json!({})).await?;
+    tenant.change(json!({ "state": "Suspended" })).await?;
+    tenant.api().delete(&tenant.name, &DeleteParams::default()).await?;
+    tenant.gone().await;
+    erased(&tenant).await
+}
+
+#[tokio::test]
+async fn a_platform_is_deleted_only_when_it_is_confirmed_by_name() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let platforms: Api<SharedPlatform> = Api::all(platform.cluster.client.clone());
+    refused(platforms.delete(EXAMPLE, &dry_run()).await, EXAMPLE)
+}
+
+#[tokio::test]
+async fn what_holds_the_data_of_all_tenants_is_deleted_only_when_it_is_confirmed_by_name() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let (client, namespace) = (platform.cluster.client.clone(), platform.namespace());
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for name in ["tenants.easycode.io", "sharedplatforms.easycode.io"] {
+        refused(definitions.delete(name, &dry_run()).await, name)?;
+    }
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    refused(namespaces.delete(&namespace, &dry_run()).await, &namespace)?;
+    // As an embedded Postgres has one: it is known by its home's label.
+    let name = fresh_name("data");
+    let claim = json!({
+        "metadata": { "name": name, "labels": { "easycode.io/platform": platform.name } },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    });
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client, &namespace);
+    claims.create(&PostParams::default(), &from_value(claim)?).await?;
+    refused(claims.delete(&name, &DeleteParams::default()).await, &name)
+}

@@ -1,0 +1,9 @@
+//! Tests on the control plane that a run shares: `make test-control-plane`.
+
+mod deletion;
+mod entitlements;
+mod homes;
+mod instances;
+mod platforms;
+mod suspension;
+mod validation;
