@@ -13,7 +13,6 @@ use easycode_e2e::{
 use easycode_testing::schemathesis::{Fuzzer, Target};
 use kube::{Api, ResourceExt, api::ListParams};
 
-
 /// Cases an operation, unless more are asked for (`make fuzz-console`).
 const EXAMPLES: u32 = 4;
 /// A stream of events has no end.

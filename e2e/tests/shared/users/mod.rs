@@ -12,7 +12,7 @@ use easycode_e2e::{
     tenant::TestTenant,
 };
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A company with an administrator who is signed in.
 async fn company(what: &str, spec: Value) -> anyhow::Result<(TestTenant, Person)> {
