@@ -7,13 +7,11 @@ use easycode_crds::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
+use kube::ResourceExt;
 
 use super::{observe::Observed, plan, window};
 use crate::{
+    kubernetes,
     runtime::{context::Context, error::Error},
     stack::{
         apply::Applied,
@@ -182,12 +180,11 @@ async fn write(instance: &DedicatedInstance, after: &DedicatedInstanceStatus, co
     if instance.status.as_ref() == Some(after) {
         return Ok(());
     }
-    let api: Api<DedicatedInstance> = Api::all(context.client.clone());
     let mut patch = serde_json::json!({ "status": after });
     if after.endpoint.is_none() {
         // A field that is left out of a merge patch stays.
         patch["status"]["endpoint"] = serde_json::Value::Null;
     }
-    api.patch_status(&instance.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    kubernetes::status::patch(instance, patch, &context.client).await?;
     Ok(())
 }

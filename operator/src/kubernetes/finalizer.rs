@@ -25,7 +25,7 @@ where
         finalizers.push(FINALIZER.to_owned());
     }
     let patch = json!({ "metadata": {
-        "resourceVersion": object.resource_version(), "finalizers": finalizers, "labels": labels,
+        "uid": object.uid(), "resourceVersion": object.resource_version(), "finalizers": finalizers, "labels": labels,
     } });
     let api: Api<K> = Api::all(client.clone());
     api.patch_metadata(&object.name_any(), &params(), &Patch::Merge(patch)).await?;

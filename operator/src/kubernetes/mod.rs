@@ -7,6 +7,7 @@ pub mod finalizer;
 pub mod job;
 pub mod labels;
 pub mod object;
+pub mod status;
 pub mod watch;
 
 /// Field manager of everything the operator writes.

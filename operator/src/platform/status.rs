@@ -6,13 +6,11 @@ use easycode_crds::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
+use kube::ResourceExt;
 
 use super::observe::Observed;
 use crate::{
+    kubernetes,
     runtime::{context::Context, error::Error},
     stack::{
         apply::Applied,
@@ -124,9 +122,8 @@ pub async fn write(platform: &SharedPlatform, after: &SharedPlatformStatus, cont
     if platform.status.as_ref() == Some(after) {
         return Ok(());
     }
-    let api: Api<SharedPlatform> = Api::all(context.client.clone());
     let patch = serde_json::json!({ "status": after });
-    api.patch_status(&platform.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    kubernetes::status::patch(platform, patch, &context.client).await?;
     Ok(())
 }
 

@@ -9,14 +9,13 @@ use easycode_crds::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-    runtime::controller::Action,
-};
+use kube::{ResourceExt, runtime::controller::Action};
 
 use super::choice;
-use crate::runtime::{context::Context, error::Error};
+use crate::{
+    kubernetes,
+    runtime::{context::Context, error::Error},
+};
 
 /// Reports on one channel.
 pub async fn reconcile(channel: Arc<ReleaseChannel>, context: Arc<Context>) -> Result<Action, Error> {
@@ -45,12 +44,11 @@ pub async fn reconcile(channel: Arc<ReleaseChannel>, context: Arc<Context>) -> R
         instances,
     };
     if channel.status.as_ref() != Some(&after) {
-        let api: Api<ReleaseChannel> = Api::all(context.client.clone());
         // The name of a release that is gone has to be taken out, which a merge does by a null.
         let mut status = serde_json::json!(after);
         status["release"] = serde_json::json!(after.release);
         let patch = serde_json::json!({ "status": status });
-        api.patch_status(&channel.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+        kubernetes::status::patch(&*channel, patch, &context.client).await?;
     }
     context.metrics.reconciled("channel", "ok", started.elapsed());
     Ok(Action::requeue(context.options.resync_interval()))

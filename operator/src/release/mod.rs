@@ -12,13 +12,12 @@ use easycode_crds::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-    runtime::controller::Action,
-};
+use kube::{ResourceExt, runtime::controller::Action};
 
-use crate::runtime::{context::Context, error::Error};
+use crate::{
+    kubernetes,
+    runtime::{context::Context, error::Error},
+};
 
 /// Reports on one release. Its spec can't change and the definition has checked it, so there is nothing to make.
 pub async fn reconcile(release: Arc<Release>, context: Arc<Context>) -> Result<Action, Error> {
@@ -37,9 +36,8 @@ pub async fn reconcile(release: Arc<Release>, context: Arc<Context>) -> Result<A
         platforms: users(&release, &context),
     };
     if release.status.as_ref() != Some(&after) {
-        let api: Api<Release> = Api::all(context.client.clone());
         let patch = serde_json::json!({ "status": after });
-        api.patch_status(&release.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+        kubernetes::status::patch(&*release, patch, &context.client).await?;
     }
     context.metrics.reconciled("release", "ok", started.elapsed());
     Ok(Action::requeue(context.options.resync_interval()))

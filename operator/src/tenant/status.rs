@@ -10,13 +10,10 @@ use easycode_crds::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
 
 use super::{apply::Applied, plan::Plan};
 use crate::{
+    kubernetes,
     postgres::survey::TenantData,
     runtime::{context::Context, error::Error},
     stack::home::Home,
@@ -86,7 +83,6 @@ pub async fn write_to(
     version: Option<String>,
     context: &Context,
 ) -> Result<(), Error> {
-    let api: Api<Tenant> = Api::all(context.client.clone());
     // A field that is left out of a merge patch stays.
     let mut patch = serde_json::json!({ "status": after });
     for (field, present) in [
@@ -102,7 +98,7 @@ pub async fn write_to(
     if let Some(version) = version {
         patch["metadata"]["resourceVersion"] = version.into();
     }
-    let written = api.patch_status(&tenant.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    let written = kubernetes::status::patch(tenant, patch, &context.client).await?;
     context.unseen.wrote(&written);
     Ok(())
 }

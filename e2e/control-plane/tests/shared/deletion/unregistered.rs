@@ -140,3 +140,21 @@ async fn data_that_nothing_speaks_for_stays_when_a_tenant_that_did_not_take_it_o
     ensure!(rows(&tenant).await? == "Kept", "the rows are gone");
     end(&tenant).await
 }
+
+#[tokio::test]
+async fn a_late_status_of_a_deleted_tenant_does_not_reach_its_namesake() -> anyhow::Result<()> {
+    let platform = Platform::example().await?;
+    let first = TestTenant::create(&platform, "namesake", json!({})).await?;
+    let stale = first.get().await?;
+    first.erase().await?;
+    first.apply(json!({})).await?;
+    let client = &platform.cluster.client;
+    let late = json!({ "status": { "platform": "of-the-deleted-one" } });
+    let refused = easycode_operator::kubernetes::status::patch(&stale, late, client).await;
+    ensure!(refused.is_err(), "a status of {:?} was written to its namesake", stale.metadata.uid);
+    let second = first.ready().await;
+    ensure!(second.metadata.uid != stale.metadata.uid, "it is the same object");
+    let placed = second.status.and_then(|status| status.platform);
+    ensure!(placed.as_deref() == Some(platform.name.as_str()), "it is told to be on {placed:?}");
+    first.erase().await
+}
