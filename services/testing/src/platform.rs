@@ -279,7 +279,8 @@ impl Platform {
     async fn published(&self, context: &TenantContext) {
         until("all services have the context", PUBLISH_TIMEOUT, async || {
             for (service, app) in &self.inner.services.apps {
-                let known = app.contexts.get(&context.tenant).await.map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
+                let known =
+                    app.contexts.get(&context.tenant).await.map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
                 let generation = known.map(|known| (known.generation, known.state, known.read_only));
                 let wanted = (context.generation, context.state, context.read_only);
                 ensure!(generation == Some(wanted), "{service} has {generation:?}");
@@ -422,10 +423,8 @@ fn prepare(
             let app = App::with_contexts(config, contexts.clone())?;
             publisher.list(&[]);
             tokio::spawn(easycode_tenant_service::settings::follow(app.clone(), publisher.clone()));
-            let internal = easycode_tenant_service::internal::router(
-                publisher.clone(),
-                workloads(TENANT_SERVICE_AUDIENCE),
-            );
+            let internal =
+                easycode_tenant_service::internal::router(publisher.clone(), workloads(TENANT_SERVICE_AUDIENCE));
             Ok((app, internal))
         }
         USER_SERVICE => {

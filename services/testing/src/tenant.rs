@@ -115,7 +115,6 @@ fn merge(full: &mut Value, spec: Value) -> anyhow::Result<()> {
 }
 
 fn parse(metadata: &Value, spec: &Value) -> anyhow::Result<Tenant> {
-    let object =
-        json!({ "apiVersion": "easycode.io/v1alpha1", "kind": "Tenant", "metadata": metadata, "spec": spec });
+    let object = json!({ "apiVersion": "easycode.io/v1alpha1", "kind": "Tenant", "metadata": metadata, "spec": spec });
     Ok(serde_json::from_value(object)?)
 }

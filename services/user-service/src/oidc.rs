@@ -187,7 +187,13 @@ pub async fn finish(
 }
 
 /// Has the provider say whom the code stands for.
-async fn redeem(realm: &Realm, provider: Provider, attempt: &Attempt, code: &Secret, base: &str) -> Result<Known, Problem> {
+async fn redeem(
+    realm: &Realm,
+    provider: Provider,
+    attempt: &Attempt,
+    code: &Secret,
+    base: &str,
+) -> Result<Known, Problem> {
     let Provider { issuer, client_id, client_secret } = provider;
     let metadata = realm.shared().providers.metadata(&issuer).await?;
     let client =

@@ -1,17 +1,13 @@
 //! The tenant that something is done in: its context at the time, and the way to its data.
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::Instant,
-};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use easycode_contract::{context::TenantContext, database::Identifier, runtime::USER_SERVICE};
 use easycode_kit::{App, Problem, TenantTransaction, guard, limits::Limits};
 
 use crate::{
-    attempts::Attempts, keys::SigningKeys, oidc::Providers, outbound::Outbound, passwords::Hasher, recognised::Recognised,
-    roles::Catalogues,
+    attempts::Attempts, keys::SigningKeys, oidc::Providers, outbound::Outbound, passwords::Hasher,
+    recognised::Recognised, roles::Catalogues,
 };
 
 /// What a process has for all tenants: the keys of a folder, the order in which passwords take their turns, and what was seen lately.

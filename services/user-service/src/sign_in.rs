@@ -128,7 +128,8 @@ async fn try_out(
     // No transaction is open meanwhile: the tenant's connections are for who has passed.
     let hash = found.as_ref().filter(|known| known.may_sign_in(beyond)).and_then(|known| known.password_hash.clone());
     let company = realm.as_ref().map_or(OF_NO_COMPANY, Realm::tenant);
-    let password_fits = password.reveal().len() <= LONGEST && Shared::of(app).hasher.is(company, password, hash).await?;
+    let password_fits =
+        password.reveal().len() <= LONGEST && Shared::of(app).hasher.is(company, password, hash).await?;
     let (Some(realm), Some(seen)) = (realm, found) else { return Ok(None) };
 
     let mut transaction = realm.begin().await?;

@@ -4,10 +4,7 @@
 use easycode_kit::Problem;
 use zxcvbn::{Score, zxcvbn};
 
-use crate::{
-    realm::Realm,
-    secret::Secret,
-};
+use crate::{realm::Realm, secret::Secret};
 
 /// Fewest and most characters.
 const LENGTH: std::ops::RangeInclusive<usize> = 12..=128;

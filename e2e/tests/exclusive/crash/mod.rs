@@ -3,4 +3,3 @@
 
 mod platform;
 mod right;
-

@@ -1,12 +1,7 @@
 //! What it means that a tenant is right: every part of it is as planned, and there is nothing else.
 
-
 use anyhow::ensure;
-use easycode_e2e::{
-    holdings::Holdings,
-    tenant::TestTenant,
-};
-
+use easycode_e2e::{holdings::Holdings, tenant::TestTenant};
 
 /// Nothing in Postgres, no ConfigMap.
 pub async fn nothing_left(tenant: &TestTenant) -> anyhow::Result<()> {

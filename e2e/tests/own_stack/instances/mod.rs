@@ -13,12 +13,7 @@ mod stack;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use easycode_e2e::{
-    cluster::Cluster,
-    own_instance::OwnInstance,
-    platform::Platform,
-    wait::until,
-};
+use easycode_e2e::{cluster::Cluster, own_instance::OwnInstance, platform::Platform, wait::until};
 use easycode_operator::kubernetes::object::Kind;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -81,4 +76,3 @@ async fn first_contact(own: &OwnInstance) -> anyhow::Result<String> {
     let answer = own.tenant.serves(200).await;
     Ok(answer.body["items"][0]["familyName"].as_str().context("no contact")?.to_owned())
 }
-

@@ -1,6 +1,5 @@
 //! What is peculiar to single services: replicas that follow the load, an image, environment and configuration of their own.
 
-
 use anyhow::{Context, ensure};
 use easycode_e2e::{
     own_instance::OwnInstance,
@@ -9,7 +8,6 @@ use easycode_e2e::{
 };
 use easycode_operator::kubernetes::object::Kind;
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use reqwest::Method;
 use serde_json::json;
 

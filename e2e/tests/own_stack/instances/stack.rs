@@ -6,10 +6,7 @@ use anyhow::{Context, ensure};
 use easycode_e2e::own_instance::OwnInstance;
 use easycode_operator::kubernetes::object::Kind;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, ResourceExt,
-    api::PostParams,
-};
+use kube::{Api, ResourceExt, api::PostParams};
 use serde_json::{Value, from_value, json};
 
 use super::{appears, cluster, first_contact, pods, services};
