@@ -10,10 +10,11 @@ INSTANCES ?= 10
 EXAMPLES ?= 200
 # Programs that the targets need are built once into a cache outside the checkout.
 TOOLS := e2e/tools.sh
-services_part = $(if $(SERVICE)$(FILTER),--test services -E '$(if $(FILTER),$(FILTER),test(/(^|::)$(SERVICE)::/))')
+SERVICES_PART = $(if $(SERVICE)$(FILTER),--test services -E '$(if $(FILTER),$(FILTER),test(/(^|::)$(SERVICE)::/))')
 STAGE := e2e/stage.sh
+FUZZING = EASYCODE_FUZZ_EXAMPLES=$(EXAMPLES) $(if $(SEED),EASYCODE_FUZZ_SEED=$(SEED))
 
-.PHONY: help demo test build test-unit test-services test-control-plane test-cluster e2e-cloudnative-pg fuzz browser bench bench-shared bench-services bench-dedicated lint deny cluster images deploy down crds snapshots
+.PHONY: help demo test build test-unit test-services test-control-plane test-cluster e2e-cloudnative-pg fuzz fuzz-console browser bench bench-shared bench-services bench-dedicated lint deny cluster images deploy down crds snapshots
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 22
 
@@ -35,7 +36,7 @@ test-unit: build ## Tests that need nothing
 # A part of them needs no build of the whole workspace.
 test-services: $(if $(SERVICE)$(FILTER),,build) ## Tests of the services on a Postgres of each test's own; SERVICE=crm or FILTER=… (a nextest filter) runs a part
 	$(STAGE) "programs for the services' tests" $(TOOLS) nextest postgres $(if $(SERVICE)$(FILTER),,fuzz)
-	$(STAGE) "services layer" $(NEXTEST) --profile services $(services_part)
+	$(STAGE) "services layer" $(NEXTEST) --profile services $(SERVICES_PART)
 
 test-control-plane: build ## Tests of the operator on a control plane without nodes
 	$(STAGE) "programs for the control plane" $(TOOLS) nextest postgres control-plane
@@ -44,7 +45,8 @@ test-control-plane: build ## Tests of the operator on a control plane without no
 test-cluster: deploy ## Tests on the real cluster; SHARD=1/3 runs a third of those that take long
 	$(STAGE) "programs for the cluster's tests" $(TOOLS) nextest browser fuzz
 	$(STAGE) "examples Ready" e2e/example.sh
-	$(STAGE) "cluster layer" $(NEXTEST) --profile cluster
+	$(STAGE) "cluster layer: wiring" $(NEXTEST) --profile cluster -E 'binary(shared)'
+	$(STAGE) "cluster layer: the rest$(if $(SHARD),; shard $(SHARD))" $(NEXTEST) --profile cluster -E 'not binary(shared)' $(if $(SHARD),--partition slice:$(SHARD))
 
 e2e-cloudnative-pg: deploy ## An instance on CloudNativePG, which is built and installed for it; only on the local cluster
 	$(TOOLS) nextest
@@ -53,8 +55,11 @@ e2e-cloudnative-pg: deploy ## An instance on CloudNativePG, which is built and i
 
 fuzz: build ## The services fuzzed by their documents, EXAMPLES=200 an operation, by SEED=…; writes target/fuzz
 	$(TOOLS) nextest postgres fuzz
-	EASYCODE_FUZZ_EXAMPLES=$(EXAMPLES) $(if $(SEED),EASYCODE_FUZZ_SEED=$(SEED)) \
-		$(NEXTEST) --profile fuzz
+	$(FUZZING) $(NEXTEST) --profile fuzz -E 'package(easycode-testing)'
+
+fuzz-console: deploy ## The console fuzzed on the cluster in the same way
+	$(TOOLS) nextest fuzz
+	$(FUZZING) $(NEXTEST) --profile fuzz -E 'package(easycode-e2e)'
 
 browser: deploy ## The pages in a real browser, with axe; writes pictures to target/browser
 	$(TOOLS) nextest browser

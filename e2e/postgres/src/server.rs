@@ -139,7 +139,7 @@ impl PostgresServer {
         kill("KILL", &[&[process.id()][..], &children].concat())?;
         await_end(process).await?;
         // A session that is left holds the shared memory, and the server would not start again.
-        while children.iter().any(|child| Path::new("/proc").join(child.to_string()).exists()) {
+        while children.iter().any(|child| is_running(*child)) {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
@@ -278,7 +278,17 @@ fn children(parent: u32) -> anyhow::Result<Vec<u32>> {
     Ok(children)
 }
 
+/// Sends a signal to all of them that are still there.
 fn kill(signal: &str, processes: &[u32]) -> anyhow::Result<()> {
-    let ids = processes.iter().map(u32::to_string);
-    run(Command::new("kill").arg(format!("-{signal}")).args(ids)).map(drop)
+    for process in processes {
+        let sent = run(Command::new("kill").arg(format!("-{signal}")).arg(process.to_string()));
+        if sent.is_err() && is_running(*process) {
+            sent?;
+        }
+    }
+    Ok(())
+}
+
+fn is_running(process: u32) -> bool {
+    Path::new("/proc").join(process.to_string()).exists()
 }

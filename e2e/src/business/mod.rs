@@ -16,6 +16,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Everything that a company can buy.
+#[must_use]
 pub fn everything() -> Value {
     json!({ "entitlements": [
         { "service": "crm", "modules": ["campaigns"] },
@@ -27,6 +28,7 @@ pub fn everything() -> Value {
 }
 
 /// Everything but a service.
+#[must_use]
 pub fn everything_but(service: &str) -> Value {
     let mut bought = everything();
     if let Some(all) = bought["entitlements"].as_array_mut() {

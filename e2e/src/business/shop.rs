@@ -43,6 +43,7 @@ pub fn cashier(company: &TestTenant) -> anyhow::Result<Person<'_>> {
 }
 
 /// A sale of bread.
+#[must_use]
 pub fn bread(shift: &str, quantity: &str) -> Value {
     json!({ "shiftId": shift, "payment": "Cash", "lines": [
         { "sku": "BREAD", "description": "Bread", "quantity": quantity, "unitPrice": "5.35", "taxRate": "7" },
@@ -50,6 +51,7 @@ pub fn bread(shift: &str, quantity: &str) -> Value {
 }
 
 /// The states of a sale's deliveries to other services.
+#[must_use]
 pub fn states(sale: &Value) -> Vec<&str> {
     sale["deliveries"].as_array().into_iter().flatten().filter_map(|one| one["state"].as_str()).collect()
 }

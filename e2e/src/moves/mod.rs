@@ -177,6 +177,7 @@ impl Mover {
 }
 
 /// Room for writers and readers.
+#[must_use]
 pub fn spec() -> Value {
     json!({ "limits": { "requestsPerSecond": 2000, "connections": 20 }, "retention": "1d" })
 }

@@ -37,6 +37,7 @@ pub struct Seen {
 
 impl Seen {
     /// Longest time between two acknowledged writes.
+    #[must_use]
     pub fn longest_gap(&self) -> Duration {
         let mut times: Vec<_> = self.made.iter().map(|(at, _)| *at).collect();
         times.sort();

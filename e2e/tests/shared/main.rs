@@ -4,7 +4,6 @@ mod business;
 mod console;
 mod deletion;
 mod isolation;
-mod pages;
 mod serving;
 mod settings;
 mod users;

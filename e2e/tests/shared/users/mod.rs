@@ -1,15 +1,8 @@
-//! user-service, over HTTP, as a company's people use it: how they come in, what they may do, and what nobody may.
+//! What only nodes show of user-service: keys that the kubelet renews, a login server at an address within the cluster, the memory of a pod.
 
-mod boundaries;
-mod delegations;
-mod invitations;
 mod keys;
 mod own_login;
 mod passwords;
-mod roles;
-mod sessions;
-mod trail;
-mod users;
 
 use anyhow::ensure;
 use easycode_contract::runtime::USER_SERVICE;
@@ -19,15 +12,7 @@ use easycode_e2e::{
     tenant::TestTenant,
 };
 use reqwest::Method;
-use serde_json::{Value, json};
-
-/// What a company is entitled to whose cashiers need all of it.
-fn shop() -> Value {
-    json!({ "entitlements": [
-        { "service": "crm" }, { "service": "pos" }, { "service": "inventory" },
-        { "service": "finance", "modules": ["ledger"] },
-    ] })
-}
+use serde_json::Value;
 
 /// A company with an administrator who is signed in.
 async fn company(what: &str, spec: Value) -> anyhow::Result<(TestTenant, Person)> {

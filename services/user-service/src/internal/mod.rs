@@ -19,7 +19,6 @@ pub struct Access {
 }
 
 /// The routes.
-#[must_use]
 pub fn router(access: Access) -> Router<App> {
     staff::router(access.staff, access.staff_account).merge(delegations::router(access.services))
 }

@@ -1,5 +1,6 @@
 //! user-service, over HTTP, as a company's people use it: how they come in, what they may do, and what nobody may.
 
+mod accounts;
 mod boundaries;
 mod delegations;
 mod identity_provider;
@@ -9,7 +10,6 @@ mod passwords;
 mod roles;
 mod sessions;
 mod trail;
-mod users;
 
 use anyhow::ensure;
 use easycode_contract::runtime::USER_SERVICE;

@@ -1,5 +1,5 @@
-//! The staff's console: whatever someone sends who may not change anything, nothing breaks and nothing is changed; and whatever change
-//! someone has planned who may, it is planned or refused.
+//! The staff's console, fuzzed by its own description: whatever someone sends who may not change anything, nothing breaks and nothing is
+//! changed; and whatever change someone has planned who may, it is planned or refused.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,11 @@ use easycode_e2e::{
     console::Program,
     tenant::{is_of_a_test, tenants},
 };
+use easycode_testing::schemathesis::{Fuzzer, Target};
 use kube::{Api, ResourceExt, api::ListParams};
 
-use super::{
-    EXAMPLES,
-    schemathesis::{Fuzzer, Target},
-};
-
+/// Cases an operation, unless more are asked for (`make fuzz-console`).
+const EXAMPLES: u32 = 4;
 /// A stream of events has no end.
 const ENDLESS: &str = "/events$";
 /// And what changes something: all that is left is read or planned.
