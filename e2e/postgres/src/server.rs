@@ -1,7 +1,9 @@
 //! One server.
 
 use std::{
-    fs, io,
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -18,6 +20,8 @@ use crate::{
 
 /// How long a server may take to start or to stop.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a server may take to end at once before it is killed.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a server that starts or stops is asked.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// The superuser, who logs in by the socket alone.
@@ -35,6 +39,7 @@ wal_level = minimal
 max_wal_senders = 0
 shared_buffers = 32MB
 max_connections = 200
+dynamic_shared_memory_type = mmap
 password_encryption = scram-sha-256
 log_min_messages = warning
 ";
@@ -203,10 +208,17 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // Whatever its state: a server that was paused hears of nothing else.
-        let _ = self.signal_all("KILL");
+        // One that is killed leaves shared memory behind, so it is asked first. A server that is paused hears of nothing.
+        let _ = self.resume();
         if let Some(mut process) = self.process.take() {
-            let _ = process.wait();
+            let _ = kill("QUIT", &[process.id()]);
+            let asked = Instant::now();
+            while matches!(process.try_wait(), Ok(None)) {
+                if asked.elapsed() > QUIT_TIMEOUT {
+                    let _ = kill("KILL", &[process.id()]);
+                }
+                std::thread::sleep(POLL_INTERVAL);
+            }
         }
         // Sessions end a moment later and may still write.
         for _ in 0..50 {
@@ -230,7 +242,9 @@ async fn await_end(mut process: Child) -> anyhow::Result<()> {
 /// The data folder of an empty server with the operator's login, made once.
 async fn base(installation: &Installation) -> anyhow::Result<PathBuf> {
     let version = installation.version()?.replace(|sign: char| !sign.is_ascii_alphanumeric(), "-");
-    let folder = folders::root()?.join(format!("base-{version}"));
+    let mut settings = DefaultHasher::new();
+    (SETTINGS, ACCESS).hash(&mut settings);
+    let folder = folders::root()?.join(format!("base-{version}-{:016x}", settings.finish()));
     let _lock = folders::lock("base")?;
     if folder.exists() {
         return Ok(folder);
