@@ -91,12 +91,12 @@ impl ControlPlane {
 
 /// The end of each component's log.
 fn last_words(folder: &Path) -> String {
-    let last_words_of = |name: &str| {
+    let last = |name: &str| {
         let log = fs::read_to_string(folder.join(format!("{name}.log"))).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         format!("--- {name}\n{}", lines[lines.len().saturating_sub(LAST_LINES)..].join("\n"))
     };
-    ["etcd", "kube-apiserver"].map(last_words_of).join("\n")
+    ["etcd", "kube-apiserver"].map(last).join("\n")
 }
 
 fn get(path: &str) -> anyhow::Result<axum::http::Request<Vec<u8>>> {
