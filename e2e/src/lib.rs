@@ -10,6 +10,7 @@ pub mod diagnosis;
 pub mod elsewhere;
 pub mod faults;
 pub mod holdings;
+pub mod isolation;
 mod leftovers;
 pub mod login_server;
 pub mod operator;
