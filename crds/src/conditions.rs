@@ -115,6 +115,10 @@ pub mod reason {
     pub const ISOLATION_BREACHED: &str = "IsolationBreached";
     /// The cluster enforces no network policies, so of the network nothing can be said.
     pub const NETWORK_NOT_ENFORCED: &str = "NetworkNotEnforced";
+    /// A network policy that is not the operator's lets more through than is planned.
+    pub const OPENED_BY_POLICY: &str = "OpenedByPolicy";
+    /// Pods have no names resolved.
+    pub const NAMES_NOT_RESOLVED: &str = "NamesNotResolved";
     /// Not everything that a probe of isolation is to try could be tried, or not lately, or not here.
     pub const PROBE_INCOMPLETE: &str = "ProbeIncomplete";
     /// Credentials are being renewed.

@@ -7,26 +7,27 @@
 set -euo pipefail
 . "$(dirname "$0")/lib/common.sh"
 
-# program, the module (a folder of tools/) it is built in, its package
+# program, its package
 programs() {
   case $1 in
     only) programs local | grep "^$2 " || die "unknown program: $2" ;;
     existing) programs kind | grep -v '^kind ' ;;
     kind) printf '%s\n' \
-      "kind kind sigs.k8s.io/kind" \
-      "kubectl kubernetes k8s.io/kubernetes/cmd/kubectl" \
-      "helm kubernetes helm.sh/helm/v4/cmd/helm" ;;
+      "kind sigs.k8s.io/kind" \
+      "kubectl k8s.io/kubernetes/cmd/kubectl" \
+      "helm helm.sh/helm/v4/cmd/helm" ;;
     local) printf '%s\n' \
-      "etcd kubernetes go.etcd.io/etcd/server/v3" \
-      "kube-apiserver kubernetes k8s.io/kubernetes/cmd/kube-apiserver" \
-      "kubectl kubernetes k8s.io/kubernetes/cmd/kubectl" \
-      "kube-controller-manager kubernetes k8s.io/kubernetes/cmd/kube-controller-manager" \
-      "kube-scheduler kubernetes k8s.io/kubernetes/cmd/kube-scheduler" \
-      "kubelet kubernetes k8s.io/kubernetes/cmd/kubelet" \
-      "kube-proxy kubernetes k8s.io/kubernetes/cmd/kube-proxy" \
-      "coredns kubernetes easycode.io/e2e/tools/kubernetes/coredns" \
-      "local-path-provisioner kubernetes github.com/rancher/local-path-provisioner" \
-      "helm kubernetes helm.sh/helm/v4/cmd/helm" ;;
+      "etcd go.etcd.io/etcd/server/v3" \
+      "kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver" \
+      "kubectl k8s.io/kubernetes/cmd/kubectl" \
+      "kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager" \
+      "kube-scheduler k8s.io/kubernetes/cmd/kube-scheduler" \
+      "kubelet k8s.io/kubernetes/cmd/kubelet" \
+      "kube-proxy k8s.io/kubernetes/cmd/kube-proxy" \
+      "kube-router github.com/cloudnativelabs/kube-router/v2/cmd/kube-router" \
+      "coredns easycode.io/e2e/tools/kubernetes/coredns" \
+      "local-path-provisioner github.com/rancher/local-path-provisioner" \
+      "helm helm.sh/helm/v4/cmd/helm" ;;
     *) die "unknown set of programs: $1" ;;
   esac
 }
@@ -46,25 +47,28 @@ kubernetes_ldflags() {
 }
 
 build() {
-  local name=$1 module=$2 package=$3 flags="-s -w" unfinished
+  local name=$1 package=$2 module folder flags="-s -w" unfinished
+  module=$(module_of "$name")
+  folder=$(tools_dir "$module")
   [ "$module" = kubernetes ] && flags+=" $(kubernetes_ldflags)"
-  unfinished=$(mktemp -d "$(tools_dir)/.building.XXXXXX")
+  mkdir -p "$folder"
+  unfinished=$(mktemp -d "$folder/.building.XXXXXX")
   # Niced, since whoever waits for it goes on working; moved into place, so an interrupted build leaves no half program.
   (cd "$cluster_dir/tools/$module" &&
     CGO_ENABLED=0 nice -n 15 go build -mod=readonly -trimpath -ldflags "$flags" -o "$unfinished/$name" "$package") ||
     { rm -rf "$unfinished"; die "building $name failed"; }
-  mv "$unfinished/$name" "$(tools_dir)/$name"
+  mv "$unfinished/$name" "$folder/$name"
   rmdir "$unfinished"
 }
 
 command -v go >/dev/null || die "Go is needed to build the cluster's programs"
-mkdir -p "$(tools_dir)"
+mkdir -p "$cache/tools"
 # Two checkouts, or two people, may ask at the same time: the second waits and then finds everything there.
-exec 9>"$(tools_dir)/.lock"
+exec 9>"$cache/tools/.lock"
 flock 9
 
 # Of a build that was killed.
-rm -rf "$(tools_dir)"/.building.*
+rm -rf "$cache"/tools/*/.building.*
 
 list=$(programs "${1:-local}" "${2:-}")
 mapfile -t wanted <<<"$list"
@@ -74,8 +78,8 @@ for line in "${wanted[@]}"; do
 done
 begin_steps ${#missing[@]}
 for line in "${missing[@]}"; do
-  read -r name module package <<<"$line"
+  read -r name package <<<"$line"
   step "building $name (once; minutes on a small machine)"
-  build "$name" "$module" "$package"
+  build "$name" "$package"
 done
-log "programs: $(tools_dir)"
+log "programs: $cache/tools"

@@ -14,8 +14,8 @@ case $action in
     if is_running "$name"; then kill -9 "$(cat "$state/run/$name.pid")"; fi
     await_end "$name" 10
     ;;
-  stop) stop_process "$name" ;;
+  stop) stop_component "$name" ;;
   start) start_component "$name" ;;
-  restart) stop_process "$name"; start_component "$name" ;;
+  restart) stop_component "$name"; start_component "$name" ;;
   *) die "unknown action: $action" ;;
 esac

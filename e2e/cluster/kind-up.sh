@@ -4,7 +4,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib/common.sh"
 
 begin_steps 3
-step "programs of the cluster: $(tools_dir)"
+step "programs of the cluster: $cache/tools"
 "$cluster_dir/build-tools.sh" kind
 step "cluster $kind_cluster"
 mkdir -p "$(dirname "$kubeconfig")"

@@ -56,7 +56,7 @@ remove_empty_folders() {
 [ -d "$state" ] || { log "no local cluster"; exit 0; }
 log "stopping the components"
 # Kubelet first, so that nothing is started again; the control plane last.
-for name in kubelet local-path-provisioner coredns kube-proxy; do stop_process "$name"; done
+for name in kubelet local-path-provisioner coredns kube-router kube-proxy; do stop_process "$name"; done
 mapfile -t sockets < <(shim_sockets)
 # The containers' shims are children of no component; they name the node's socket in their command line.
 for shim in $(pgrep -f "containerd-shim.*-address $state/run/containerd.sock" || true); do

@@ -18,6 +18,8 @@ mount_small_volumes() {
 etcd_answers() { in_node bash -c 'exec 3<>/dev/tcp/127.0.0.1/2379'; }
 # Started again as a service manager would: it ends where containerd does not yet know its containers, as after it was killed.
 kubelet_answers() { start_component kubelet && in_node bash -c 'exec 3<>/dev/tcp/127.0.0.1/10248'; }
+# Started again until it answers, too: it ends where the node is not known yet.
+router_answers() { start_component kube-router && in_node bash -c "exec 3<>/dev/tcp/127.0.0.1/$router_health_port"; }
 # The kubelet is looked at once more, since it may end after it has first answered.
 node_is_ready() { kubelet_answers && kube get node "$netns" 2>/dev/null | grep -qw Ready; }
 
@@ -25,7 +27,7 @@ node_is_ready() { kubelet_answers && kube get node "$netns" 2>/dev/null | grep -
 begin_steps 7
 step "packages of the distribution"
 install_packages "${packages[@]}"
-step "programs of the cluster: $(tools_dir)"
+step "programs of the cluster: $cache/tools"
 "$cluster_dir/build-tools.sh" local
 mkdir -p "$state"/{pki,log,run,etcd,cni,kubelet,local-path,volumes,small-volumes,containerd/root,containerd/state}
 chmod 0755 "$state"
@@ -60,4 +62,5 @@ kube apply -f "$cluster_dir/base.yaml" >/dev/null
 start_component coredns
 start_component local-path-provisioner
 wait_for 120 "node" node_is_ready
+wait_for 60 "kube-router" router_answers
 log "cluster is up: export KUBECONFIG=$kubeconfig"

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    faults::is_local_cluster,
     operator::Operator,
     platform::Platform,
     tenant::{TestTenant, fresh_name},
@@ -17,11 +18,11 @@ use kube::{
 };
 use serde_json::json;
 
-/// Longest time for a turn: two ticks, a Job, and the report.
-pub const TURN: Duration = Duration::from_mins(3);
+/// Longest time for a turn: two ticks, a Job that bears with a late engine, and the report.
+pub const TURN: Duration = Duration::from_mins(4);
 
-/// Asks for a turn.
-async fn ask(platform: &Platform) -> anyhow::Result<Timestamp> {
+/// Asks for a turn. Returns when.
+pub async fn ask(platform: &Platform) -> anyhow::Result<Timestamp> {
     let annotations = json!({ "easycode.io/probe-isolation": fresh_name("probe") });
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let asked = Timestamp::now();
@@ -30,7 +31,7 @@ async fn ask(platform: &Platform) -> anyhow::Result<Timestamp> {
 }
 
 /// The tenant's condition, once it is of a turn after the time.
-async fn verdict(tenant: &TestTenant, after: Timestamp) -> Condition {
+pub async fn verdict(tenant: &TestTenant, after: Timestamp) -> Condition {
     until("isolation was tried", TURN, || async {
         let tenant = tenant.get().await?;
         let conditions = tenant.status.into_iter().flat_map(|status| status.conditions);
@@ -44,9 +45,9 @@ async fn verdict(tenant: &TestTenant, after: Timestamp) -> Condition {
     .await
 }
 
-/// Whether nothing got through, as far as the cluster lets that be seen.
+/// Whether nothing got through. Clusters of others may not enforce policies, which is said then.
 fn is_well(condition: &Condition) -> bool {
-    condition.status == "True" || condition.reason == "NetworkNotEnforced"
+    condition.status == "True" || !is_local_cluster() && condition.reason == "NetworkNotEnforced"
 }
 
 /// Opens a tenant's data to others where it lives, and closes it again: either is told of.
@@ -54,7 +55,6 @@ pub async fn notices(tenant: &TestTenant) -> anyhow::Result<()> {
     let platform = &tenant.platform;
     let first = verdict(tenant, ask(platform).await?).await;
     ensure!(is_well(&first), "{first:?}");
-    // In a cluster whose policies are enforced it is verified; where they are not, that is said instead.
     println!("{} {}: {}", first.status, first.reason, first.message);
     ensure!(!alarm(platform).await?, "the metric tells of a breach");
 
@@ -66,7 +66,7 @@ pub async fn notices(tenant: &TestTenant) -> anyhow::Result<()> {
     ensure!(breached.status == "False" && breached.reason == "IsolationBreached", "{breached:?}");
     ensure!(breached.message.contains(&role) && breached.message.contains("svc_crm"), "{}", breached.message);
     platform.condition("IsolationVerified", "False", "IsolationBreached", TURN).await;
-    told(platform).await;
+    warned(platform, "IsolationBreached").await;
     ensure!(alarm(platform).await?, "the metric tells of no breach");
     // Its people are served on: it is for ops to say what is to be done.
     tenant.serves(200).await;
@@ -88,11 +88,11 @@ async fn alarm(platform: &Platform) -> anyhow::Result<bool> {
     Ok(metrics.total("easycode_operator_isolation_breached", |labels| labels.contains(&home)) > 0.0)
 }
 
-/// Waits for the event at the home.
-async fn told(platform: &Platform) {
+/// Waits for the event with the reason at the home.
+pub async fn warned(platform: &Platform, reason: &str) {
     let api: Api<Event> = Api::namespaced(platform.cluster.client.clone(), "default");
     let (kind, name) = (platform.home.kind(), &platform.name);
-    let of_it = format!("regarding.kind={kind},regarding.name={name},reason=IsolationBreached");
+    let of_it = format!("regarding.kind={kind},regarding.name={name},reason={reason}");
     until("a warning is sent", Duration::from_secs(20), || async {
         let events = api.list(&ListParams::default().fields(&of_it)).await?;
         ensure!(!events.items.is_empty(), "no event");

@@ -38,6 +38,7 @@ use crate::{
         error::Error,
         events::Events,
         metrics::Metrics,
+        names,
         options::Options,
     },
     stack::home::Home,
@@ -87,6 +88,7 @@ pub async fn run(
         opened: Opened::default(),
         unseen: Unseen::default(),
         databases: Databases::default(),
+        names: names::Seen::default(),
         client,
         options: options.clone(),
         caches,
@@ -107,8 +109,10 @@ pub async fn run(
         channel_watch,
     ));
     warm_up(&context).await?;
+    names::look(&context).await;
 
     let surveys = tokio::spawn(survey(Arc::clone(&context)));
+    let names = tokio::spawn(names::watch(Arc::clone(&context)));
     let probes = tokio::spawn(isolation::watch(Arc::clone(&context)));
     let (tenants_at_once, stacks_at_once) = (options.tenant_concurrency, options.platform_concurrency);
     let tenants = controller(tenant_changes, &context.tenants, tenant_triggers, tenants_at_once);
@@ -126,6 +130,7 @@ pub async fn run(
     .await;
     info!("controllers have stopped");
     surveys.abort();
+    names.abort();
     probes.abort();
     reflecting.abort();
     watches.iter().for_each(tokio::task::JoinHandle::abort);

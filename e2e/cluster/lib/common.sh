@@ -62,11 +62,23 @@ hash_of() {
     sha256sum | cut -c1-16
 }
 
-# The folder of built programs is keyed by what they're built from, so a changed version never meets old programs.
+# The module (a folder of tools/) that a program is built in.
+module_of() {
+  case $1 in
+    kind) printf kind ;;
+    kube-router) printf network ;;
+    *) printf kubernetes ;;
+  esac
+}
+
+# The folder of a module's built programs is keyed by what they're built from, so a changed version never meets old programs, and a module
+# that changes leaves the programs of the others as they are.
+declare -A tools_dirs=()
 tools_dir() {
-  [ -n "${tools_dir_cached:-}" ] ||
-    tools_dir_cached=$cache/tools/$(hash_of "$cluster_dir"/tools)-$(uname -m)
-  printf '%s' "$tools_dir_cached"
+  local module=$1
+  [ -n "${tools_dirs[$module]:-}" ] ||
+    tools_dirs[$module]=$cache/tools/$module-$(hash_of "$cluster_dir/tools/$module")-$(uname -m)
+  printf '%s' "${tools_dirs[$module]}"
 }
 
 # Path of a built program. KUBEBUILDER_ASSETS wins, as with other Kubernetes test suites.
@@ -75,7 +87,7 @@ tool() {
   if [ -n "${KUBEBUILDER_ASSETS:-}" ] && [ -x "$KUBEBUILDER_ASSETS/$name" ]; then
     printf '%s' "$KUBEBUILDER_ASSETS/$name"
   else
-    printf '%s' "$(tools_dir)/$name"
+    printf '%s/%s' "$(tools_dir "$(module_of "$name")")" "$name"
   fi
 }
 

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The components of the local cluster with their flags: `start_component kube-apiserver`.
 
-components=(etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy coredns
+components=(etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy kube-router coredns
   local-path-provisioner)
 
 start_component() {
@@ -41,6 +41,11 @@ start_component() {
       start_process kubelet "$(tool kubelet)" --config "$state/kubelet.yaml" --root-dir "$state/kubelet" \
         --kubeconfig "$pki/kubelet.kubeconfig" --hostname-override "$netns" --node-ip "$node_address" ;;
     kube-proxy) start_process kube-proxy "$(tool kube-proxy)" --config "$state/proxy.yaml" ;;
+    kube-router)
+      # Its firewall alone, which enforces NetworkPolicies; pods' network and Services are others' work.
+      start_process kube-router "$(tool kube-router)" --kubeconfig "$pki/admin.kubeconfig" --hostname-override "$netns" \
+        --run-firewall --run-router=false --run-service-proxy=false --run-loadbalancer=false --enable-cni=false \
+        --service-cluster-ip-range "$service_range" --health-port "$router_health_port" ;;
     coredns) start_process coredns "$(tool coredns)" -conf "$state/Corefile" ;;
     local-path-provisioner)
       KUBECONFIG=$pki/admin.kubeconfig POD_NAMESPACE=kube-system start_process local-path-provisioner \
@@ -49,6 +54,12 @@ start_component() {
         --service-account-name default --helper-image "$helper_image" ;;
     *) die "unknown component: $1 (one of ${components[*]})" ;;
   esac
+}
+
+# Ends a component, and what it would leave in force: without their engine no policies are enforced.
+stop_component() {
+  stop_process "$1"
+  [ "$1" != kube-router ] || forget_policies
 }
 
 write_configurations() {

@@ -84,7 +84,7 @@ async fn apply(
     if !finalizer::is_set(instance) {
         finalizer::claim(instance, json!({}), &context.client).await?;
     }
-    let operator = context.options.operator();
+    let operator = context.operator();
     let mut blueprint = plan::blueprint(instance, observed.tenant.as_deref(), release, &operator);
     let windows = &instance.spec.maintenance.windows;
     blueprint.renews = !windows.is_empty() && window::is_open(windows, now);

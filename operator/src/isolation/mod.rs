@@ -8,6 +8,7 @@
 mod database;
 mod foreign;
 pub mod network;
+mod policies;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -28,11 +29,15 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
+use self::policies::Opened;
 use crate::{
     kubernetes::{job, labels, object::Kind},
     postgres::Database,
     runtime::{context::Context, error::Error},
-    stack::home::{Home, HomeObject},
+    stack::{
+        apply::pods::NAMES_WAY_OUT,
+        home::{Home, HomeObject},
+    },
     tenant::placement::tenants_on,
 };
 
@@ -40,6 +45,9 @@ use crate::{
 const TICK: Duration = Duration::from_secs(5);
 /// Time before a home is looked at again whose turn has failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
+
+/// Time between two looks at others' network policies: they are not watched, since most in a cluster are nowhere near a home.
+const POLICIES: Duration = Duration::from_mins(1);
 
 /// For how long a turn of one home may take, and how many homes have theirs at once.
 const LONGEST_TURN: Duration = Duration::from_mins(1);
@@ -57,9 +65,12 @@ struct Verdict {
     report: ProbeReport,
 }
 
-/// What the last turns showed, by home.
+/// What the last turns showed, by home, and what others' policies let through beside that.
 #[derive(Default)]
-pub struct Isolation(RwLock<HashMap<Home, Verdict>>);
+pub struct Isolation {
+    verdicts: RwLock<HashMap<Home, Verdict>>,
+    opened: RwLock<Opened>,
+}
 
 impl Isolation {
     /// What is to be said of a home that was made then, beside what was said `before`, if anything is.
@@ -91,32 +102,44 @@ impl Isolation {
         before: &[Condition],
         interval: Duration,
     ) -> Option<Finding> {
-        let (now, verdicts) = (Timestamp::now(), self.0.read().unwrap_or_else(PoisonError::into_inner));
+        let (now, verdicts) = (Timestamp::now(), self.verdicts.read().unwrap_or_else(PoisonError::into_inner));
         let of_it = |verdict: &&Verdict| {
             since.is_none_or(|since| since <= verdict.at) && tenant.is_none_or(|name| verdict.tenants.contains(name))
         };
         match home.and_then(|home| verdicts.get(home)).filter(of_it) {
-            Some(verdict) => Some(finding(verdict, interval, now)),
+            Some(verdict) => {
+                let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+                let by = home.and_then(|home| opened.get(&home.namespace())).map(Vec::as_slice).unwrap_or_default();
+                Some(finding(verdict, by, interval, now))
+            }
             None => outdated(before, since, interval, now),
         }
     }
 
+    /// Keeps which policies of others open which namespaces. Returns the namespaces of which that is news.
+    fn opened(&self, now: Opened) -> BTreeSet<String> {
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *opened, now);
+        let concerned = before.keys().chain(opened.keys());
+        concerned.filter(|namespace| before.get(*namespace) != opened.get(*namespace)).cloned().collect()
+    }
+
     /// Keeps a verdict. Returns whether it is another than before.
     fn keep(&self, home: &Home, verdict: &Verdict) -> bool {
-        let mut verdicts = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut verdicts = self.verdicts.write().unwrap_or_else(PoisonError::into_inner);
         verdicts.insert(home.clone(), verdict.clone()).as_ref() != Some(verdict)
     }
 
     /// Forgets the homes whose verdict is not of them: those that are no more, and those made anew under their name. `made` tells
     /// when one that is there was. Returns which.
     fn forget(&self, made: impl Fn(&Home) -> Option<Timestamp>) -> Vec<Home> {
-        let mut verdicts = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut verdicts = self.verdicts.write().unwrap_or_else(PoisonError::into_inner);
         let is_gone = |home: &Home, verdict: &mut Verdict| made(home).is_none_or(|made| verdict.at < made);
         verdicts.extract_if(is_gone).map(|(home, _)| home).collect()
     }
 
     fn knows(&self, home: &Home, at: Timestamp) -> bool {
-        let verdicts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let verdicts = self.verdicts.read().unwrap_or_else(PoisonError::into_inner);
         verdicts.get(home).is_some_and(|verdict| verdict.at == at)
     }
 }
@@ -161,7 +184,7 @@ fn untried(message: String) -> Finding {
     Finding::new(conditions::ISOLATION_VERIFIED, None, reason::PROBE_INCOMPLETE, message)
 }
 
-fn finding(verdict: &Verdict, interval: Duration, now: Timestamp) -> Finding {
+fn finding(verdict: &Verdict, opened_by: &[String], interval: Duration, now: Timestamp) -> Finding {
     let report = &verdict.report;
     let finding = |status, reason, message| Finding::new(conditions::ISOLATION_VERIFIED, status, reason, message);
     let at = verdict.at;
@@ -171,6 +194,10 @@ fn finding(verdict: &Verdict, interval: Duration, now: Timestamp) -> Finding {
     }
     if is_stale(at, interval, now) {
         return stale(at);
+    }
+    if let Some(why) = &report.unresolved {
+        let message = format!("at {at} no name was resolved for the probe's pod ({why}); {NAMES_WAY_OUT}");
+        return finding(None, reason::NAMES_NOT_RESOLVED, message);
     }
     if report.enforced == Some(false) {
         let message = format!(
@@ -187,14 +214,29 @@ fn finding(verdict: &Verdict, interval: Duration, now: Timestamp) -> Finding {
         );
         return untried(message);
     }
+    if !opened_by.is_empty() {
+        let message = format!(
+            "at {at} all {} attempts were refused, but NetworkPolicy {} is not EasyCode's and opens the namespace further than was tried; delete it, or name what is to be reached in the spec",
+            report.attempts,
+            opened_by.join(", ")
+        );
+        return finding(None, reason::OPENED_BY_POLICY, message);
+    }
     finding(Some(true), reason::AS_PLANNED, format!("at {at} all {} attempts were refused", report.attempts))
 }
 
 /// Tries every home on its schedule, for ever.
 pub async fn watch(context: Arc<Context>) {
     let mut put_off: HashMap<Home, Instant> = HashMap::new();
+    let mut look_for_policies = Instant::now();
     loop {
         tokio::time::sleep(TICK).await;
+        if look_for_policies <= Instant::now() {
+            look_for_policies = Instant::now() + POLICIES;
+            if let Err(error) = policies(&context).await {
+                warn!(%error, "others' network policies could not be listed, trying again");
+            }
+        }
         for gone in context.isolation.forget(|home| made(home, &context)) {
             context.metrics.forget_isolation(&gone.to_string());
         }
@@ -219,6 +261,23 @@ async fn try_home(home: &Home, context: &Context) -> bool {
         Err(_) => warn!(%home, "trying isolation took too long, retrying"),
     }
     false
+}
+
+/// Looks at the policies of others, and tells of those that open a home's namespace.
+async fn policies(context: &Context) -> Result<(), Error> {
+    let news = context.isolation.opened(policies::opening(&context.homes(), &context.client).await?);
+    for home in context.homes().into_iter().filter(|home| news.contains(&home.namespace())) {
+        let tenants = tenants_on(&home, context);
+        let said = context.isolation.of_home(&home, made(&home, context), &[], context.options.probe_interval());
+        if said.is_some_and(|said| said.reason == reason::OPENED_BY_POLICY) {
+            tell(&home, &tenants, context).await;
+        }
+        context.triggers.home(&home);
+        for tenant in &tenants {
+            context.triggers.tenant(tenant);
+        }
+    }
+    Ok(())
 }
 
 /// Begins a turn that is due, or takes in one that is done.
@@ -308,7 +367,7 @@ mod tests {
 
     fn said(report: ProbeReport) -> (Option<bool>, &'static str) {
         let verdict = Verdict { at: Timestamp::UNIX_EPOCH, tenants: BTreeSet::new(), report };
-        let finding = finding(&verdict, INTERVAL, Timestamp::UNIX_EPOCH);
+        let finding = finding(&verdict, &[], INTERVAL, Timestamp::UNIX_EPOCH);
         assert!(finding.message.contains("1970-01-01"), "{}", finding.message);
         (finding.status, finding.reason)
     }
@@ -323,7 +382,9 @@ mod tests {
         assert_eq!(said(untold), (None, reason::PROBE_INCOMPLETE));
         let old = Verdict { at: Timestamp::UNIX_EPOCH, tenants: BTreeSet::new(), report: refused.clone() };
         let later = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(19);
-        assert_eq!(finding(&old, INTERVAL, later).reason, reason::PROBE_INCOMPLETE);
+        assert_eq!(finding(&old, &[], INTERVAL, later).reason, reason::PROBE_INCOMPLETE);
+        let silent = ProbeReport { enforced: None, unresolved: Some("no answer".into()), ..refused.clone() };
+        assert_eq!(said(silent), (None, reason::NAMES_NOT_RESOLVED));
         let partly = ProbeReport { untried: vec!["x".into()], ..refused.clone() };
         assert_eq!(said(partly), (None, reason::PROBE_INCOMPLETE));
         let through = ProbeReport { breaches: vec!["x".into()], enforced: Some(false), ..refused };
@@ -391,7 +452,7 @@ mod tests {
 
     #[test]
     fn what_was_said_elsewhere_or_long_ago_holds_no_longer() {
-        let found = |hours, now| finding(&verdict(hours), INTERVAL, at(now));
+        let found = |hours, now| finding(&verdict(hours), &[], INTERVAL, at(now));
         let said = |before: &Finding, since, now| outdated(&told(before, at(2)), since, INTERVAL, at(now));
         let verified = found(2, 2);
         // An operator that starts knows nothing of it, and need not say it again.
@@ -404,9 +465,24 @@ mod tests {
         assert_eq!(said(&moved, Some(at(3)), 4), Some(moved.clone()), "said once");
 
         let report = ProbeReport { breaches: vec!["x".into()], ..ProbeReport::default() };
-        let breached = finding(&Verdict { report, ..verdict(2) }, INTERVAL, at(2));
+        let breached = finding(&Verdict { report, ..verdict(2) }, &[], INTERVAL, at(2));
         assert_eq!(said(&breached, None, 99), None, "it stays until another turn says otherwise");
         assert_eq!(said(&breached, Some(at(3)), 4), Some(moved));
+    }
+
+    #[test]
+    fn a_policy_of_someone_elses_is_told_of_once_and_by_name() {
+        let (isolation, now) = (Isolation::default(), Timestamp::now().as_second() / 3600);
+        let said = || isolation.of_home(&eu1(), None, &[], INTERVAL).unwrap();
+        let theirs = || Opened::from([("easycode-platform-eu1".to_owned(), vec!["theirs".to_owned()])]);
+        isolation.keep(&eu1(), &verdict(now));
+        assert_eq!(said().reason, reason::AS_PLANNED);
+        assert_eq!(isolation.opened(theirs()), BTreeSet::from(["easycode-platform-eu1".to_owned()]));
+        assert_eq!((said().status, said().reason), (None, reason::OPENED_BY_POLICY));
+        assert!(said().message.contains("NetworkPolicy theirs "), "{}", said().message);
+        assert!(isolation.opened(theirs()).is_empty());
+        assert_eq!(isolation.opened(Opened::new()).len(), 1);
+        assert_eq!(said().status, Some(true));
     }
 
     #[test]

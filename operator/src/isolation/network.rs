@@ -23,6 +23,8 @@ use crate::{
 
 /// Name of the Job, and of the component that its pod is.
 pub const JOB: &str = "isolation-probe";
+/// For how many seconds what must be refused may still answer: engines take that long to learn of a pod on a busy node.
+const PATIENCE_SECONDS: u64 = 30;
 /// Most other homes that are tried at a turn.
 const OTHERS: usize = 20;
 
@@ -44,6 +46,7 @@ pub fn job(home: &Home, requested: Option<&str>, context: &Context) -> Option<Pl
         services: seen.services.iter().map(|one| api_url(&one.service, &namespace)).collect(),
         issuer: seen.issuer,
         tenant: tenants_on(home, context).into_iter().next().unwrap_or_else(|| "nobody".to_owned()),
+        patience_seconds: PATIENCE_SECONDS,
     };
     let object_labels = home.labels(JOB);
     let mut metadata = json!({ "labels": object_labels });
@@ -54,7 +57,7 @@ pub fn job(home: &Home, requested: Option<&str>, context: &Context) -> Option<Pl
         "metadata": metadata,
         "spec": {
             "backoffLimit": 1,
-            "activeDeadlineSeconds": 120,
+            "activeDeadlineSeconds": 150,
             "template": {
                 "metadata": { "labels": object_labels },
                 "spec": {

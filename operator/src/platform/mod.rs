@@ -73,7 +73,7 @@ async fn apply(
     if !finalizer::is_set(platform) {
         finalizer::claim(platform, json!({}), &context.client).await?;
     }
-    let operator = context.options.operator();
+    let operator = context.operator();
     let blueprint = plan::blueprint(platform, release, &operator);
     let running = observed.running.as_deref().map(|running| blueprint.with_release(running));
     Ok(apply::bring(&blueprint, running.as_ref(), context).await)

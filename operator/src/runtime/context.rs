@@ -14,7 +14,7 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 
-use super::{events::Events, metrics::Metrics, options::Options};
+use super::{events::Events, metrics::Metrics, names, options::Options};
 use crate::{
     audit::Ledger,
     isolation::Isolation,
@@ -25,7 +25,7 @@ use crate::{
     postgres::{Database, Error as DatabaseError},
     release::choice::{self, Missing},
     stack::{
-        blueprint::Nodes,
+        blueprint::{Nodes, Operator},
         home::{Home, HomeObject},
         plan::{cloudnative_pg, postgres},
     },
@@ -70,6 +70,8 @@ pub struct Context {
     pub placement: Placement,
     /// The stacks' Postgres, as far as connected.
     pub databases: Databases,
+    /// Where the cluster resolves names, as far as that is looked at.
+    pub names: names::Seen,
 }
 
 /// What is known of a home whose services run.
@@ -85,6 +87,16 @@ pub struct Seen {
 }
 
 impl Context {
+    /// The operator, as the objects that it makes refer to it.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        let operator = self.options.operator();
+        match self.options.names() {
+            Some(_) => operator,
+            None => Operator { names: self.names.last(), ..operator },
+        }
+    }
+
     /// The custom resource of a home, if it is there.
     #[must_use]
     pub fn object_of(&self, home: &Home) -> Option<HomeObject> {

@@ -6,6 +6,7 @@ pub mod error;
 pub mod events;
 pub mod leader;
 pub mod metrics;
+pub mod names;
 pub mod options;
 pub mod requests;
 pub mod server;

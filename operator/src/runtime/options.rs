@@ -4,7 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
 
-use crate::stack::blueprint::Operator;
+use crate::stack::{
+    blueprint::Operator,
+    names::{Cidr, Names, Peers},
+};
 
 /// The EasyCode tenancy operator.
 #[derive(Clone, Debug, Parser)]
@@ -29,6 +32,16 @@ pub struct Options {
     /// server. An embedded one has its own.
     #[arg(long, env = "EASYCODE_POSTGRES_CLIENT_IMAGE", default_value = "postgres:18")]
     pub postgres_client_image: String,
+    /// Peers, as JSON as in a `NetworkPolicy`, by which stacks' pods have names resolved. Without these and addresses the cluster is looked
+    /// at.
+    #[arg(long, env = "EASYCODE_DNS_TO")]
+    pub dns_to: Option<Peers>,
+    /// Addresses and ranges at which stacks' pods have names resolved.
+    #[arg(long, env = "EASYCODE_DNS_ADDRESSES", value_delimiter = ',')]
+    pub dns_addresses: Vec<Cidr>,
+    /// Ports at which those answer; 53 without any.
+    #[arg(long, env = "EASYCODE_DNS_PORTS", value_delimiter = ',')]
+    pub dns_ports: Vec<u16>,
     /// Address of probes and metrics.
     #[arg(long, env = "EASYCODE_LISTEN", default_value = "0.0.0.0:9090")]
     pub listen: SocketAddr,
@@ -61,7 +74,15 @@ impl Options {
             service_account: self.service_account.clone(),
             namespace_role: self.namespace_role.clone(),
             cloudnative_pg_namespace: self.cloudnative_pg_namespace.clone(),
+            names: self.names().unwrap_or_default(),
         }
+    }
+
+    /// Where names are resolved, if that is configured.
+    #[must_use]
+    pub fn names(&self) -> Option<Names> {
+        let to = self.dns_to.as_ref().map(|peers| peers.0.as_slice()).unwrap_or_default();
+        Names::configured(to, &self.dns_addresses, &self.dns_ports)
     }
 
     /// Time between two probes of isolation.

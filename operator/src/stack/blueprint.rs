@@ -17,7 +17,7 @@ use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::home::Home;
+use super::{home::Home, names::Names};
 
 /// Who the operator is, as far as a stack's objects refer to it.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct Operator {
     pub namespace_role: String,
     /// Namespace of CloudNativePG's operator, if there is one.
     pub cloudnative_pg_namespace: String,
+    /// Where names are resolved.
+    pub names: Names,
 }
 
 /// The Postgres of a stack.

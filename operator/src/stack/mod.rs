@@ -5,5 +5,6 @@ pub mod apply;
 pub mod blueprint;
 pub mod deletion;
 pub mod home;
+pub mod names;
 pub mod plan;
 pub mod status;

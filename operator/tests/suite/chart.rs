@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Everything that is off by default.
-const ALL_ON: [&str; 13] = [
+const ALL_ON: [&str; 14] = [
     "image.digest=\"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
     "imagePullSecrets=[{\"name\": \"registry\"}]",
     "podAnnotations={\"example.com/team\": \"ops\"}",
@@ -30,6 +30,7 @@ const ALL_ON: [&str; 13] = [
     "serviceMonitor={\"enabled\": true, \"labels\": {\"prometheus\": \"main\"}}",
     "prometheusRule={\"enabled\": true, \"labels\": {\"prometheus\": \"main\"}}",
     "resyncSeconds=300",
+    "dns={\"to\": [{\"namespaceSelector\": {\"matchLabels\": {\"kubernetes.io/metadata.name\": \"dns\"}}}], \"addresses\": [\"169.254.20.10\", \"10.0.0.0/28\"], \"ports\": [53, 5353]}",
     "deletionProtection=false",
     "clientAdmin={\"enabled\": true, \"url\": \"https://console.example.com\", \"openIDConnect\": {\"issuer\": \"https://login.example.com\", \"clientId\": \"console\", \"clientSecretName\": \"console\"}, \"roles\": {\"support\": [\"helpdesk\"], \"operations\": [\"ops\"], \"administrator\": [\"leads\"]}, \"sessionKeySecret\": \"session\", \"ingress\": {\"host\": \"console.example.com\", \"className\": \"nginx\", \"controllerNamespace\": \"ingress\", \"tlsSecret\": \"console-tls\", \"annotations\": {\"a\": \"b\"}}, \"egressPorts\": [8443]}",
 ];
@@ -119,6 +120,10 @@ fn wrong_values_are_refused_by_name() {
         ("platformConcurrency=101", "/platformConcurrency"),
         ("surveySeconds=0", "/surveySeconds"),
         ("resyncSeconds=1", "/resyncSeconds"),
+        ("dns={\"to\": [{}]}", "/dns/to/0"),
+        ("dns={\"to\": [{\"pods\": {}}]}", "'pods'"),
+        ("dns={\"addresses\": [\"dns.example.com\"]}", "/dns/addresses/0"),
+        ("dns={\"ports\": [0]}", "/dns/ports/0"),
         ("deletionProtection=\"yes\"", "/deletionProtection"),
         ("serviceMonitor={\"interval\": \"often\"}", "/serviceMonitor/interval"),
         ("prometheusRule={\"enable\": true}", "'enable'"),
@@ -192,6 +197,26 @@ fn the_operator_knows_every_variable_and_name_that_the_chart_gives_it() {
         let name = variable["name"].as_str().unwrap();
         assert!(known.contains(name), "{name} is no option of the operator");
     }
+    let value = |name: &str| {
+        container["env"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap()["value"].as_str().unwrap()
+    };
+    let dns = [
+        ["--dns-to", value("EASYCODE_DNS_TO")],
+        ["--dns-addresses", value("EASYCODE_DNS_ADDRESSES")],
+        ["--dns-ports", value("EASYCODE_DNS_PORTS")],
+    ];
+    let egress = json!(
+        Options::parse_from(["easycode-operator"].into_iter().chain(dns.into_iter().flatten()))
+            .operator()
+            .names
+            .egress()
+    );
+    let to = json!([
+        { "ipBlock": { "cidr": "10.0.0.0/28" } }, { "ipBlock": { "cidr": "169.254.20.10/32" } },
+        { "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "dns" } } },
+    ]);
+    assert_eq!(egress[0]["to"], to);
+    assert_eq!(egress[0]["ports"].as_array().unwrap().len(), 4);
     // What the chart leaves out must be right by default.
     let defaults = Options::parse_from(["easycode-operator"]);
     assert_eq!(defaults.service_account, deployment["spec"]["template"]["spec"]["serviceAccountName"]);

@@ -5,7 +5,7 @@ use std::path::Path;
 use easycode_operator::{
     cli::plan::catalogue::Catalogue,
     kubernetes::{labels, object::Planned},
-    stack::blueprint::Operator,
+    stack::{blueprint::Operator, names::Names},
 };
 use serde_json::Value;
 
@@ -26,6 +26,7 @@ pub fn operator() -> Operator {
         service_account: "easycode-operator".into(),
         namespace_role: "easycode-operator-namespace".into(),
         cloudnative_pg_namespace: "cnpg-system".into(),
+        names: Names::default(),
     }
 }
 

@@ -24,6 +24,10 @@ pub struct ProbePlan {
     pub issuer: String,
     /// Tenant that forged tokens speak for.
     pub tenant: String,
+    /// For how many seconds what must be refused may still answer before that counts: a network engine learns of a pod only once it
+    /// runs.
+    #[serde(default)]
+    pub patience_seconds: u64,
 }
 
 /// Folder with a token of a tenant of another home, if there is one.
@@ -39,6 +43,9 @@ pub struct ProbeReport {
     pub attempts: u32,
     /// Whether the network's policies were seen to be enforced; `None` if there was nothing to tell it by.
     pub enforced: Option<bool>,
+    /// Why no name was resolved, if none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unresolved: Option<String>,
     /// What got through, a sentence each; not more than [`ProbeReport::MOST`].
     pub breaches: Vec<String>,
     /// What could not be tried, a sentence each.

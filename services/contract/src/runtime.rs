@@ -43,6 +43,9 @@ pub const JWKS_PATH: &str = "/user/v1/jwks.json";
 /// Who may call user-service's API for EasyCode's staff: `namespace/service account`.
 pub const STAFF_ACCOUNT: &str = "EASYCODE_STAFF_ACCOUNT";
 
+/// Exit code of a program whose pod has no names resolved; that of `sysexits.h` for an unknown host.
+pub const UNRESOLVED: u8 = 68;
+
 /// Audience of users' tokens.
 pub const USER_AUDIENCE: &str = "easycode";
 /// Audience of services' tokens towards tenant-service, and towards user-service for [delegations](crate::delegation).

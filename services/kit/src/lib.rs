@@ -22,6 +22,7 @@ mod linger;
 pub mod metrics;
 pub mod migrate;
 pub mod money;
+pub mod names;
 pub mod outbox;
 pub mod page;
 pub mod peer;
@@ -121,7 +122,11 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "ended");
-            ExitCode::FAILURE
+            if error.is::<names::Unresolved>() {
+                ExitCode::from(easycode_contract::runtime::UNRESOLVED)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -1,15 +1,19 @@
 //! Publishes a service's migrations and brings every tenant's schema up to date: in parallel, a transaction each,
 //! resumable, so that a run that was cut off is simply run again.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
+use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
 use crate::{
     Config,
     database::{self, Connections},
+    names,
 };
 
 /// One migration of the tenants' schemas.
@@ -26,13 +30,18 @@ pub struct Migration {
 /// Schemas migrated at once.
 const PARALLEL: usize = 4;
 const ATTEMPTS: u32 = 4;
+/// For how long the first connection is tried, and the time between two attempts.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(500);
 /// Longest time to wait for a lock: whoever works with the tenant's tables waits behind.
 const LONGEST_LOCK: &str = "2s";
 
 /// Runs all of it with the credentials of the environment.
 pub async fn run(config: &Config, migrations: &[Migration]) -> anyhow::Result<()> {
     let options = database::options(&config.database)?.options([("lock_timeout", LONGEST_LOCK)]);
+    names::resolved(options.get_host()).await?;
     let connections = Connections::new(&options, u32::try_from(PARALLEL)?);
+    connected(connections.any()).await?;
     let newest = publish(connections.any(), migrations).await?;
     let behind: Vec<String> =
         sqlx::query_scalar("SELECT name FROM easycode.tenant_schema WHERE version < $1 ORDER BY name")
@@ -50,6 +59,19 @@ pub async fn run(config: &Config, migrations: &[Migration]) -> anyhow::Result<()
         bail!("{failed} of {} schemas were not migrated; each is logged above with its reason", behind.len());
     }
     Ok(())
+}
+
+/// Waits for the first connection, for a while: Postgres' own policy may not know yet of a pod that has just started, and a Job tries again
+/// later and later.
+async fn connected(pool: &PgPool) -> anyhow::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match pool.acquire().await {
+            Ok(_) => return Ok(()),
+            Err(sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)) if Instant::now() < until => sleep(PAUSE).await,
+            Err(error) => return Err(error).context("connecting"),
+        }
+    }
 }
 
 /// Publishes the migrations and returns the newest version. Refuses one that was published with another text.
@@ -94,7 +116,7 @@ async fn migrate(connections: &Connections, schema: &str) -> bool {
             Ok(_) => return true,
             Err(error) if attempt < ATTEMPTS && is_transient(&error) => {
                 warn!(schema, %error, "not migrated, trying again");
-                tokio::time::sleep(std::time::Duration::from_millis(200 << attempt)).await;
+                sleep(Duration::from_millis(200 << attempt)).await;
             }
             Err(error) => {
                 error!(schema, %error, "not migrated");

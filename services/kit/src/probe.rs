@@ -14,13 +14,15 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpStream, lookup_host},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 
 use crate::http;
 
 /// Time after which an address counts as out of reach: policies drop packets without an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Time between two attempts at an address that answered.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Tries everything of the plan in the environment, and leaves the report.
 pub async fn run() -> anyhow::Result<()> {
@@ -33,11 +35,14 @@ pub async fn run() -> anyhow::Result<()> {
 
 async fn attempt(plan: &ProbePlan) -> ProbeReport {
     let mut report = ProbeReport::default();
-    let controls = join_all(plan.control.iter().map(|address| answers(address))).await;
-    let told: Vec<_> = controls.into_iter().filter_map(Result::ok).collect();
+    let patience = Duration::from_secs(plan.patience_seconds);
+    let controls = settled(&plan.control, patience).await;
+    let told: Vec<_> = controls.iter().filter_map(|one| one.as_ref().ok().copied()).collect();
+    let unresolved = controls.iter().find_map(|one| one.as_ref().err());
     report.enforced = (!told.is_empty()).then(|| !told.contains(&true));
+    report.unresolved = unresolved.filter(|_| told.is_empty()).map(ToString::to_string);
     if report.enforced != Some(false) {
-        let answers = join_all(plan.forbidden.iter().map(|address| answers(address))).await;
+        let answers = settled(&plan.forbidden, patience).await;
         for (address, answered) in plan.forbidden.iter().zip(answers) {
             match answered {
                 Ok(true) => report.breaches.push(format!("{address} accepts connections from here")),
@@ -81,6 +86,21 @@ async fn attempt(plan: &ProbePlan) -> ProbeReport {
     report.breaches.truncate(ProbeReport::MOST);
     report.untried.truncate(ProbeReport::MOST);
     report
+}
+
+/// Whether each address takes connections, once none does any more, or after so long at the latest.
+async fn settled(addresses: &[String], patience: Duration) -> Vec<std::io::Result<bool>> {
+    let until = Instant::now() + patience;
+    let settle = async |address: &String| {
+        loop {
+            let outcome = answers(address).await;
+            if matches!(outcome, Ok(false)) || Instant::now() >= until {
+                return outcome;
+            }
+            sleep(PAUSE).await;
+        }
+    };
+    join_all(addresses.iter().map(settle)).await
 }
 
 /// Whether an address takes connections. An error, if its name can't be resolved: that says nothing.
@@ -164,5 +184,54 @@ mod tests {
         let plan = ProbePlan { control: vec![answering.clone()], forbidden: vec![answering], ..ProbePlan::default() };
         let report = attempt(&plan).await;
         assert_eq!((report.attempts, report.enforced, report.breaches.len()), (0, Some(false), 0));
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_only_after_a_while_counts_as_refused() {
+        let listeners =
+            [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+        let addresses = listeners.each_ref().map(|one| one.local_addr().unwrap().to_string());
+        let [control, forbidden] = listeners;
+        // An engine that has learnt of the pod late, and of one policy later than of the other.
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(300)).await;
+            drop(control);
+            sleep(Duration::from_millis(600)).await;
+            drop(forbidden);
+        });
+        let [control, forbidden] = addresses;
+        let plan = ProbePlan {
+            control: vec![control],
+            forbidden: vec![forbidden],
+            patience_seconds: 20,
+            ..ProbePlan::default()
+        };
+        let report = attempt(&plan).await;
+        assert_eq!((report.attempts, report.enforced, report.breaches.len()), (1, Some(true), 0));
+    }
+
+    #[tokio::test]
+    async fn what_still_answers_after_that_is_a_breach() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let answering = listener.local_addr().unwrap().to_string();
+        let plan = ProbePlan {
+            control: vec![closed],
+            forbidden: vec![answering],
+            patience_seconds: 1,
+            ..ProbePlan::default()
+        };
+        let started = Instant::now();
+        let report = attempt(&plan).await;
+        assert_eq!((report.attempts, report.enforced, report.breaches.len()), (1, Some(true), 1));
+        assert!(started.elapsed() >= Duration::from_secs(1));
+        drop(listener);
+    }
+
+    #[tokio::test]
+    async fn where_no_name_is_resolved_that_is_told() {
+        let plan = ProbePlan { control: vec!["nowhere.invalid:443".to_owned()], ..ProbePlan::default() };
+        let report = attempt(&plan).await;
+        assert_eq!((report.enforced, report.unresolved.is_some()), (None, true));
     }
 }

@@ -2,6 +2,7 @@
 //! is answered and what can be served is; after them everything comes back without help.
 
 mod control_plane;
+mod network;
 mod postgres;
 mod services;
 mod settings;

@@ -80,7 +80,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cli::plan::changes::Sign;
+    use crate::{cli::plan::changes::Sign, stack::names::Names};
 
     fn cluster() -> Catalogue {
         let services = json!([
@@ -119,6 +119,7 @@ mod tests {
             service_account: name.clone(),
             namespace_role: name.clone(),
             cloudnative_pg_namespace: name,
+            names: Names::default(),
         };
         preview(wanted, cluster, &operator, Timestamp::UNIX_EPOCH)
     }

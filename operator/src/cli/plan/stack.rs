@@ -1,7 +1,7 @@
 //! What would change of the objects of a platform or an instance. Pure.
 
 use easycode_crds::{Tenant, platform::ServiceStatus, release::ReleasedService};
-use kube::ResourceExt;
+use kube::{ResourceExt, api::DynamicObject};
 
 use super::changes::{Change, Key, Live, Section, key_of};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     },
     stack::{
         blueprint::{Blueprint, Server},
-        plan::{self, migration, postgres, service, workload},
+        plan::{self, migration, network, postgres, service, workload},
     },
     tenant::placement::placed_on,
 };
@@ -44,6 +44,8 @@ pub fn section(blueprint: &Blueprint, known: Known) -> Section {
         }
         let present = known.live.get(&key(object));
         let (object, pending) = match present {
+            // Where names are resolved only the operator sees, by its own pod.
+            Some(present) if is_way_to_dns(object) => (as_it_is(object, present), false),
             Some(present) => as_applied(blueprint, object, &workload::annotations(present)),
             None => (object.clone(), false),
         };
@@ -64,6 +66,16 @@ pub fn section(blueprint: &Blueprint, known: Known) -> Section {
 #[must_use]
 pub fn without_release(title: String, why: String) -> Section {
     Section { title, notes: vec![why], ..Section::default() }
+}
+
+fn is_way_to_dns(object: &Planned) -> bool {
+    object.kind == Kind::NetworkPolicy && object.name == network::DNS
+}
+
+fn as_it_is(object: &Planned, present: &DynamicObject) -> Planned {
+    let mut kept = object.clone();
+    kept.body["spec"].clone_from(&present.data["spec"]);
+    kept
 }
 
 fn key(object: &Planned) -> Key {
@@ -129,7 +141,7 @@ mod tests {
         cli::plan::changes::Sign,
         kubernetes::object::short_hash,
         platform::plan::blueprint,
-        stack::{blueprint::Operator, home::Home},
+        stack::{blueprint::Operator, home::Home, names::Names},
     };
 
     fn operator() -> Operator {
@@ -138,6 +150,7 @@ mod tests {
             service_account: "o".into(),
             namespace_role: "o".into(),
             cloudnative_pg_namespace: "o".into(),
+            names: Names::default(),
         }
     }
 

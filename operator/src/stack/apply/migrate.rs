@@ -97,6 +97,8 @@ pub(super) async fn migrate<'a>(
         if !since.is_zero() {
             trouble = pods::trouble(&namespace, pods::OF_MIGRATIONS, context).await?;
         }
+    } else if !failed.is_empty() {
+        trouble = pods::unresolved(&namespace, pods::OF_MIGRATIONS, context).await?;
     }
     applied.findings.push(if let Some(trouble) = trouble {
         finding(Some(false), trouble.reason, trouble.message)

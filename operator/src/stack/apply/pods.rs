@@ -3,9 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use easycode_contract::runtime::UNRESOLVED;
 use easycode_crds::conditions::reason;
 use jiff::Timestamp;
-use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
+use k8s_openapi::api::{
+    core::v1::{ContainerStatus, Pod},
+    events::v1::Event,
+};
 use kube::{Api, ResourceExt, api::ListParams};
 
 use crate::{
@@ -19,6 +23,9 @@ pub const OF_SERVICES: &str = "app.kubernetes.io/component=service";
 pub const OF_POSTGRES: &str = "app.kubernetes.io/name=postgres";
 /// Selects the pods that migrate.
 pub const OF_MIGRATIONS: &str = "app.kubernetes.io/component=migration";
+
+/// What to do where pods have no names resolved.
+pub const NAMES_WAY_OUT: &str = "see that DNS runs, and that NetworkPolicy dns of the namespace opens the way to it, or set the chart's values dns.to, dns.addresses and dns.ports";
 
 /// What keeps pods from running.
 pub struct Trouble {
@@ -44,11 +51,39 @@ impl Trouble {
 pub async fn trouble(namespace: &str, selector: &str, context: &Context) -> Result<Option<Trouble>, Error> {
     let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
     let pods = api.list(&ListParams::default().labels(selector)).await?;
+    if let Some(unresolved) = of_last(&pods.items) {
+        return Ok(Some(unresolved));
+    }
     // Of a service's pods its Deployment tells itself.
     if pods.items.iter().all(has_ended) && selector != OF_SERVICES {
         return refused(namespace, context).await;
     }
     Ok(pods.iter().find_map(of_pod))
+}
+
+/// Whether the selected pods had no names resolved, by the one that ended last.
+pub async fn unresolved(namespace: &str, selector: &str, context: &Context) -> Result<Option<Trouble>, Error> {
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
+    Ok(of_last(&api.list(&ListParams::default().labels(selector)).await?.items))
+}
+
+/// By the one that was made last of those that ended: what failed before may be mended.
+fn of_last(pods: &[Pod]) -> Option<Trouble> {
+    let ended = pods.iter().filter(|pod| has_ended(pod));
+    ended.max_by_key(|pod| pod.creation_timestamp()).and_then(without_names)
+}
+
+/// A pod that has told by its exit code that no names are resolved.
+fn without_names(pod: &Pod) -> Option<Trouble> {
+    let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let ended = |container: &ContainerStatus| {
+        let ended = container.state.as_ref().and_then(|state| state.terminated.as_ref());
+        ended.is_some_and(|ended| ended.exit_code == i32::from(UNRESOLVED))
+    };
+    containers.iter().any(ended).then(|| Trouble {
+        reason: reason::NAMES_NOT_RESOLVED,
+        message: format!("pod {} has no names resolved; {NAMES_WAY_OUT}", pod.name_any()),
+    })
 }
 
 fn has_ended(pod: &Pod) -> bool {
@@ -111,4 +146,39 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
             ),
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(made: &str, phase: &str, exit_code: i32) -> Pod {
+        let state = if phase == "Running" {
+            json!({ "running": {} })
+        } else {
+            json!({ "terminated": { "exitCode": exit_code } })
+        };
+        let container =
+            json!({ "name": "c", "image": "i", "imageID": "i", "ready": false, "restartCount": 0, "state": state });
+        let made = format!("2026-11-01T00:00:{made}Z");
+        let pod = json!({
+            "metadata": { "name": format!("p-{phase}"), "creationTimestamp": made },
+            "status": { "phase": phase, "containerStatuses": [container] },
+        });
+        serde_json::from_value(pod).unwrap()
+    }
+
+    #[test]
+    fn pods_without_names_are_told_of_until_a_later_one_had_them() {
+        let told = |pods: &[Pod]| of_last(pods).map(|trouble| trouble.reason);
+        let failed = pod("01", "Failed", i32::from(UNRESOLVED));
+        assert_eq!(told(std::slice::from_ref(&failed)), Some(reason::NAMES_NOT_RESOLVED));
+        // One that is tried again has told nothing yet.
+        assert_eq!(told(&[failed.clone(), pod("02", "Running", 0)]), Some(reason::NAMES_NOT_RESOLVED));
+        assert_eq!(told(&[failed.clone(), pod("02", "Succeeded", 0)]), None);
+        assert_eq!(told(&[failed, pod("02", "Failed", 1)]), None);
+        assert_eq!(told(&[]), None);
+    }
 }

@@ -16,6 +16,8 @@ use crate::{
 pub(crate) const COMPONENT: &str = "network";
 /// Name, and service account, of client-admin-service, in the operator's namespace.
 pub(crate) const STAFF: &str = "easycode-client-admin";
+/// Policy by which names are resolved.
+pub(crate) const DNS: &str = "dns";
 /// Policy by which the database's clients reach it.
 const CLIENTS_TO_POSTGRES: &str = "clients-to-postgres";
 /// Label of namespaces whose pods may read the services' metrics.
@@ -48,16 +50,7 @@ pub fn policies(blueprint: &Blueprint) -> Vec<Planned> {
             "default-deny",
             json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": [] }),
         ),
-        (
-            "dns",
-            json!({
-                "podSelector": {}, "policyTypes": ["Egress"],
-                "egress": [{
-                    "to": [{ "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "kube-system" } } }],
-                    "ports": [{ "protocol": "UDP", "port": 53 }, tcp(53)],
-                }],
-            }),
-        ),
+        (DNS, json!({ "podSelector": {}, "policyTypes": ["Egress"], "egress": blueprint.operator.names.egress() })),
         (
             // tenant-service gives them contexts, and they ask each other on behalf of their callers.
             "services-to-services",
