@@ -40,6 +40,7 @@ use easycode_user_service::{internal::Access, realm::Shared};
 use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use kube::ResourceExt;
+use serde_json::Value;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -47,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     endpoints::{Endpoints, Reachable},
+    freeze::{Frozen, Gate},
     keys::{Keys, WORKLOAD_ISSUER},
     tokens::ISSUER,
     wait::until,
@@ -98,6 +100,7 @@ struct Inner {
 struct Running {
     apps: BTreeMap<String, App>,
     base_urls: BTreeMap<String, String>,
+    gates: BTreeMap<String, Gate>,
     stopping: CancellationToken,
 }
 
@@ -176,6 +179,11 @@ impl Platform {
         &self.inner.services.apps[service]
     }
 
+    /// Lets a service answer nobody until the result is dropped.
+    pub async fn freeze(&self, service: &str) -> Frozen {
+        self.inner.services.gates[service].close().await
+    }
+
     /// Its namespace.
     #[must_use]
     pub fn namespace(&self) -> &'static str {
@@ -196,6 +204,11 @@ impl Platform {
     /// How a service logs in.
     pub fn login_of(&self, service: &str) -> anyhow::Result<PgConnectOptions> {
         Ok(logins(service)?.serving(&server(&self.inner.postgres))?.options())
+    }
+
+    /// How the Jobs that migrate a service's database log in.
+    pub fn migration_login_of(&self, service: &str) -> anyhow::Result<PgConnectOptions> {
+        Ok(logins(service)?.migrating(&server(&self.inner.postgres))?.options())
     }
 
     /// A session as a service, as an intruder with its password would have it.
@@ -261,11 +274,29 @@ impl Platform {
         Ok(())
     }
 
+    /// Waits until the services that a tenant's settings concern act on them.
+    pub async fn settings_published(&self, tenant: &str, service: &str, value: &Value) {
+        until("the settings are published", PUBLISH_TIMEOUT, async || {
+            for (name, app) in &self.inner.services.apps {
+                // What is set for a service is told to that service; the user interface's settings are told to all.
+                if name == TENANT_SERVICE || name == service || service == "ui" {
+                    let known = app.contexts.get(tenant).await.map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
+                    let known = known.context("no such tenant")?;
+                    let present = known.settings.get(service);
+                    ensure!(present == Some(value), "{name} has {present:?}");
+                }
+            }
+            Ok(())
+        })
+        .await;
+    }
+
     /// Waits until all services act on the context.
     async fn published(&self, context: &TenantContext) {
         until("all services have the context", PUBLISH_TIMEOUT, async || {
             for (service, app) in &self.inner.services.apps {
-                let known = app.contexts.get(&context.tenant).await.map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
+                let known =
+                    app.contexts.get(&context.tenant).await.map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
                 let generation = known.map(|known| (known.generation, known.state, known.read_only));
                 let wanted = (context.generation, context.state, context.read_only);
                 ensure!(generation == Some(wanted), "{service} has {generation:?}");
@@ -287,10 +318,16 @@ fn account(tenant: &Tenant) -> Account {
     Account { subject: audit::subject(tenant), records: Vec::new(), adopted: None }
 }
 
-/// The examples' platform and release.
-fn example() -> anyhow::Result<(SharedPlatform, Arc<Release>)> {
+/// The examples.
+pub(crate) fn examples() -> anyhow::Result<Catalogue> {
     let mut catalogue = Catalogue::default();
     catalogue.read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples")))?;
+    Ok(catalogue)
+}
+
+/// The examples' platform and release.
+fn example() -> anyhow::Result<(SharedPlatform, Arc<Release>)> {
+    let catalogue = examples()?;
     let platform = catalogue.platforms.iter().find(|one| one.name_any() == NAME).context("no platform")?;
     let release = catalogue.release(&platform.spec.release).context("no release")?;
     Ok((platform.as_ref().clone(), Arc::clone(release)))
@@ -349,14 +386,16 @@ async fn start_services(
         listeners.push((service, listener));
     }
     let stopping = CancellationToken::new();
-    let mut running = Running { apps: BTreeMap::new(), base_urls, stopping };
+    let mut running = Running { apps: BTreeMap::new(), base_urls, gates: BTreeMap::new(), stopping };
     for (service, listener) in listeners {
         let config = configuration(service, postgres, &folder.join(service.name), &running.base_urls)?;
         let (app, internal) = prepare(service, config, contexts, publisher)?;
-        let router = easycode_kit::router(service, &app, internal);
+        let gate = Gate::default();
+        let router = gate.guard(easycode_kit::router(service, &app, internal));
         let end = running.stopping.clone().cancelled_owned();
         tokio::spawn(axum::serve(listener, router.into_make_service()).with_graceful_shutdown(end).into_future());
         running.apps.insert(service.name.to_owned(), app);
+        running.gates.insert(service.name.to_owned(), gate);
     }
     Ok(running)
 }
@@ -392,7 +431,12 @@ fn configuration(
 }
 
 /// Makes a service as its `main` does, and returns its routes for other services.
-fn prepare(service: &Service, config: Config, contexts: &Contexts, publisher: &Publisher) -> anyhow::Result<(App, Router<App>)> {
+fn prepare(
+    service: &Service,
+    config: Config,
+    contexts: &Contexts,
+    publisher: &Publisher,
+) -> anyhow::Result<(App, Router<App>)> {
     let workloads = |audience: &str| {
         Workloads::issued_by(WORKLOAD_ISSUER, &Keys::get().workloads_jwks().display().to_string(), audience)
     };
@@ -401,10 +445,8 @@ fn prepare(service: &Service, config: Config, contexts: &Contexts, publisher: &P
             let app = App::with_contexts(config, contexts.clone())?;
             publisher.list(&[]);
             tokio::spawn(easycode_tenant_service::settings::follow(app.clone(), publisher.clone()));
-            let internal = easycode_tenant_service::internal::router(
-                publisher.clone(),
-                workloads(TENANT_SERVICE_AUDIENCE),
-            );
+            let internal =
+                easycode_tenant_service::internal::router(publisher.clone(), workloads(TENANT_SERVICE_AUDIENCE));
             Ok((app, internal))
         }
         USER_SERVICE => {

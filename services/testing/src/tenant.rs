@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     Answer, Platform,
     people::{self, Person},
-    tokens,
+    platform, tokens,
 };
 
 /// A tenant on a platform of a test.
@@ -40,9 +40,16 @@ impl TestTenant {
             "displayName": name, "deployment": { "platform": "eu1" }, "entitlements": [{ "service": "crm" }],
         });
         merge(&mut full, spec)?;
-        let metadata = json!({ "name": name, "uid": Uuid::new_v4(), "generation": 1 });
-        tenant.platform.apply(parse(&metadata, &full)?).await?;
+        tenant.platform.apply(parse(&metadata(name), &full)?).await?;
         Ok(tenant)
+    }
+
+    /// Makes one of the examples' tenants, as it is described there.
+    pub async fn example(platform: &Platform, name: &str) -> anyhow::Result<Self> {
+        let examples = platform::examples()?;
+        let spec = serde_json::to_value(&examples.tenant(name).context("no such example")?.spec)?;
+        platform.apply(parse(&metadata(name), &spec)?).await?;
+        Ok(Self { platform: platform.clone(), name: name.to_owned() })
     }
 
     /// Makes a tenant, and signs its first administrator in.
@@ -106,6 +113,11 @@ impl TestTenant {
     }
 }
 
+/// Metadata of a tenant as the API server would make it.
+fn metadata(name: &str) -> Value {
+    json!({ "name": name, "uid": Uuid::new_v4(), "generation": 1 })
+}
+
 fn merge(full: &mut Value, spec: Value) -> anyhow::Result<()> {
     let Value::Object(fields) = spec else { anyhow::bail!("spec is no object: {spec}") };
     for (key, value) in fields {
@@ -115,7 +127,6 @@ fn merge(full: &mut Value, spec: Value) -> anyhow::Result<()> {
 }
 
 fn parse(metadata: &Value, spec: &Value) -> anyhow::Result<Tenant> {
-    let object =
-        json!({ "apiVersion": "easycode.io/v1alpha1", "kind": "Tenant", "metadata": metadata, "spec": spec });
+    let object = json!({ "apiVersion": "easycode.io/v1alpha1", "kind": "Tenant", "metadata": metadata, "spec": spec });
     Ok(serde_json::from_value(object)?)
 }
