@@ -1,3 +1,7 @@
-//! What a service does by itself and with others, over HTTP, on a real Postgres.
+//! What services do by themselves and with others, over HTTP, on a real Postgres.
 
+mod business;
 mod crm;
+mod isolation;
+mod serving;
+mod settings;
