@@ -6,6 +6,7 @@
 
 pub mod browser;
 pub mod endpoints;
+mod freeze;
 mod keys;
 pub mod people;
 mod platform;
@@ -17,6 +18,7 @@ pub mod traffic;
 mod wait;
 
 pub use endpoints::{Answer, Endpoints};
+pub use freeze::Frozen;
 pub use platform::{Platform, STAFF};
 pub use tenant::{TestTenant, fresh_name};
 pub use wait::until;

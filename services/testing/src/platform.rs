@@ -40,6 +40,7 @@ use easycode_user_service::{internal::Access, realm::Shared};
 use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use kube::ResourceExt;
+use serde_json::Value;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -47,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     endpoints::{Endpoints, Reachable},
+    freeze::{Frozen, Gate},
     keys::{Keys, WORKLOAD_ISSUER},
     signing_keys,
     tokens::ISSUER,
@@ -101,6 +103,7 @@ struct Inner {
 struct Running {
     apps: BTreeMap<String, App>,
     base_urls: BTreeMap<String, String>,
+    gates: BTreeMap<String, Gate>,
     stopping: CancellationToken,
 }
 
@@ -190,6 +193,11 @@ impl Platform {
         signing_keys::rotate(&self.inner.folder.path().join(SIGNING_KEYS))
     }
 
+    /// Lets a service answer nobody until the result is dropped.
+    pub async fn freeze(&self, service: &str) -> Frozen {
+        self.inner.services.gates[service].close().await
+    }
+
     /// Its namespace.
     #[must_use]
     pub fn namespace(&self) -> &'static str {
@@ -210,6 +218,11 @@ impl Platform {
     /// How a service logs in.
     pub fn login_of(&self, service: &str) -> anyhow::Result<PgConnectOptions> {
         Ok(logins(service)?.serving(&server(&self.inner.postgres))?.options())
+    }
+
+    /// How the Jobs that migrate a service's database log in.
+    pub fn migration_login_of(&self, service: &str) -> anyhow::Result<PgConnectOptions> {
+        Ok(logins(service)?.migrating(&server(&self.inner.postgres))?.options())
     }
 
     /// A session as a service, as an intruder with its password would have it.
@@ -275,6 +288,23 @@ impl Platform {
         Ok(())
     }
 
+    /// Waits until the services that a tenant's settings concern act on them.
+    pub async fn settings_published(&self, tenant: &str, service: &str, value: &Value) {
+        until("the settings are published", PUBLISH_TIMEOUT, async || {
+            for (name, app) in &self.inner.services.apps {
+                // What is set for a service is told to that service; the user interface's settings are told to all.
+                if name == TENANT_SERVICE || name == service || service == "ui" {
+                    let known = app.contexts.get(tenant).await.map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
+                    let known = known.context("no such tenant")?;
+                    let present = known.settings.get(service);
+                    ensure!(present == Some(value), "{name} has {present:?}");
+                }
+            }
+            Ok(())
+        })
+        .await;
+    }
+
     /// Waits until all services act on the context.
     async fn published(&self, context: &TenantContext) {
         until("all services have the context", PUBLISH_TIMEOUT, async || {
@@ -302,10 +332,16 @@ fn account(tenant: &Tenant) -> Account {
     Account { subject: audit::subject(tenant), records: Vec::new(), adopted: None }
 }
 
-/// The examples' platform and release.
-fn example() -> anyhow::Result<(SharedPlatform, Arc<Release>)> {
+/// The examples.
+pub(crate) fn examples() -> anyhow::Result<Catalogue> {
     let mut catalogue = Catalogue::default();
     catalogue.read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples")))?;
+    Ok(catalogue)
+}
+
+/// The examples' platform and release.
+fn example() -> anyhow::Result<(SharedPlatform, Arc<Release>)> {
+    let catalogue = examples()?;
     let platform = catalogue.platforms.iter().find(|one| one.name_any() == NAME).context("no platform")?;
     let release = catalogue.release(&platform.spec.release).context("no release")?;
     Ok((platform.as_ref().clone(), Arc::clone(release)))
@@ -365,14 +401,16 @@ async fn start_services(
     }
     signing_keys::create(&folder.join(SIGNING_KEYS))?;
     let stopping = CancellationToken::new();
-    let mut running = Running { apps: BTreeMap::new(), base_urls, stopping };
+    let mut running = Running { apps: BTreeMap::new(), base_urls, gates: BTreeMap::new(), stopping };
     for (service, listener) in listeners {
         let config = configuration(service, postgres, &folder.join(service.name), &running.base_urls)?;
         let (app, internal) = prepare(service, config, &folder.join(SIGNING_KEYS), contexts, publisher)?;
-        let router = easycode_kit::router(service, &app, internal);
+        let gate = Gate::default();
+        let router = gate.guard(easycode_kit::router(service, &app, internal));
         let end = running.stopping.clone().cancelled_owned();
         tokio::spawn(axum::serve(listener, router.into_make_service()).with_graceful_shutdown(end).into_future());
         running.apps.insert(service.name.to_owned(), app);
+        running.gates.insert(service.name.to_owned(), gate);
     }
     Ok(running)
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     Answer, Platform,
     people::{self, Person},
-    tokens,
+    platform, tokens,
 };
 
 /// A tenant on a platform of a test.
@@ -40,9 +40,16 @@ impl TestTenant {
             "displayName": name, "deployment": { "platform": "eu1" }, "entitlements": [{ "service": "crm" }],
         });
         merge(&mut full, spec)?;
-        let metadata = json!({ "name": name, "uid": Uuid::new_v4(), "generation": 1 });
-        tenant.platform.apply(parse(&metadata, &full)?).await?;
+        tenant.platform.apply(parse(&metadata(name), &full)?).await?;
         Ok(tenant)
+    }
+
+    /// Makes one of the examples' tenants, as it is described there.
+    pub async fn example(platform: &Platform, name: &str) -> anyhow::Result<Self> {
+        let examples = platform::examples()?;
+        let spec = serde_json::to_value(&examples.tenant(name).context("no such example")?.spec)?;
+        platform.apply(parse(&metadata(name), &spec)?).await?;
+        Ok(Self { platform: platform.clone(), name: name.to_owned() })
     }
 
     /// Makes a tenant, and signs its first administrator in.
@@ -104,6 +111,11 @@ impl TestTenant {
     pub async fn erase(&self) -> anyhow::Result<()> {
         self.platform.erase(&self.name).await
     }
+}
+
+/// Metadata of a tenant as the API server would make it.
+fn metadata(name: &str) -> Value {
+    json!({ "name": name, "uid": Uuid::new_v4(), "generation": 1 })
 }
 
 fn merge(full: &mut Value, spec: Value) -> anyhow::Result<()> {

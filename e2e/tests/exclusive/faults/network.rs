@@ -3,8 +3,8 @@
 use anyhow::ensure;
 use easycode_e2e::{
     faults::{can_stop_components, component},
-    probes::{ask, verdict},
     platform::Platform,
+    probes::{ask, verdict},
     tenant::TestTenant,
 };
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! CRM from end to end: records, their links, conflicts, paging, search, campaigns.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use anyhow::{Context, ensure};
 use easycode_contract::runtime::TENANT_SERVICE;
@@ -171,10 +171,10 @@ async fn fields_that_a_tenants_administrator_declares_are_the_tenants_own() -> a
         { "name": "loyaltyNumber", "type": "Text", "required": true }, { "name": "since", "type": "Date" },
     ] } });
     let administrator = token(&tenant.name, &["tenant-admin"])?;
-    let set = platform.ask(TENANT_SERVICE, Method::PUT, "/settings/crm", &administrator, Some(declared)).await?;
+    let set =
+        platform.ask(TENANT_SERVICE, Method::PUT, "/settings/crm", &administrator, Some(declared.clone())).await?;
     ensure!(set.status == 200, "{set:?}");
-    // Known to every replica within a second.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    platform.settings_published(&tenant.name, "crm", &declared).await;
     let contact = |custom: Value| json!({ "familyName": "Lovelace", "custom": custom });
     for (custom, complaint) in [
         (json!({}), "custom.loyaltyNumber: is required"),
@@ -203,7 +203,7 @@ async fn fields_that_a_tenants_administrator_declares_are_the_tenants_own() -> a
         tenant.name,
     );
     platform.sql("tenant_service", &unreadable).await?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    platform.settings_published(&tenant.name, "crm", &json!({ "customFields": { "contact": "x" } })).await;
     let refused = tenant.ask("crm", Method::POST, "/contacts", Some(contact(full))).await?;
     ensure!((refused.status, refused.code()) == (409, "conflict"), "{refused:?}");
     let detail = refused.body["detail"].as_str().unwrap_or_default();

@@ -1,5 +1,9 @@
-//! What a service does by itself and with others, over HTTP, on a real Postgres.
+//! What services do by themselves and with others, over HTTP, on a real Postgres.
 
+mod business;
 mod crm;
+mod isolation;
 mod pages;
+mod serving;
+mod settings;
 mod users;
