@@ -3,7 +3,6 @@
 mod crash;
 mod drift;
 mod faults;
-mod frozen_inventory;
 mod isolation;
 mod moves;
 mod neighbours;

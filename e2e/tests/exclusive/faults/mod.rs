@@ -5,4 +5,3 @@ mod control_plane;
 mod network;
 mod postgres;
 mod services;
-mod settings;

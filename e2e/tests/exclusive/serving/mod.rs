@@ -1,7 +1,5 @@
 //! What a ready platform serves: the examples as they are described, and the API as it is documented.
 
-mod limits;
-
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};

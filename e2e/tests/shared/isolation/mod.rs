@@ -2,10 +2,7 @@
 
 mod cluster;
 mod database;
-mod input;
 mod network;
 mod pods;
-mod pool;
-mod tokens;
 
 use easycode_e2e::isolation::{DENIED, erase, refused, refused_with, run, two_tenants};
