@@ -5,4 +5,4 @@ mod database;
 mod network;
 mod pods;
 
-use easycode_e2e::isolation::{DENIED, erase, refused, refused_with, run, two_tenants};
+use easycode_e2e::isolation::{DENIED, refused};
