@@ -17,7 +17,7 @@ fn program() -> PathBuf {
         let program = PathBuf::from(program);
         assert!(
             program.is_file(),
-            "HELM is {}, which is not there: run `make unit`, which builds it",
+            "HELM is {}, which is not there: run `make test-unit`, which builds it",
             program.display()
         );
         return program;
@@ -28,7 +28,7 @@ fn program() -> PathBuf {
         .chain(env::split_paths(&path))
         .map(|folder| folder.join("helm"))
         .find(|program| program.is_file())
-        .expect("there is no helm on the PATH: run `make test` (or `make unit`), which builds it, or name it by HELM")
+        .expect("there is no helm on the PATH: run `make test` (or `make test-unit`), which builds it, or name it by HELM")
 }
 
 /// Runs helm.
