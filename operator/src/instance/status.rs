@@ -180,11 +180,6 @@ async fn write(instance: &DedicatedInstance, after: &DedicatedInstanceStatus, co
     if instance.status.as_ref() == Some(after) {
         return Ok(());
     }
-    let mut patch = serde_json::json!({ "status": after });
-    if after.endpoint.is_none() {
-        // A field that is left out of a merge patch stays.
-        patch["status"]["endpoint"] = serde_json::Value::Null;
-    }
-    kubernetes::status::patch(instance, patch, &context.client).await?;
+    kubernetes::status::replace(instance, after, None, &context.client).await?;
     Ok(())
 }

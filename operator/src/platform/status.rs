@@ -122,8 +122,7 @@ pub async fn write(platform: &SharedPlatform, after: &SharedPlatformStatus, cont
     if platform.status.as_ref() == Some(after) {
         return Ok(());
     }
-    let patch = serde_json::json!({ "status": after });
-    kubernetes::status::patch(platform, patch, &context.client).await?;
+    kubernetes::status::replace(platform, after, None, &context.client).await?;
     Ok(())
 }
 

@@ -44,11 +44,7 @@ pub async fn reconcile(channel: Arc<ReleaseChannel>, context: Arc<Context>) -> R
         instances,
     };
     if channel.status.as_ref() != Some(&after) {
-        // The name of a release that is gone has to be taken out, which a merge does by a null.
-        let mut status = serde_json::json!(after);
-        status["release"] = serde_json::json!(after.release);
-        let patch = serde_json::json!({ "status": status });
-        kubernetes::status::patch(&*channel, patch, &context.client).await?;
+        kubernetes::status::replace(&*channel, &after, None, &context.client).await?;
     }
     context.metrics.reconciled("channel", "ok", started.elapsed());
     Ok(Action::requeue(context.options.resync_interval()))

@@ -36,8 +36,7 @@ pub async fn reconcile(release: Arc<Release>, context: Arc<Context>) -> Result<A
         platforms: users(&release, &context),
     };
     if release.status.as_ref() != Some(&after) {
-        let patch = serde_json::json!({ "status": after });
-        kubernetes::status::patch(&*release, patch, &context.client).await?;
+        kubernetes::status::replace(&*release, &after, None, &context.client).await?;
     }
     context.metrics.reconciled("release", "ok", started.elapsed());
     Ok(Action::requeue(context.options.resync_interval()))

@@ -83,22 +83,7 @@ pub async fn write_to(
     version: Option<String>,
     context: &Context,
 ) -> Result<(), Error> {
-    // A field that is left out of a merge patch stays.
-    let mut patch = serde_json::json!({ "status": after });
-    for (field, present) in [
-        ("platform", after.platform.is_some()),
-        ("instance", after.instance.is_some()),
-        ("endpoint", after.endpoint.is_some()),
-        ("formerHomes", !after.former_homes.is_empty()),
-    ] {
-        if !present {
-            patch["status"][field] = serde_json::Value::Null;
-        }
-    }
-    if let Some(version) = version {
-        patch["metadata"]["resourceVersion"] = version.into();
-    }
-    let written = kubernetes::status::patch(tenant, patch, &context.client).await?;
+    let written = kubernetes::status::replace(tenant, after, version.as_deref(), &context.client).await?;
     context.unseen.wrote(&written);
     Ok(())
 }

@@ -28,7 +28,9 @@ fn program() -> PathBuf {
         .chain(env::split_paths(&path))
         .map(|folder| folder.join("helm"))
         .find(|program| program.is_file())
-        .expect("there is no helm on the PATH: run `make test` (or `make test-unit`), which builds it, or name it by HELM")
+        .expect(
+            "there is no helm on the PATH: run `make test` (or `make test-unit`), which builds it, or name it by HELM",
+        )
 }
 
 /// Runs helm.

@@ -149,8 +149,7 @@ async fn a_late_status_of_a_deleted_tenant_does_not_reach_its_namesake() -> anyh
     first.erase().await?;
     first.apply(json!({})).await?;
     let client = &platform.cluster.client;
-    let late = json!({ "status": { "platform": "of-the-deleted-one" } });
-    let refused = easycode_operator::kubernetes::status::patch(&stale, late, client).await;
+    let refused = easycode_operator::kubernetes::status::replace(&stale, &stale.status, None, client).await;
     ensure!(refused.is_err(), "a status of {:?} was written to its namesake", stale.metadata.uid);
     let second = first.ready().await;
     ensure!(second.metadata.uid != stale.metadata.uid, "it is the same object");
