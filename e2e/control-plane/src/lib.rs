@@ -1,5 +1,5 @@
 //! A control plane without nodes, for tests of what the operator decides and writes: a real API server, the controllers of
-//! Kubernetes, the operator as a process of its own, and a [simulator](simulator) that plays the nodes.
+//! Kubernetes, the operator as a process of its own, and a [simulator] that plays the nodes.
 
 mod chart;
 pub mod control_plane;
