@@ -20,6 +20,8 @@ use crate::{
 };
 
 const VOLUME: &str = "archive";
+/// Waits until the server answers, for a minute and a half: an engine that enforces policies lets a new pod through after a moment.
+const WAIT_FOR_SERVER: &str = "for trial in $(seq 30); do pg_isready --quiet --timeout=2 && break; sleep 1; done";
 
 /// How far the archive came.
 pub enum Progress {
@@ -66,6 +68,7 @@ fn volume(home: &Home, context: &Context) -> Planned {
     Planned::new(Kind::PersistentVolumeClaim, &home.namespace(), VOLUME, body)
 }
 
+
 fn planned(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -> Planned {
     let uid = tenant.uid().unwrap_or_default();
     let name = format!("archive-{}-{}", tenant.name_any(), uid.chars().take(8).collect::<String>());
@@ -95,7 +98,7 @@ fn planned(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -
         .keys()
         .map(|service| {
             let script = format!(
-                "mkdir -p {folder}; pg_dump --format=custom --schema={role} --role={role} --file={folder}/{service}.part; mv {folder}/{service}.part {folder}/{service}.dump"
+                "mkdir -p {folder}; {WAIT_FOR_SERVER}; pg_dump --format=custom --schema={role} --role={role} --file={folder}/{service}.part; mv {folder}/{service}.part {folder}/{service}.dump"
             );
             let secret = migration_secret(service);
             let env = [("PGHOST", "host"), ("PGPORT", "port"), ("PGUSER", "user"), ("PGPASSWORD", "password"), ("PGDATABASE", "dbname"), ("PGSSLMODE", "sslmode")]
