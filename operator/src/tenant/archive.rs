@@ -68,7 +68,6 @@ fn volume(home: &Home, context: &Context) -> Planned {
     Planned::new(Kind::PersistentVolumeClaim, &home.namespace(), VOLUME, body)
 }
 
-
 fn planned(tenant: &Tenant, home: &Home, data: &TenantData, context: &Context) -> Planned {
     let uid = tenant.uid().unwrap_or_default();
     let name = format!("archive-{}-{}", tenant.name_any(), uid.chars().take(8).collect::<String>());
