@@ -212,7 +212,8 @@ impl Platform {
 
     /// Runs SQL as the superuser, who is reached from within the pod alone, or by the server's socket; returns the rows as lines.
     pub async fn sql(&self, database: &str, statement: &str) -> anyhow::Result<String> {
-        if let Some(secret) = postgres::external_login(&self.cluster, &self.home).await?
+        if !has_nodes()
+            && let Some(secret) = postgres::external_login(&self.cluster, &self.home).await?
             && let Some(rows) = postgres::sql(&secret, database, statement).await?
         {
             return Ok(rows);
