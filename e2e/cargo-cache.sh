@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Keeps built dependencies outside the checkout, so that a clean clone on a machine that has built before compiles the workspace alone.
+# Keeps built dependencies outside the checkout. A clean clone at the same path compiles the workspace alone; at another path also what
+# has a build script, and what depends on that.
 #   cargo-cache.sh restore  copies them into a checkout that has built nothing yet
 #   cargo-cache.sh save     keeps those of this checkout, unless the same are there
 set -euo pipefail
