@@ -29,6 +29,10 @@ async fn a_password_opens_one_login_and_the_superuser_has_none() -> anyhow::Resu
         locked_out(&superuser, &[NO_LOGIN], "postgres").await?;
     }
     locked_out(&crm.clone().password(""), &[WRONG_PASSWORD], "no password").await?;
+    // Postgres lets everyone connect to the databases that are not a service's; an embedded server's first start ends that.
+    for database in ["easycode", "postgres", "template1", "tenant_service"] {
+        locked_out(&crm.clone().database(database), &[DENIED], database).await?;
+    }
 
     // What makes and changes schemas is no superuser either, and has no other service's database.
     let migrations = platform.login(&migration_secret("crm")).await?;
