@@ -3,7 +3,6 @@
 
 pub mod bench;
 pub mod block;
-pub mod business;
 pub mod cluster;
 pub mod console;
 pub mod deletion;
@@ -14,7 +13,9 @@ pub mod holdings;
 pub mod isolation;
 mod leftovers;
 pub mod login_server;
+pub mod mending;
 pub mod moves;
+pub mod objects;
 pub mod operator;
 pub mod own_instance;
 pub mod own_platform;

@@ -1,8 +1,7 @@
 //! People of a tenant in the cluster.
 
 pub use easycode_testing::people::{
-    ADMINISTRATOR, PASSWORD, Person, address, ask, claims, delegation, follow, internal, invite_by_staff, token_in,
-    try_sign_in, with_administrator,
+    ADMINISTRATOR, PASSWORD, Person, address, ask, claims, follow, try_sign_in, with_administrator,
 };
 use serde_json::Value;
 

@@ -37,7 +37,7 @@ async fn an_exhausted_quota_is_told_of_at_every_step_and_what_runs_goes_on() -> 
     own.condition("Ready", "False", "QuotaExceeded").await;
     own.apply(pods(2, 1)).await?;
     until("a migration has run", BRING_UP, || async {
-        let jobs = api(&own, Kind::Job).list(&ListParams::default()).await?;
+        let jobs = api(&own.platform, Kind::Job).list(&ListParams::default()).await?;
         let ran = |job: &DynamicObject| job.name_any().starts_with("migrate-") && job.data["status"]["succeeded"] == 1;
         ensure!(jobs.iter().any(ran), "none has");
         Ok(())

@@ -22,7 +22,7 @@ async fn an_instance_stays_while_its_tenant_does_leaves_all_data_and_takes_it_ov
     let way_out = format!("easycode.io/confirm-delete={}", own.platform.name);
     let refusal = own.api().delete(&own.platform.name, &trial).await;
     ensure!(refusal.is_err_and(|error| error.to_string().contains(&way_out)), "it was not protected");
-    let claim = api(&own, Kind::PersistentVolumeClaim).delete("data-postgres-0", &trial).await;
+    let claim = api(&own.platform, Kind::PersistentVolumeClaim).delete("data-postgres-0", &trial).await;
     ensure!(claim.is_err_and(|error| error.to_string().contains("protected")), "its volume was not protected");
 
     own.delete().await?;
@@ -34,7 +34,7 @@ async fn an_instance_stays_while_its_tenant_does_leaves_all_data_and_takes_it_ov
     own.tenant.gone().await;
     own.gone().await;
 
-    let kept = appears(&own, Kind::Namespace, &own.namespace()).await;
+    let kept = appears(&own.platform, Kind::Namespace, &own.namespace()).await;
     ensure!(kept["metadata"]["deletionTimestamp"].is_null(), "the namespace goes, too");
     for (kind, name) in [
         (Kind::StatefulSet, "postgres"),
@@ -43,9 +43,9 @@ async fn an_instance_stays_while_its_tenant_does_leaves_all_data_and_takes_it_ov
         (Kind::Secret, "database-svc-crm"),
         (Kind::NetworkPolicy, "default-deny"),
     ] {
-        api(&own, kind).get(name).await.with_context(|| format!("{kind:?} {name}"))?;
+        api(&own.platform, kind).get(name).await.with_context(|| format!("{kind:?} {name}"))?;
     }
-    let serving = api(&own, Kind::Deployment).list(&ListParams::default()).await?;
+    let serving = api(&own.platform, Kind::Deployment).list(&ListParams::default()).await?;
     ensure!(serving.items.is_empty(), "{} services still run", serving.items.len());
 
     own.apply(json!({})).await?;

@@ -183,14 +183,14 @@ async fn a_database_elsewhere_that_is_not_reached_is_told_of_and_found_again() -
     let own = OwnInstance::apply_new(&cluster, "ext", external(&secret)).await?;
     own.says("DatabaseReady", "SecretInvalid", "does not exist").await;
     ensure!(
-        api(&own, Kind::NetworkPolicy).get_opt("default-deny").await?.is_some(),
+        api(&own.platform, Kind::NetworkPolicy).get_opt("default-deny").await?.is_some(),
         "its namespace is open while it waits"
     );
     elsewhere.secret(&secret, &elsewhere.fields()).await?;
     own.ready().await;
     own.tenant.add_contact("Lovelace").await?;
     ensure!(
-        api(&own, Kind::StatefulSet).list(&ListParams::default()).await?.items.is_empty(),
+        api(&own.platform, Kind::StatefulSet).list(&ListParams::default()).await?.items.is_empty(),
         "it made a Postgres, too"
     );
 
@@ -201,7 +201,7 @@ async fn a_database_elsewhere_that_is_not_reached_is_told_of_and_found_again() -
     own.says("DatabaseReady", "DatabaseUnavailable", "").await;
     own.tenant.serves(503).await;
     // What is broken meanwhile is mended all the same.
-    let deployments = api(&own, Kind::Deployment);
+    let deployments = api(&own.platform, Kind::Deployment);
     let before = deployments.get("crm").await?.uid();
     deployments.delete("crm", &DeleteParams::background()).await?;
     until("CRM's Deployment is made again", super::MENDED, || async {

@@ -73,7 +73,7 @@ async fn what_is_asked_of_one_instance_reaches_no_other() -> anyhow::Result<()> 
     one.ready().await;
     one.annotate("easycode.io/apply-pending", json!("TICKET-1")).await?;
     one.tenant.change(json!({ "entitlements": [] })).await?;
-    super::goes(&one, Kind::Deployment, "crm").await;
+    super::goes(&one.platform, Kind::Deployment, "crm").await;
     one.ready().await;
     ensure!(versions(&other).await? == before, "the other was touched");
     let token = tokens::token(&other.tenant.name, &["crm-user"])?;
@@ -89,7 +89,7 @@ async fn versions(own: &OwnInstance) -> anyhow::Result<Vec<Value>> {
     for (kind, name) in
         [(Kind::Deployment, "crm"), (Kind::Deployment, "tenant-service"), (Kind::StatefulSet, "postgres")]
     {
-        let live = api(own, kind).get(name).await?;
+        let live = api(&own.platform, kind).get(name).await?;
         all.push(json!([name, live.metadata.uid, live.metadata.generation]));
     }
     Ok(all)

@@ -106,7 +106,7 @@ async fn whatever_is_changed_is_changed_back() -> anyhow::Result<()> {
         ),
     ];
     for (kind, name, patch) in changes {
-        let api = api(&own, kind);
+        let api = api(&own.platform, kind);
         let before = meant(&api.get(name).await?);
         let answer = api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
         ensure!(meant(&answer) != before, "{kind:?} {name}: the change changes nothing");
@@ -156,7 +156,7 @@ async fn whatever_is_deleted_is_made_again_and_the_data_stays() -> anyhow::Resul
         (Kind::StatefulSet, "postgres"),
     ];
     for (kind, name) in objects {
-        let api = api(&own, kind);
+        let api = api(&own.platform, kind);
         let before = api.get(name).await?.uid();
         api.delete(name, &DeleteParams::background()).await?;
         let begun = Instant::now();

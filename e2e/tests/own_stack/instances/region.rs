@@ -83,7 +83,7 @@ async fn it_waits_for_a_node_with_its_labels_and_then_runs_there() -> anyhow::Re
     .await?;
     own.says("Scheduled", "NoNodeInRegion", "crm-").await;
     own.tenant.serves(200).await;
-    let set = appears(&own, Kind::StatefulSet, "postgres").await;
+    let set = appears(&own.platform, Kind::StatefulSet, "postgres").await;
     ensure!(set["status"]["readyReplicas"] == 1, "{}", set["status"]);
     own.apply(location(&name)).await?;
     own.ready().await;

@@ -52,7 +52,7 @@ async fn environment_and_configuration_reach_the_pods_and_a_change_rolls_out_wit
     };
     ensure!(mounted(&pod).as_deref() == Some("extra-crm"), "the files are not mounted");
     ensure!(
-        appears(&own, Kind::ConfigMap, "extra-crm").await["data"] == json!({ "receipt.html": "<p>one</p>" }),
+        appears(&own.platform, Kind::ConfigMap, "extra-crm").await["data"] == json!({ "receipt.html": "<p>one</p>" }),
         "other files"
     );
     let said = own.status().await?.deviations;
@@ -77,7 +77,7 @@ async fn environment_and_configuration_reach_the_pods_and_a_change_rolls_out_wit
     all_served(&asking.end().await?)?;
 
     own.apply(json!({})).await?;
-    goes(&own, Kind::ConfigMap, "extra-crm").await;
+    goes(&own.platform, Kind::ConfigMap, "extra-crm").await;
     own.ready().await;
     ensure!(own.status().await?.deviations.is_empty(), "{:?}", own.status().await?.deviations);
     own.remove().await

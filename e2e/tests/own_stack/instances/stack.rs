@@ -23,7 +23,7 @@ async fn an_instance_comes_up_closed_and_says_in_its_columns_how_it_is() -> anyh
     ensure!(services(&own).await? == ["crm", "tenant-service", "user-service"], "it runs {:?}", services(&own).await?);
 
     // Closed: to pods that are not restricted, and to connections.
-    let namespace = appears(&own, Kind::Namespace, &own.namespace()).await;
+    let namespace = appears(&own.platform, Kind::Namespace, &own.namespace()).await;
     for mode in ["enforce", "audit", "warn"] {
         let label = &namespace["metadata"]["labels"][format!("pod-security.kubernetes.io/{mode}")];
         ensure!(label == "restricted", "{mode}: {label}");
@@ -36,7 +36,7 @@ async fn an_instance_comes_up_closed_and_says_in_its_columns_how_it_is() -> anyh
     let trial = PostParams { dry_run: true, ..PostParams::default() };
     let refusal = Api::<Pod>::namespaced(client, &own.namespace()).create(&trial, &intruder).await;
     ensure!(refusal.is_err_and(|error| error.to_string().contains("restricted")), "it was admitted");
-    let deny = appears(&own, Kind::NetworkPolicy, "default-deny").await;
+    let deny = appears(&own.platform, Kind::NetworkPolicy, "default-deny").await;
     ensure!(deny["spec"]["podSelector"] == json!({}), "not for all pods: {deny}");
     ensure!(deny["spec"]["policyTypes"] == json!(["Ingress", "Egress"]), "{deny}");
     ensure!(deny["spec"]["ingress"].is_null() && deny["spec"]["egress"].is_null(), "{deny}");

@@ -19,7 +19,7 @@ async fn a_quota_alone_bounds_every_container_and_all_but_the_usual_goes_when_it
     let ample = quota(&json!({ "cpu": "4", "memory": "4Gi", "storage": "2Gi", "pods": 12 }));
     let own = OwnInstance::apply_new(&cluster, "quota", ample).await?;
     own.ready().await;
-    let hard = appears(&own, Kind::ResourceQuota, "bounds").await["spec"]["hard"].clone();
+    let hard = appears(&own.platform, Kind::ResourceQuota, "bounds").await["spec"]["hard"].clone();
     let expected = json!({
         "requests.cpu": "4", "limits.cpu": "4", "requests.memory": "4Gi", "limits.memory": "4Gi",
         "requests.storage": "2Gi", "pods": "12", "services.loadbalancers": "0", "services.nodeports": "0",
@@ -41,12 +41,12 @@ async fn a_quota_alone_bounds_every_container_and_all_but_the_usual_goes_when_it
     own.apply(json!({})).await?;
     let usual = json!({ "pods": "200", "services.loadbalancers": "0", "services.nodeports": "0" });
     until("the usual bounds are left", MENDED, || async {
-        let hard = api(&own, Kind::ResourceQuota).get("bounds").await?.data["spec"]["hard"].clone();
+        let hard = api(&own.platform, Kind::ResourceQuota).get("bounds").await?.data["spec"]["hard"].clone();
         ensure!(hard == usual, "{hard}");
         Ok(())
     })
     .await;
-    goes(&own, Kind::LimitRange, "bounds").await;
+    goes(&own.platform, Kind::LimitRange, "bounds").await;
     own.ready().await;
     own.remove().await
 }
@@ -62,7 +62,7 @@ async fn more_than_the_default_may_be_asked_for_and_more_than_the_maximum_is_tol
     };
     let own = OwnInstance::apply_new(&cluster, "limits", asks("110m")).await?;
     own.ready().await;
-    let bounds = &appears(&own, Kind::LimitRange, "bounds").await["spec"]["limits"][0];
+    let bounds = &appears(&own.platform, Kind::LimitRange, "bounds").await["spec"]["limits"][0];
     ensure!(bounds["default"] == json!({ "cpu": "100m", "memory": "128Mi" }), "{bounds}");
     ensure!(bounds["max"] == json!({ "cpu": "1", "memory": "1Gi" }), "{bounds}");
 
@@ -80,20 +80,20 @@ async fn further_addresses_are_open_for_as_long_as_they_are_named() -> anyhow::R
     let cluster = cluster().await?;
     let to = |cidr: &str| json!({ "isolation": { "egress": [{ "cidr": cidr, "ports": [443] }] } });
     let own = OwnInstance::apply_new(&cluster, "egress", to("203.0.113.0/24")).await?;
-    let said = appears(&own, Kind::NetworkPolicy, OPEN).await["spec"]["egress"].clone();
+    let said = appears(&own.platform, Kind::NetworkPolicy, OPEN).await["spec"]["egress"].clone();
     let expected =
         json!([{ "to": [{ "ipBlock": { "cidr": "203.0.113.0/24" } }], "ports": [{ "port": 443, "protocol": "TCP" }] }]);
     ensure!(said == expected, "{said}");
     own.ready().await;
     own.apply(to("198.51.100.7/32")).await?;
     until("the other address is open alone", MENDED, || async {
-        let policy = api(&own, Kind::NetworkPolicy).get(OPEN).await?;
+        let policy = api(&own.platform, Kind::NetworkPolicy).get(OPEN).await?;
         let open = policy.data["spec"]["egress"][0]["to"].clone();
         ensure!(open == json!([{ "ipBlock": { "cidr": "198.51.100.7/32" } }]), "{open}");
         Ok(())
     })
     .await;
     own.apply(json!({})).await?;
-    goes(&own, Kind::NetworkPolicy, OPEN).await;
+    goes(&own.platform, Kind::NetworkPolicy, OPEN).await;
     own.remove().await
 }

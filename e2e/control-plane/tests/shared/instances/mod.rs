@@ -8,10 +8,9 @@ mod routes;
 mod services;
 mod stack;
 
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
 use easycode_crds::Release;
+use easycode_e2e::objects::{MENDED, api, appears, goes};
 use easycode_e2e::{
     cluster::Cluster,
     own_instance::OwnInstance,
@@ -27,44 +26,13 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
-use serde_json::{Value, from_value, json};
-
-/// Longest time until what someone broke is mended: objects are watched.
-const MENDED: Duration = Duration::from_secs(30);
+use serde_json::{from_value, json};
 
 /// The cluster, with the examples ready.
 async fn cluster() -> anyhow::Result<Cluster> {
     Ok(Platform::example().await?.cluster)
-}
-
-/// The API of a kind in an instance's namespace.
-fn api(own: &OwnInstance, kind: Kind) -> Api<DynamicObject> {
-    let (client, resource) = (own.platform.cluster.client.clone(), kind.resource());
-    if kind == Kind::Namespace {
-        Api::all_with(client, &resource)
-    } else {
-        Api::namespaced_with(client, &own.namespace(), &resource)
-    }
-}
-
-/// Waits until an object is there, and returns all of it.
-async fn appears(own: &OwnInstance, kind: Kind, name: &str) -> Value {
-    let object =
-        until(&format!("{kind:?} {name} is there"), MENDED, || async { Ok(api(own, kind).get(name).await?) }).await;
-    let mut data = object.data;
-    data["metadata"] = json!(object.metadata);
-    data
-}
-
-/// Waits until an object is gone.
-async fn goes(own: &OwnInstance, kind: Kind, name: &str) {
-    until(&format!("{kind:?} {name} is gone"), MENDED, || async {
-        ensure!(api(own, kind).get_opt(name).await?.is_none(), "it is still there");
-        Ok(())
-    })
-    .await;
 }
 
 /// How a service runs.
@@ -80,7 +48,7 @@ async fn pods(own: &OwnInstance) -> anyhow::Result<Vec<Pod>> {
 
 /// Names of the services that have a Deployment.
 async fn services(own: &OwnInstance) -> anyhow::Result<Vec<String>> {
-    let all = api(own, Kind::Deployment).list(&ListParams::default()).await?;
+    let all = api(&own.platform, Kind::Deployment).list(&ListParams::default()).await?;
     let mut names: Vec<_> = all.iter().map(ResourceExt::name_any).collect();
     names.sort();
     Ok(names)

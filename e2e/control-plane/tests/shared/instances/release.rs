@@ -108,7 +108,7 @@ async fn a_release_that_is_missing_is_told_of_while_the_other_is_kept_up() -> an
     own.ready().await;
     own.apply(json!({ "release": { "version": missing } })).await?;
     own.condition("Ready", "False", "ReleaseNotFound").await;
-    let deployments = api(&own, Kind::Deployment);
+    let deployments = api(&own.platform, Kind::Deployment);
     let none = Patch::Merge(json!({ "spec": { "replicas": 0 } }));
     deployments.patch("crm", &PatchParams::default(), &none).await?;
     until("what runs is kept up", MENDED, || async {
@@ -142,7 +142,7 @@ async fn a_bad_release_is_told_of_and_nothing_of_it_is_left_when_it_is_taken_bac
     own.apply(json!({})).await?;
     own.ready().await;
     until("no migration of it is left", MENDED, || async {
-        let jobs = api(&own, Kind::Job).list(&ListParams::default()).await?;
+        let jobs = api(&own.platform, Kind::Job).list(&ListParams::default()).await?;
         let left: Vec<_> =
             jobs.iter().filter(|job| job.data.to_string().contains(MISSING)).map(ResourceExt::name_any).collect();
         ensure!(left.is_empty(), "{left:?}");
@@ -242,7 +242,7 @@ async fn what_an_older_operator_rendered_runs_on_until_a_window_opens() -> anyho
     let cluster = cluster().await?;
     let own = OwnInstance::apply_new(&cluster, "older", json!({ "maintenance": closed() })).await?;
     own.ready().await;
-    let deployments = api(&own, Kind::Deployment);
+    let deployments = api(&own.platform, Kind::Deployment);
     let running: Deployment = deployment(&own, "crm").await?;
     make_older(&deployments).await?;
     let told = own.condition("UpdatePending", "True", "OperatorChanged").await;

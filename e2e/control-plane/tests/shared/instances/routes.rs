@@ -20,7 +20,7 @@ async fn an_ingress_has_the_certificate_that_is_asked_for_and_goes_when_it_is_no
     };
     let own = OwnInstance::apply_new(&cluster, "ingress", with(json!({ "clusterIssuer": "letsencrypt" }))).await?;
     own.ready().await;
-    let made = appears(&own, Kind::Ingress, "services").await;
+    let made = appears(&own.platform, Kind::Ingress, "services").await;
     ensure!(made["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == "letsencrypt", "{made}");
     ensure!(made["spec"]["tls"] == json!([{ "hosts": [HOST], "secretName": "ingress-certificate" }]), "{made}");
     ensure!(made["spec"]["ingressClassName"] == "e2e" && made["spec"]["rules"][0]["host"] == HOST, "{made}");
@@ -32,13 +32,13 @@ async fn an_ingress_has_the_certificate_that_is_asked_for_and_goes_when_it_is_no
     ensure!(served.len() == 3 && expected.iter().all(|one| served.contains(one)), "{served:?}");
     ensure!(own.status().await?.endpoint.as_deref() == Some(&*format!("https://{HOST}")), "another endpoint");
     // Only the controller's namespace may connect.
-    let policy = appears(&own, Kind::NetworkPolicy, "services-from-ingress-controller").await;
+    let policy = appears(&own.platform, Kind::NetworkPolicy, "services-from-ingress-controller").await;
     let from = &policy["spec"]["ingress"][0]["from"][0]["namespaceSelector"]["matchLabels"];
     ensure!(from["kubernetes.io/metadata.name"] == "e2e-ingress", "{policy}");
 
     own.apply(with(json!({ "secretName": "own" }))).await?;
     until("the Secret is one's own", MENDED, || async {
-        let now = appears(&own, Kind::Ingress, "services").await;
+        let now = appears(&own.platform, Kind::Ingress, "services").await;
         ensure!(now["spec"]["tls"][0]["secretName"] == "own", "{now}");
         ensure!(
             now["metadata"]["annotations"]["cert-manager.io/cluster-issuer"].is_null(),
@@ -50,14 +50,14 @@ async fn an_ingress_has_the_certificate_that_is_asked_for_and_goes_when_it_is_no
     // A service that is withdrawn has no path any more.
     own.tenant.change(json!({ "entitlements": [] })).await?;
     until("CRM has no path", MENDED, || async {
-        let now = appears(&own, Kind::Ingress, "services").await;
+        let now = appears(&own.platform, Kind::Ingress, "services").await;
         ensure!(!now.to_string().contains("/crm/"), "{now}");
         Ok(())
     })
     .await;
     own.apply(json!({})).await?;
-    goes(&own, Kind::Ingress, "services").await;
-    goes(&own, Kind::NetworkPolicy, "services-from-ingress-controller").await;
+    goes(&own.platform, Kind::Ingress, "services").await;
+    goes(&own.platform, Kind::NetworkPolicy, "services-from-ingress-controller").await;
     own.ready().await;
     ensure!(own.status().await?.endpoint.is_none(), "it still has an endpoint");
     own.remove().await
@@ -82,7 +82,7 @@ async fn a_route_waits_for_the_gateway_api_and_goes_when_it_is_not_asked_for() -
 
     definition.install().await?;
     own.ready().await;
-    let made = appears(&own, Kind::HTTPRoute, "services").await;
+    let made = appears(&own.platform, Kind::HTTPRoute, "services").await;
     let parent = json!({
         "group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "gateways", "name": "public",
         "sectionName": "https",
@@ -92,7 +92,7 @@ async fn a_route_waits_for_the_gateway_api_and_goes_when_it_is_not_asked_for() -
     ensure!(own.status().await?.endpoint.as_deref() == Some(&*format!("https://{HOST}")), "another endpoint");
     own.apply(gateway(None)).await?;
     until("the route is for every listener", MENDED, || async {
-        let now = appears(&own, Kind::HTTPRoute, "services").await;
+        let now = appears(&own.platform, Kind::HTTPRoute, "services").await;
         ensure!(now["spec"]["parentRefs"][0]["sectionName"].is_null(), "{now}");
         Ok(())
     })
@@ -101,17 +101,17 @@ async fn a_route_waits_for_the_gateway_api_and_goes_when_it_is_not_asked_for() -
     // By an Ingress instead, and the other way round, there is never both for long.
     let by_class = json!({ "ingress": { "host": HOST, "className": "e2e", "controllerNamespace": "gateways" } });
     own.apply(by_class).await?;
-    appears(&own, Kind::Ingress, "services").await;
-    goes(&own, Kind::HTTPRoute, "services").await;
+    appears(&own.platform, Kind::Ingress, "services").await;
+    goes(&own.platform, Kind::HTTPRoute, "services").await;
     own.apply(gateway(None)).await?;
-    appears(&own, Kind::HTTPRoute, "services").await;
-    goes(&own, Kind::Ingress, "services").await;
+    appears(&own.platform, Kind::HTTPRoute, "services").await;
+    goes(&own.platform, Kind::Ingress, "services").await;
     own.ready().await;
     // It goes with the instance, too.
     own.tenant.erase().await?;
     own.delete().await?;
     own.gone().await;
-    goes(&own, Kind::HTTPRoute, "services").await;
+    goes(&own.platform, Kind::HTTPRoute, "services").await;
     definition.remove().await?;
     easycode_e2e::own_platform::remove_namespace(&cluster, &own.namespace()).await
 }
@@ -137,9 +137,9 @@ async fn a_cluster_of_cloud_native_pg_waits_for_its_definition_and_for_what_its_
     own.says("DatabaseReady", "DefinitionMissing", "scheduledbackups.postgresql.cnpg.io").await;
     backups.install().await?;
     own.says("DatabaseReady", "Provisioning", "nothing yet").await;
-    let nightly = appears(&own, Kind::ScheduledBackup, "postgres").await["spec"].clone();
+    let nightly = appears(&own.platform, Kind::ScheduledBackup, "postgres").await["spec"].clone();
     ensure!(nightly["cluster"]["name"] == "postgres" && nightly["suspend"] == false, "{nightly}");
-    let spec = appears(&own, Kind::Cluster, "postgres").await["spec"].clone();
+    let spec = appears(&own.platform, Kind::Cluster, "postgres").await["spec"].clone();
     ensure!(spec["instances"] == 2 && spec["storage"]["size"] == "1Gi", "{spec}");
     ensure!(spec["affinity"]["nodeSelector"]["topology.kubernetes.io/region"] == region, "{spec}");
     ensure!(spec["enableSuperuserAccess"] == false, "{spec}");
@@ -148,13 +148,13 @@ async fn a_cluster_of_cloud_native_pg_waits_for_its_definition_and_for_what_its_
 
     // As its own operator would tell, and as it mends what is edited.
     let phase = json!({ "status": { "phase": "Setting up primary", "readyInstances": 0 } });
-    api(&own, Kind::Cluster).patch_status("postgres", &PatchParams::default(), &Patch::Merge(phase)).await?;
+    api(&own.platform, Kind::Cluster).patch_status("postgres", &PatchParams::default(), &Patch::Merge(phase)).await?;
     own.says("DatabaseReady", "Provisioning", "Setting up primary").await;
     let fewer = json!({ "spec": { "instances": 1 } });
-    api(&own, Kind::Cluster).patch("postgres", &PatchParams::default(), &Patch::Merge(fewer)).await?;
+    api(&own.platform, Kind::Cluster).patch("postgres", &PatchParams::default(), &Patch::Merge(fewer)).await?;
     own.apply(database("2Gi")).await?;
     until("the cluster is as asked for", MENDED, || async {
-        let now = appears(&own, Kind::Cluster, "postgres").await["spec"].clone();
+        let now = appears(&own.platform, Kind::Cluster, "postgres").await["spec"].clone();
         ensure!(now["instances"] == 2 && now["storage"]["size"] == "2Gi", "{now}");
         Ok(())
     })
@@ -164,7 +164,7 @@ async fn a_cluster_of_cloud_native_pg_waits_for_its_definition_and_for_what_its_
     own.tenant.delete().await?;
     own.delete().await?;
     own.gone().await;
-    appears(&own, Kind::Cluster, "postgres").await;
+    appears(&own.platform, Kind::Cluster, "postgres").await;
     own.tenant.gone().await;
     easycode_e2e::own_platform::remove_namespace(&cluster, &own.namespace()).await?;
     backups.remove().await?;

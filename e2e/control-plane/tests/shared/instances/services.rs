@@ -39,7 +39,7 @@ async fn replicas_follow_the_load_where_it_is_asked_for() -> anyhow::Result<()> 
     own.ready().await;
     let before = names_of_pods(&own).await?;
     own.apply(asked).await?;
-    let scaler = appears(&own, Kind::HorizontalPodAutoscaler, "crm").await;
+    let scaler = appears(&own.platform, Kind::HorizontalPodAutoscaler, "crm").await;
     ensure!(scaler["spec"]["scaleTargetRef"]["name"] == "crm", "{scaler}");
     ensure!(scaler["spec"]["minReplicas"] == 2 && scaler["spec"]["maxReplicas"] == 4, "{scaler}");
     let metric = &scaler["spec"]["metrics"][0]["resource"];
@@ -63,7 +63,7 @@ async fn replicas_follow_the_load_where_it_is_asked_for() -> anyhow::Result<()> 
     ensure!(told.deviations.len() == 3, "{:?}", told.deviations);
     // Whether the load can be measured is the cluster's. Where it can't, that is said.
     until("what the autoscaler says of itself is told", MENDED, || async {
-        let scaler = appears(&own, Kind::HorizontalPodAutoscaler, "crm").await;
+        let scaler = appears(&own.platform, Kind::HorizontalPodAutoscaler, "crm").await;
         let mut conditions = scaler["status"]["conditions"].as_array().into_iter().flatten();
         let active = conditions.find(|one| one["type"] == "ScalingActive").context("it has measured nothing yet")?;
         let told = own.condition("ServicesAvailable", "True", "").await;
@@ -74,7 +74,7 @@ async fn replicas_follow_the_load_where_it_is_asked_for() -> anyhow::Result<()> 
     .await;
 
     own.apply(json!({})).await?;
-    goes(&own, Kind::HorizontalPodAutoscaler, "crm").await;
+    goes(&own.platform, Kind::HorizontalPodAutoscaler, "crm").await;
     replicas(1).await;
     own.ready().await;
     own.remove().await

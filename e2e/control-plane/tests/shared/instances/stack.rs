@@ -19,7 +19,7 @@ async fn a_service_goes_with_its_entitlement_and_its_data_comes_back_with_it() -
 
     own.tenant.change(json!({ "entitlements": [] })).await?;
     for kind in [Kind::Deployment, Kind::Service, Kind::PodDisruptionBudget] {
-        goes(&own, kind, "crm").await;
+        goes(&own.platform, kind, "crm").await;
     }
     until("no pod of CRM is left", MENDED, || async {
         let left = own.platform.cluster.pods(&own.namespace(), "app.kubernetes.io/name=crm").await?;
@@ -56,7 +56,8 @@ async fn without_its_tenant_an_instance_keeps_what_runs_and_says_whom_it_waits_f
     own.tenant.ready().await;
     let told = own.condition("TenantBound", "False", "TenantMismatch").await;
     ensure!(told.contains("set its deployment"), "{told}");
-    let contexts = api(&own, Kind::ConfigMap).list(&ListParams::default().labels("easycode.io/tenant")).await?;
+    let contexts =
+        api(&own.platform, Kind::ConfigMap).list(&ListParams::default().labels("easycode.io/tenant")).await?;
     ensure!(contexts.items.is_empty(), "it serves a tenant of another's");
     own.tenant.erase().await?;
 
