@@ -12,6 +12,11 @@ EXAMPLES ?= 200
 TOOLS := e2e/tools.sh
 SERVICES_PART = $(if $(SERVICE)$(FILTER),--test services -E '$(if $(FILTER),$(FILTER),test(/(^|::)$(SERVICE)::/))')
 STAGE := e2e/stage.sh
+BUILD := e2e/build.sh
+# A cache elsewhere is one for built crates, too.
+ifdef EASYCODE_CACHE
+export CARGO_BUILD_BUILD_DIR := $(EASYCODE_CACHE)/build
+endif
 FUZZING = EASYCODE_FUZZ_EXAMPLES=$(EXAMPLES) $(if $(SEED),EASYCODE_FUZZ_SEED=$(SEED))
 
 .PHONY: help demo test build test-unit test-services test-control-plane test-cluster e2e-cloudnative-pg fuzz fuzz-console browser bench bench-shared bench-services bench-dedicated lint deny cluster images deploy down crds snapshots
@@ -24,9 +29,7 @@ demo: ## A cluster, images, the chart and the examples; tenants Ready; what to t
 test: test-unit test-services test-control-plane test-cluster ## All tests, cheapest first
 
 build: ## The workspace with its tests and programs, for all that follows
-	e2e/cargo-cache.sh restore
-	$(STAGE) "build of the workspace" cargo build --workspace --tests --bins --locked
-	e2e/cargo-cache.sh save
+	$(STAGE) "build of the workspace" $(BUILD) cargo build --workspace --tests --bins --locked
 
 test-unit: build ## Tests that need nothing
 	$(STAGE) "programs for unit tests" $(TOOLS) nextest helm
@@ -87,8 +90,7 @@ bench-dedicated: deploy ## Benchmark of INSTANCES=10 dedicated instances and of 
 
 lint: deny ## Format, clippy, docs and dependencies, without warnings
 	cargo fmt --all --check
-	e2e/cargo-cache.sh restore
-	$(STAGE) "clippy" cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(STAGE) "clippy" $(BUILD) cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(STAGE) "documentation" cargo doc --workspace --no-deps --locked
 
 deny: ## Licenses, sources and bans of dependencies

@@ -22,12 +22,9 @@ pub(crate) fn kubernetes(name: &str) -> anyhow::Result<PathBuf> {
     existing(Path::new(&folder).join(name))
 }
 
-/// A program of this workspace, which is built into the same folder as the one that runs.
-pub fn workspace(name: &str) -> anyhow::Result<PathBuf> {
-    let own = env::current_exe()?;
-    let folder = own.parent().context("a program without a folder")?;
-    // Tests are one folder below.
-    existing(if folder.ends_with("deps") { folder.with_file_name(name) } else { folder.join(name) })
+/// A program of this workspace: it stands beside `control-plane`, which alone may ask, as tests are built into another folder.
+pub(crate) fn workspace(name: &str) -> anyhow::Result<PathBuf> {
+    existing(env::current_exe()?.with_file_name(name))
 }
 
 fn existing(program: PathBuf) -> anyhow::Result<PathBuf> {
