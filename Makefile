@@ -4,19 +4,17 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
+# What calls Cargo, in a build folder that outlives the checkout.
+BUILD := e2e/build.sh
 # All that runs tests builds the whole workspace, so that it is built once: by the features that all of it wants together.
-NEXTEST = $$($(TOOLS) --path cargo-nextest) nextest run --workspace --locked
+RUN_TESTS = $$($(TOOLS) --path cargo-nextest) nextest run --workspace --locked
+NEXTEST = $(BUILD) $(RUN_TESTS)
 INSTANCES ?= 10
 EXAMPLES ?= 200
 # Programs that the targets need are built once into a cache outside the checkout.
 TOOLS := e2e/tools.sh
 SERVICES_PART = $(if $(SERVICE)$(FILTER),--test services -E '$(if $(FILTER),$(FILTER),test(/(^|::)$(SERVICE)::/))')
 STAGE := e2e/stage.sh
-BUILD := e2e/build.sh
-# A cache elsewhere is one for built crates, too.
-ifdef EASYCODE_CACHE
-export CARGO_BUILD_BUILD_DIR := $(EASYCODE_CACHE)/build
-endif
 FUZZING = EASYCODE_FUZZ_EXAMPLES=$(EXAMPLES) $(if $(SEED),EASYCODE_FUZZ_SEED=$(SEED))
 
 .PHONY: help demo test build test-unit test-services test-control-plane test-cluster e2e-cloudnative-pg fuzz fuzz-console browser bench bench-shared bench-services bench-dedicated lint deny cluster images deploy down crds snapshots
@@ -34,7 +32,7 @@ build: ## The workspace with its tests and programs, for all that follows
 test-unit: build ## Tests that need nothing
 	$(STAGE) "programs for unit tests" $(TOOLS) nextest helm
 	HELM=$$($(TOOLS) --path helm) $(STAGE) "unit tests" $(NEXTEST)
-	$(STAGE) "examples in documentation" cargo test --doc --workspace --locked --quiet
+	$(STAGE) "examples in documentation" $(BUILD) cargo test --doc --workspace --locked --quiet
 
 # A part of them needs no build of the whole workspace.
 test-services: $(if $(SERVICE)$(FILTER),,build) ## Tests of the services on a Postgres of each test's own; SERVICE=crm or FILTER=… (a nextest filter) runs a part
@@ -43,7 +41,7 @@ test-services: $(if $(SERVICE)$(FILTER),,build) ## Tests of the services on a Po
 
 test-control-plane: build ## Tests of the operator on a control plane without nodes
 	$(STAGE) "programs for the control plane" $(TOOLS) nextest postgres control-plane
-	$(STAGE) "control-plane layer" e2e/control-plane/run.sh $(NEXTEST) --profile control-plane
+	$(STAGE) "control-plane layer" $(BUILD) e2e/control-plane/run.sh $(RUN_TESTS) --profile control-plane
 
 test-cluster: deploy ## Tests on the real cluster; SHARD=1/3 runs a third of those that take long
 	$(STAGE) "programs for the cluster's tests" $(TOOLS) nextest browser fuzz
@@ -77,21 +75,21 @@ bench: bench-shared bench-services bench-dedicated ## All benchmarks
 bench-shared: TENANTS ?= 500
 bench-shared: deploy ## Benchmark of TENANTS=500 shared tenants; writes target/bench/shared.json
 	e2e/example.sh
-	cargo run --locked --release --package easycode-e2e --bin bench-shared -- --tenants $(TENANTS)
+	$(BUILD) cargo run --locked --release --package easycode-e2e --bin bench-shared -- --tenants $(TENANTS)
 
 bench-services: TENANTS ?= 200
 bench-services: deploy ## Benchmark of each service with TENANTS=200 tenants in turn; writes target/bench/services.json
 	e2e/example.sh
-	cargo run --locked --release --package easycode-e2e --bin bench-services -- --tenants $(TENANTS)
+	$(BUILD) cargo run --locked --release --package easycode-e2e --bin bench-services -- --tenants $(TENANTS)
 
 bench-dedicated: deploy ## Benchmark of INSTANCES=10 dedicated instances and of a move; writes target/bench/dedicated.json
 	e2e/example.sh
-	cargo run --locked --release --package easycode-e2e --bin bench-dedicated -- --instances $(INSTANCES)
+	$(BUILD) cargo run --locked --release --package easycode-e2e --bin bench-dedicated -- --instances $(INSTANCES)
 
 lint: deny ## Format, clippy, docs and dependencies, without warnings
 	cargo fmt --all --check
 	$(STAGE) "clippy" $(BUILD) cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(STAGE) "documentation" cargo doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings" $(STAGE) "documentation" $(BUILD) cargo doc --workspace --no-deps --locked
 
 deny: ## Licenses, sources and bans of dependencies
 	$(STAGE) "cargo-deny" $(TOOLS) deny
@@ -109,8 +107,9 @@ deploy: build cluster images ## The operator by its chart, with the images of th
 down: ## End the cluster and leave nothing behind
 	e2e/cluster/down.sh
 
-crds: ## Write the CRDs' YAML from the types
-	cargo run --locked --package easycode-crds --bin crdgen crds/yaml
+crds: build ## Write the CRDs' YAML from the types
+	target/$$(rustc --print host-tuple)/debug/crdgen crds/yaml
 
 snapshots: ## Accept changed snapshots of plans and chart, to be read in the diff
-	HELM=$$($(TOOLS) --path helm) INSTA_UPDATE=always cargo test --locked --package easycode-operator
+	$(TOOLS) nextest helm
+	HELM=$$($(TOOLS) --path helm) INSTA_UPDATE=always $(NEXTEST) -E 'package(easycode-operator)'

@@ -38,12 +38,12 @@ fi
 step "programs (minutes the first time)"
 if [ "$profile" = release ]; then
   built=$target/$host/release
-  (cd "$repo" && cargo build --locked --release --package easycode-operator --package easycode-client-admin \
+  (cd "$repo" && e2e/build.sh cargo build --locked --release --package easycode-operator --package easycode-client-admin \
     "${services[@]/#/--package=easycode-}")
 else
   built=$target/$host/debug
   # With its tests, as a build of the programs alone would be another one, of dependencies with fewer features.
-  (cd "$repo" && cargo build --locked --workspace --tests --bins)
+  (cd "$repo" && e2e/build.sh cargo build --locked --workspace --tests --bins)
 fi
 for program in "${rust_programs[@]}"; do
   # Without symbols, as what is shipped.
