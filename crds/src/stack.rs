@@ -54,7 +54,8 @@ pub struct ExternalDatabase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
-    /// Namespace of the Secret; the operator reads Secrets only in its own namespace and in those it made.
+    /// Namespace of the Secret: the one for databases' Secrets, which is `easycode-databases` unless the chart's
+    /// `databaseSecrets.namespace` says otherwise, or the platform's or instance's own.
     #[schemars(schema_with = "names::namespace")]
     pub namespace: String,
     /// Name of the Secret.

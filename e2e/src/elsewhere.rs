@@ -7,7 +7,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{cluster::Cluster, operator::NAMESPACE, own_pod::OwnPod, platform::postgres_image};
+use crate::{cluster::Cluster, operator::DATABASE_SECRETS, own_pod::OwnPod, platform::postgres_image};
 
 /// As a managed Postgres is handed over: a login that may make roles and databases, and a database of its own.
 const START: &str = r#"
@@ -67,7 +67,7 @@ impl Elsewhere {
 
     /// Writes the Secret of the name with the fields, where the operator may read it.
     pub async fn secret(&self, name: &str, fields: &Value) -> anyhow::Result<()> {
-        let secrets: Api<Secret> = Api::namespaced(self.pod.cluster.client.clone(), NAMESPACE);
+        let secrets: Api<Secret> = Api::namespaced(self.pod.cluster.client.clone(), DATABASE_SECRETS);
         let secret =
             json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "stringData": fields });
         // Replaced as a whole, so that a field that is left out is gone.
@@ -85,7 +85,7 @@ impl Elsewhere {
 
     /// Deletes it, and the Secret.
     pub async fn remove(self, secret: &str) -> anyhow::Result<()> {
-        let secrets: Api<Secret> = Api::namespaced(self.pod.cluster.client.clone(), NAMESPACE);
+        let secrets: Api<Secret> = Api::namespaced(self.pod.cluster.client.clone(), DATABASE_SECRETS);
         secrets.delete(secret, &DeleteParams::default()).await?;
         self.pod.remove().await
     }
@@ -94,5 +94,5 @@ impl Elsewhere {
 /// The database of a platform or an instance that is here, by the name of the Secret.
 #[must_use]
 pub fn external(secret: &str) -> Value {
-    json!({ "database": { "provider": "External", "external": { "secretRef": { "namespace": NAMESPACE, "name": secret } } } })
+    json!({ "database": { "provider": "External", "external": { "secretRef": { "namespace": DATABASE_SECRETS, "name": secret } } } })
 }

@@ -17,6 +17,9 @@ use crate::{
 
 /// Its namespace.
 pub const NAMESPACE: &str = "easycode-system";
+/// Namespace of the Secrets with the logins of external databases.
+pub const DATABASE_SECRETS: &str = "easycode-databases";
+
 /// Its service account, as the API server names it.
 pub const ACCOUNT: &str = "system:serviceaccount:easycode-system:easycode-operator";
 /// Deployment, Lease and service account are of one name.

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use easycode_crds::{DedicatedInstance, SharedPlatform, instance, platform};
 use easycode_operator::stack::home::Home;
 use easycode_test_postgres::PostgresServer;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams},
@@ -18,7 +18,7 @@ use tokio::{process::Command, sync::Mutex};
 use crate::{
     cluster::{Cluster, has_nodes},
     elsewhere::external,
-    operator::NAMESPACE,
+    operator::DATABASE_SECRETS,
     own_platform::small_postgres,
     platform::EXAMPLE,
 };
@@ -39,7 +39,7 @@ pub async fn database_of(cluster: &Cluster, home: &str) -> anyhow::Result<Value>
     let mut servers = SERVERS.lock().await;
     if !servers.contains_key(home) {
         let server = PostgresServer::start().await?;
-        write_secret(cluster, &secret_of(home), &server).await?;
+        write_secret(cluster, &secret_of(home), &server, &fields(&server)).await?;
         servers.insert(home.to_owned(), server);
     }
     Ok(external(&secret_of(home))["database"].clone())
@@ -48,29 +48,48 @@ pub async fn database_of(cluster: &Cluster, home: &str) -> anyhow::Result<Value>
 /// Ends the server of a home, if this process has started one.
 pub async fn remove(cluster: &Cluster, home: &str) -> anyhow::Result<()> {
     if SERVERS.lock().await.remove(home).is_some() {
-        let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), NAMESPACE);
+        let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), DATABASE_SECRETS);
         secrets.delete(&secret_of(home), &DeleteParams::default()).await?;
     }
     Ok(())
 }
 
-/// Writes the Secret that leads to a server on this machine.
-pub async fn write_secret(cluster: &Cluster, name: &str, server: &PostgresServer) -> anyhow::Result<()> {
-    let (login, superuser) = (server.operator(), server.superuser("postgres"));
+/// The fields of a Secret that leads to a server on this machine.
+#[must_use]
+pub fn fields(server: &PostgresServer) -> Value {
+    let login = server.operator();
+    json!({
+        "host": login.host, "port": login.port.to_string(), "user": login.user, "password": login.password,
+        "dbname": login.database, "sslmode": "disable",
+    })
+}
+
+/// Writes the Secret of a server on this machine, with fields that lead there or elsewhere. Those that are left out are gone.
+pub async fn write_secret(
+    cluster: &Cluster,
+    name: &str,
+    server: &PostgresServer,
+    fields: &Value,
+) -> anyhow::Result<()> {
+    let superuser = server.superuser("postgres");
     let socket = superuser.get_socket().context("a superuser without a socket")?;
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret",
         "metadata": {
             "name": name, "annotations": { SOCKET: format!("{} {}", socket.display(), superuser.get_port()) },
         },
-        "stringData": {
-            "host": login.host, "port": login.port.to_string(), "user": login.user, "password": login.password,
-            "dbname": login.database, "sslmode": "disable",
-        },
+        "data": encoded(fields)?,
     });
-    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), NAMESPACE);
+    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), DATABASE_SECRETS);
     secrets.patch(name, &PatchParams::apply("e2e").force(), &Patch::Apply(secret)).await?;
     Ok(())
+}
+
+/// As `data`, of which an applied Secret loses what is left out; of `stringData` it would not.
+fn encoded(fields: &Value) -> anyhow::Result<BTreeMap<&String, ByteString>> {
+    let fields = fields.as_object().context("fields are an object")?;
+    let bytes = |value: &Value| value.as_str().map(|text| ByteString(text.as_bytes().to_vec()));
+    fields.iter().map(|(name, value)| Ok((name, bytes(value).context("a field is a text")?))).collect()
 }
 
 /// The Secret with the login of a home's external database, if it has one.

@@ -26,7 +26,7 @@ const SECRET: &str = "postgres-eu1";
 pub(crate) async fn apply(cluster: &Cluster, key: &Path) -> anyhow::Result<PostgresServer> {
     token::keygen(key)?;
     let server = PostgresServer::start().await?;
-    postgres::write_secret(cluster, SECRET, &server).await?;
+    postgres::write_secret(cluster, SECRET, &server, &postgres::fields(&server)).await?;
     for object in read("release")? {
         write(cluster, &object).await?;
     }

@@ -16,9 +16,12 @@ pub struct Options {
     /// Name of this replica, unique among them.
     #[arg(long, env = "POD_NAME", default_value = "easycode-operator")]
     pub pod_name: String,
-    /// Namespace of the operator: of its Lease, and of Secrets that custom resources refer to.
+    /// Namespace of the operator, and of its Lease.
     #[arg(long, env = "POD_NAMESPACE", default_value = "easycode-system")]
     pub namespace: String,
+    /// Namespace of the Secrets with the logins of external databases. It holds nothing else, since the operator reads all of them.
+    #[arg(long, env = "EASYCODE_DATABASE_SECRETS_NAMESPACE", default_value = "easycode-databases")]
+    pub database_secrets_namespace: String,
     /// Service account of the operator.
     #[arg(long, env = "EASYCODE_SERVICE_ACCOUNT", default_value = "easycode-operator")]
     pub service_account: String,

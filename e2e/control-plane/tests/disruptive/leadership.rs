@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use easycode_e2e::{
     block::Block,
     cluster::Cluster,
-    operator::{ACCOUNT, NAMESPACE, Operator},
+    operator::{ACCOUNT, DATABASE_SECRETS, NAMESPACE, Operator},
     platform::Platform,
     signals,
     tenant::{PATIENCE, TestTenant, fresh_name},
@@ -147,7 +147,7 @@ async fn the_operator_may_not_do_what_it_does_not_need() -> anyhow::Result<()> {
     // The question itself works: these it needs.
     for (verb, group, resource, namespace) in [
         ("get", "", "secrets", own.as_str()),
-        ("get", "", "secrets", NAMESPACE),
+        ("get", "", "secrets", DATABASE_SECRETS),
         ("patch", "easycode.io", "tenants/status", ""),
         ("create", "apps", "deployments", own.as_str()),
     ] {
@@ -156,8 +156,11 @@ async fn the_operator_may_not_do_what_it_does_not_need() -> anyhow::Result<()> {
     for (verb, group, resource, namespace) in [
         ("get", "", "secrets", "kube-system"),
         ("list", "", "secrets", ""),
+        // The console's session key and client secret are there.
+        ("get", "", "secrets", NAMESPACE),
         ("list", "", "secrets", NAMESPACE),
         ("create", "", "secrets", NAMESPACE),
+        ("list", "", "secrets", DATABASE_SECRETS),
         ("delete", "", "secrets", own.as_str()),
         ("delete", "", "namespaces", ""),
         ("delete", "", "persistentvolumeclaims", own.as_str()),

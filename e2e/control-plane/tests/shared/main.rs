@@ -5,5 +5,6 @@ mod entitlements;
 mod homes;
 mod instances;
 mod platforms;
+mod rights;
 mod suspension;
 mod validation;

@@ -1,19 +1,12 @@
 //! Instances and a platform side by side: none knows another's secrets, and none waits for another's trouble.
 
 use anyhow::{Context, ensure};
-use easycode_e2e::{
-    own_instance::OwnInstance,
-    platform::{Answer, Platform},
-    reach::reach,
-    tenant::TestTenant,
-    tokens,
-};
-use easycode_operator::kubernetes::object::Kind;
+use easycode_e2e::{own_instance::OwnInstance, platform::Platform, reach::reach, tenant::TestTenant, tokens};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
-use super::{api, cluster};
+use super::cluster;
 
 #[tokio::test]
 async fn two_instances_and_a_platform_share_no_password_no_tenant_and_no_way() -> anyhow::Result<()> {
@@ -58,39 +51,4 @@ async fn two_instances_and_a_platform_share_no_password_no_tenant_and_no_way() -
     shared.erase().await?;
     tokio::try_join!(one.remove(), other.remove())?;
     Ok(())
-}
-
-#[tokio::test]
-async fn what_is_asked_of_one_instance_reaches_no_other() -> anyhow::Result<()> {
-    let cluster = cluster().await?;
-    let (one, other) = tokio::try_join!(
-        OwnInstance::apply_new(&cluster, "asked", json!({})),
-        OwnInstance::apply_new(&cluster, "left", json!({})),
-    )?;
-    tokio::join!(one.ready(), other.ready());
-    let before = versions(&other).await?;
-    one.change(json!({ "services": [{ "name": "crm", "replicas": 2 }] })).await?;
-    one.ready().await;
-    one.annotate("easycode.io/apply-pending", json!("TICKET-1")).await?;
-    one.tenant.change(json!({ "entitlements": [] })).await?;
-    super::goes(&one.platform, Kind::Deployment, "crm").await;
-    one.ready().await;
-    ensure!(versions(&other).await? == before, "the other was touched");
-    let token = tokens::token(&other.tenant.name, &["crm-user"])?;
-    let request = other.platform.request("crm", Method::GET, "/contacts").await?.bearer_auth(token);
-    ensure!(Answer::of(request).await?.status == 200, "the other is not served");
-    tokio::try_join!(one.remove(), other.remove())?;
-    Ok(())
-}
-
-/// The generations of what runs.
-async fn versions(own: &OwnInstance) -> anyhow::Result<Vec<Value>> {
-    let mut all = Vec::new();
-    for (kind, name) in
-        [(Kind::Deployment, "crm"), (Kind::Deployment, "tenant-service"), (Kind::StatefulSet, "postgres")]
-    {
-        let live = api(&own.platform, kind).get(name).await?;
-        all.push(json!([name, live.metadata.uid, live.metadata.generation]));
-    }
-    Ok(all)
 }

@@ -47,7 +47,7 @@ async fn whatever_is_changed_is_changed_back() -> anyhow::Result<()> {
         (
             Kind::Namespace,
             &*namespace,
-            json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": "privileged" } } }),
+            json!({ "metadata": { "labels": { "pod-security.kubernetes.io/warn": "privileged" } } }),
         ),
         (Kind::ResourceQuota, "bounds", json!({ "spec": { "hard": { "pods": "1000" } } })),
         (

@@ -1,7 +1,4 @@
 //! Platforms: where tenants are placed, the databases, passwords and releases they stand on, and their end.
 
-mod database;
 mod end;
 mod passwords;
-
-use easycode_e2e::mending::{crm_is_mended, crm_of, says};

@@ -138,7 +138,8 @@ async fn external(
         applied.findings.push(Finding::new(conditions::DATABASE_READY, Some(false), reason::SECRET_INVALID, message));
         Stop::Wait
     };
-    let allowed = [context.options.namespace.clone(), blueprint.namespace()];
+    // Never that of another home: whoever may write a spec could borrow its database.
+    let allowed = [context.options.database_secrets_namespace.clone(), blueprint.namespace()];
     if !allowed.contains(&reference.namespace) {
         return Err(invalid(format!("the operator reads Secrets only in {}; put it there", allowed.join(" and "))));
     }

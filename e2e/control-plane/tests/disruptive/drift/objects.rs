@@ -162,7 +162,7 @@ async fn more_rights_of_tenant_service_are_taken_back() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_loosened_pod_security_is_changed_back() -> anyhow::Result<()> {
-    let label = json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": "privileged" } } });
+    let label = json!({ "metadata": { "labels": { "pod-security.kubernetes.io/warn": "privileged" } } });
     changed_back(Kind::Namespace, &Platform::example().await?.namespace(), label).await
 }
 

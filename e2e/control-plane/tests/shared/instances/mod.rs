@@ -3,6 +3,7 @@
 
 mod bounds;
 mod deletion;
+mod neighbours;
 mod release;
 mod routes;
 mod services;

@@ -1,5 +1,6 @@
 //! Platforms: where tenants are placed, the databases, passwords and releases they stand on, and their end.
 
+mod database;
 mod end;
 mod placement;
 mod release;
