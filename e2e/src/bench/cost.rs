@@ -16,7 +16,8 @@ use easycode_contract::{
     database::Identifier,
     runtime::{TENANT_SERVICE, TENANT_SERVICE_AUDIENCE},
 };
-use easycode_kit::{App, Config, Service, database};
+use easycode_kit::{App, Config, Service, config::BODIES_BYTES, database};
+use easycode_listener::Limits;
 use easycode_operator::{
     postgres::credentials::Credentials, runtime::metrics::own_cpu_seconds, stack::plan::secrets::service_secret,
 };
@@ -195,7 +196,7 @@ async fn burst(
 async fn serve(router: Router) -> anyhow::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(easycode_listener::serve(listener, router, Limits::default(), std::future::pending()));
     Ok(format!("http://{address}"))
 }
 
@@ -228,6 +229,8 @@ async fn app(ground: &Ground, folder: &Path, name: &str, service: &Service, subj
         database: folder.to_owned(),
         identity_token: folder.join("token"),
         connections: CONNECTIONS,
+        listener: Limits::default(),
+        bodies_bytes: BODIES_BYTES,
     })?;
     until(&format!("{name} in this process has all contexts"), Duration::from_secs(30), || async {
         ensure!(app.contexts.is_synced(), "it follows no stream yet");

@@ -12,6 +12,7 @@ use axum::{
 };
 use easycode_contract::database::Identifier;
 use easycode_crds::Tenant;
+use easycode_listener::Limits;
 use k8s_openapi::api::{
     authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
@@ -86,10 +87,11 @@ impl From<kube::Error> for Refusal {
 }
 
 /// Serves until the process ends. Every replica does, also one that does not lead: it only reads.
-pub async fn serve(listener: TcpListener, client: Client) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, client: Client, limits: Limits) {
     let [reviews, reads] = [REVIEWS, READS].map(|most| Arc::new(Semaphore::new(most)));
     let server = Server { client, reviews, reads };
-    axum::serve(listener, Router::new().route(&path("{name}"), get(of_tenant)).with_state(server)).await
+    let routes = Router::new().route(&path("{name}"), get(of_tenant)).with_state(server);
+    easycode_listener::serve(listener, routes, limits, std::future::pending()).await;
 }
 
 async fn of_tenant(

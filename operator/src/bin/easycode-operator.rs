@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser;
+use easycode_listener::Limits;
 use easycode_operator::{
     audit, controllers,
     runtime::{
@@ -33,8 +34,9 @@ async fn main() -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::default());
     let client = requests::client(Arc::clone(&metrics)).await.context("no way to the API server")?;
     let probes = Probes::default();
-    tokio::spawn(server::serve(listen(options.listen).await?, probes.clone(), Arc::clone(&metrics)));
-    tokio::spawn(audit::server::serve(listen(options.audit_listen).await?, client.clone()));
+    let limits = Limits::of_probes()?;
+    tokio::spawn(server::serve(listen(options.listen).await?, probes.clone(), Arc::clone(&metrics), limits));
+    tokio::spawn(audit::server::serve(listen(options.audit_listen).await?, client.clone(), limits));
 
     let mut terminate = signal(SignalKind::terminate())?;
     let leader = Leader::new(client.clone(), &options.namespace, &options.pod_name);

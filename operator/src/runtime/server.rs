@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
+use easycode_listener::Limits;
 use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
@@ -18,7 +19,7 @@ pub struct Probes {
 }
 
 /// Serves until the process ends.
-pub async fn serve(listener: TcpListener, probes: Probes, metrics: Arc<Metrics>) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, probes: Probes, metrics: Arc<Metrics>, limits: Limits) {
     let ready = move |State(probes): State<Probes>| async move {
         if probes.ready.load(Ordering::Relaxed) {
             (StatusCode::OK, "ok")
@@ -31,5 +32,5 @@ pub async fn serve(listener: TcpListener, probes: Probes, metrics: Arc<Metrics>)
         .route("/readyz", get(ready))
         .route("/metrics", get(move || std::future::ready(metrics.encode())))
         .with_state(probes);
-    axum::serve(listener, router).await
+    easycode_listener::serve(listener, router, limits, std::future::pending()).await;
 }

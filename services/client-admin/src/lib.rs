@@ -28,6 +28,8 @@ use std::{
 };
 
 use axum::{Router, http::StatusCode, routing::get};
+use easycode_kit::BodyBudget;
+use easycode_listener::Limits;
 
 pub use self::app::App;
 use self::config::Config;
@@ -49,10 +51,12 @@ pub fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let app = App::connect(Config::from_environment()?).await?;
     let leaving = Arc::new(AtomicBool::new(false));
+    let bodies = BodyBudget::new(easycode_kit::config::bodies_bytes()?);
     let routes = Router::new().merge(api::routes(&app)).merge(console::routes(&app));
-    let routes = easycode_kit::surrounded(routes, &app.metrics).with_state(app.clone());
+    let routes = easycode_kit::with_middleware(routes, &app.metrics, bodies).with_state(app.clone());
     let probes = probes(&app, Arc::clone(&leaving));
-    easycode_kit::listen("client-admin", routes, probes, leaving, app.stopping.clone()).await
+    let limits = Limits::from_environment()?;
+    easycode_kit::listen("client-admin", routes, probes, limits, leaving, app.stopping.clone()).await
 }
 
 fn probes(app: &App, leaving: Arc<AtomicBool>) -> Router {

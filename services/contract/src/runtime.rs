@@ -22,6 +22,23 @@ pub const IDENTITY_TOKEN_VAR: &str = "EASYCODE_IDENTITY_TOKEN";
 /// Upper bound of database connections of one replica.
 pub const DATABASE_CONNECTIONS: &str = "EASYCODE_DATABASE_CONNECTIONS";
 
+/// Most connections of a listener at once; 512 without it.
+pub const HTTP_CONNECTIONS: &str = "EASYCODE_HTTP_CONNECTIONS";
+/// Most connections of a listener at once from one address; half of [`HTTP_CONNECTIONS`] without it.
+pub const HTTP_CONNECTIONS_PER_PEER: &str = "EASYCODE_HTTP_CONNECTIONS_PER_PEER";
+/// Most bytes of a request's head, 8192 at least; 16384 without it.
+pub const HTTP_HEAD_BYTES: &str = "EASYCODE_HTTP_HEAD_BYTES";
+/// Seconds for a request's head; 10 without it.
+pub const HTTP_HEAD_SECONDS: &str = "EASYCODE_HTTP_HEAD_SECONDS";
+/// Seconds for a request's body; 30 without it.
+pub const HTTP_BODY_SECONDS: &str = "EASYCODE_HTTP_BODY_SECONDS";
+/// Seconds that a connection may rest between two requests; 75 without it.
+pub const HTTP_IDLE_SECONDS: &str = "EASYCODE_HTTP_IDLE_SECONDS";
+/// Seconds for which a client may leave an answer unread; 30 without it.
+pub const HTTP_WRITE_SECONDS: &str = "EASYCODE_HTTP_WRITE_SECONDS";
+/// Most bytes of bodies that a service holds at once for all its requests; 8388608 without it.
+pub const HTTP_BODIES_BYTES: &str = "EASYCODE_HTTP_BODIES_BYTES";
+
 /// Folder of one file per field: `host`, `port`, `dbname`, `user`, `password`, `sslmode`, optionally `ca.crt`.
 pub const DATABASE_DIR: &str = "/etc/easycode/database";
 /// Projected service account token with audience [`TENANT_SERVICE_AUDIENCE`]; rotated by the kubelet.

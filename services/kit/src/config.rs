@@ -4,8 +4,21 @@ use std::{collections::BTreeMap, env, path::PathBuf};
 
 use anyhow::Context;
 use easycode_contract::runtime;
+use easycode_listener::Limits;
 
 use crate::{Role, Service};
+
+/// Most bytes of requests' bodies at once, unless the environment says otherwise. What is parsed of them can take ten times as much.
+pub const BODIES_BYTES: usize = 8 << 20;
+
+/// Most bytes of requests' bodies at once, as the environment says.
+///
+/// # Errors
+/// If it says no number.
+pub fn bodies_bytes() -> anyhow::Result<usize> {
+    let Ok(text) = env::var(runtime::HTTP_BODIES_BYTES) else { return Ok(BODIES_BYTES) };
+    text.parse().with_context(|| format!("{} is no number", runtime::HTTP_BODIES_BYTES))
+}
 
 /// What a service is configured with.
 #[derive(Clone, Debug)]
@@ -34,6 +47,10 @@ pub struct Config {
     pub identity_token: PathBuf,
     /// Most database connections.
     pub connections: u32,
+    /// Limits of the listener of the API.
+    pub listener: Limits,
+    /// Most bytes of requests' bodies at once.
+    pub bodies_bytes: usize,
 }
 
 impl Config {
@@ -57,6 +74,8 @@ impl Config {
             connections: or(runtime::DATABASE_CONNECTIONS, "10")
                 .parse()
                 .with_context(|| format!("{} is no number", runtime::DATABASE_CONNECTIONS))?,
+            listener: Limits::from_environment()?,
+            bodies_bytes: bodies_bytes()?,
         })
     }
 
@@ -85,6 +104,8 @@ impl Config {
             database: "nowhere".into(),
             identity_token: "nowhere/token".into(),
             connections: 1,
+            listener: Limits::default(),
+            bodies_bytes: BODIES_BYTES,
         }
     }
 }

@@ -85,6 +85,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use axum::{Json, Router, http::HeaderMap, routing::post};
+    use easycode_listener::Limits;
     use tempfile::NamedTempFile;
     use tokio::net::TcpListener;
 
@@ -104,7 +105,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route(DELEGATIONS_PATH, post(give));
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(easycode_listener::serve(listener, router, Limits::default(), std::future::pending()));
         let own = NamedTempFile::new().unwrap();
         std::fs::write(&own, "workload\n").unwrap();
         let user_service = Some(format!("http://{address}"));

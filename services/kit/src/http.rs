@@ -1,8 +1,12 @@
 //! Requests to others.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+/// Time that a connection to another may rest before it is given up: less than a service's listener allows, so that no request is sent
+/// on one that is just being closed.
+const POOL_IDLE_TIME: Duration = Duration::from_mins(1);
 
 /// A client with the usual settings.
 ///
@@ -28,7 +32,7 @@ pub(crate) fn trusting(roots: RootCertStore) -> reqwest::ClientBuilder {
         .expect("ring has the default versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    reqwest::Client::builder().tls_backend_preconfigured(tls)
+    reqwest::Client::builder().tls_backend_preconfigured(tls).pool_idle_timeout(POOL_IDLE_TIME)
 }
 
 /// Why an answer was not read.

@@ -3,6 +3,7 @@
 //! A request passes [`token`] (who is it), [`guard`] (may the tenant use this service now), and works in the tenant's
 //! transaction ([`database`]). Contexts are kept fresh by [`contexts`].
 
+pub mod bodies;
 pub mod config;
 mod connections;
 pub mod contexts;
@@ -18,7 +19,6 @@ pub mod http;
 pub mod idempotency;
 pub mod keys;
 pub mod limits;
-mod linger;
 pub mod metrics;
 pub mod migrate;
 pub mod money;
@@ -39,6 +39,7 @@ pub mod workload;
 
 use std::process::ExitCode;
 
+pub use bodies::BodyBudget;
 pub use config::Config;
 pub use database::TenantTransaction;
 pub use extract::{Json, Path, Query};
@@ -48,7 +49,7 @@ pub use migrate::Migration;
 pub use money::{Amount, Currency, Quantity};
 pub use problem::Problem;
 use serde::Serialize;
-pub use server::{App, listen, router, serve, surrounded};
+pub use server::{App, listen, router, serve, with_middleware};
 use tracing_subscriber::EnvFilter;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;

@@ -18,6 +18,7 @@ use axum::{
     routing::get,
 };
 use easycode_contract::runtime::{ADMIN_PORT, API_PORT, SETTINGS_SCHEMA_PATH};
+use easycode_listener::Limits as ListenerLimits;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -32,12 +33,12 @@ use tracing::{Span, error, field::Empty, info, info_span, warn};
 
 use crate::{
     Config, Problem, Service,
+    bodies::{self, BodyBudget},
     connections::Connections,
     contexts::Contexts,
     delegations::Delegations,
     document,
     limits::Limits,
-    linger::linger,
     metrics::{self, Metrics},
     token::Issuers,
 };
@@ -45,8 +46,8 @@ use crate::{
 /// What a service without settings declares.
 const NO_SETTINGS: &str =
     r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","additionalProperties":false}"#;
-/// Longest request body.
-const LONGEST_BODY: usize = 1 << 20;
+/// Most bytes of one request's body.
+const MAX_BODY_BYTES: usize = 1 << 20;
 /// Time for the endpoints to forget a replica that stops.
 const DRAIN: Duration = Duration::from_secs(3);
 /// Time for what is under way to be finished after that; together less than the grace that the pod is given.
@@ -136,19 +137,22 @@ pub fn router(service: &Service, app: &App, internal: Router<App>) -> Router {
         .nest(&base, api)
         .merge(internal)
         .fallback(|| async { Problem::not_found("there is no such path; see openapi.json") });
-    surrounded(routes, &app.metrics).with_state(app.clone())
+    with_middleware(routes, &app.metrics, BodyBudget::new(app.config.bodies_bytes)).with_state(app.clone())
 }
 
 /// Routes with what every API has around it: metrics, bounds, a log with the request's id.
-pub fn surrounded<S: Clone + Send + Sync + 'static>(routes: Router<S>, metrics: &Arc<Metrics>) -> Router<S> {
+pub fn with_middleware<S>(routes: Router<S>, metrics: &Arc<Metrics>, bodies: BodyBudget) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     routes
         .layer(middleware::from_fn_with_state(Arc::clone(metrics), metrics::observe))
         .method_not_allowed_fallback(|| async {
             Problem::of(StatusCode::METHOD_NOT_ALLOWED, "the path has no such method; see openapi.json")
         })
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(linger))
+        .layer(middleware::from_fn_with_state(bodies, bodies::receive))
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
@@ -173,7 +177,8 @@ pub async fn serve(service: &Service, app: App, internal: Router<App>) -> anyhow
     let leaving = Arc::new(AtomicBool::new(false));
     let probes = probes(&app, Arc::clone(&leaving));
     let name = app.config.service.clone();
-    listen(&name, router(service, &app, internal), probes, leaving, app.stopping.clone()).await
+    let limits = app.config.listener;
+    listen(&name, router(service, &app, internal), probes, limits, leaving, app.stopping.clone()).await
 }
 
 /// Serves an API, and its probes on a port of their own. On SIGTERM it says that it is leaving, for as long as the endpoints need
@@ -182,14 +187,15 @@ pub async fn listen(
     service: &str,
     api: Router,
     probes: Router,
+    limits: ListenerLimits,
     leaving: Arc<AtomicBool>,
     stopping: CancellationToken,
 ) -> anyhow::Result<()> {
     let admin = TcpListener::bind(("0.0.0.0", ADMIN_PORT)).await?;
-    tokio::spawn(async move { axum::serve(admin, probes.into_make_service()).await });
+    tokio::spawn(easycode_listener::serve(admin, probes, ListenerLimits::of_probes()?, std::future::pending()));
     let listener = TcpListener::bind(("0.0.0.0", API_PORT)).await?;
     info!(service, "serving");
-    let api = api.layer(middleware::from_fn_with_state(Arc::clone(&leaving), let_go));
+    let api = api.layer(middleware::from_fn_with_state(Arc::clone(&leaving), close_while_draining));
     let mut terminate = signal(SignalKind::terminate())?;
     let stop = stopping.clone();
     tokio::spawn(async move {
@@ -199,22 +205,20 @@ pub async fn listen(
         tokio::time::sleep(DRAIN).await;
         stop.cancel();
     });
-    // A router by itself would be made anew, with all of its routes and its document, for each connection: over a mebibyte.
-    let serving = axum::serve(listener, api.into_make_service());
-    let serving = serving.with_graceful_shutdown(stopping.clone().cancelled_owned());
+    let serving = easycode_listener::serve(listener, api, limits, stopping.clone().cancelled_owned());
     let overdue = async {
         stopping.cancelled().await;
         tokio::time::sleep(FINISH).await;
     };
     tokio::select! {
-        outcome = serving.into_future() => outcome?,
+        () = serving => {}
         () = overdue => warn!("requests that take too long are cut off"),
     }
     Ok(())
 }
 
 /// While the service is leaving, every answer ends its connection: whoever keeps one open would else ask by it just as it is closed.
-async fn let_go(State(leaving): State<Arc<AtomicBool>>, request: Request, next: Next) -> Response {
+async fn close_while_draining(State(leaving): State<Arc<AtomicBool>>, request: Request, next: Next) -> Response {
     let may_end = request.version() <= Version::HTTP_11;
     let mut response = next.run(request).await;
     if may_end && leaving.load(Ordering::Relaxed) {
@@ -284,10 +288,10 @@ mod tests {
         let leaving = Arc::new(AtomicBool::new(false));
         let router = Router::new()
             .route("/", get(async || "served"))
-            .layer(middleware::from_fn_with_state(Arc::clone(&leaving), let_go));
+            .layer(middleware::from_fn_with_state(Arc::clone(&leaving), close_while_draining));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(easycode_listener::serve(listener, router, ListenerLimits::default(), std::future::pending()));
         let http = crate::http::client();
         let stays = http.get(format!("http://{address}/")).send().await?;
         assert_eq!(stays.headers().get("connection"), None);
@@ -312,7 +316,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let router = router(&service, &App::of_nowhere(Config::of_nowhere()), internal);
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(easycode_listener::serve(listener, router, ListenerLimits::default(), std::future::pending()));
 
         let http = crate::http::client();
         let panicked = http.get(format!("http://{address}/panic")).send().await?;

@@ -17,7 +17,8 @@ use easycode_contract::{
     runtime::{CONTEXT_KEY, TENANT_SERVICE, TENANT_SERVICE_AUDIENCE, USER_SERVICE, USER_SERVICE_AUDIENCE},
 };
 use easycode_crds::{Release, SharedPlatform, Tenant};
-use easycode_kit::{App, Config, Service, contexts::Contexts, database, workload::Workloads};
+use easycode_kit::{App, Config, Service, config::BODIES_BYTES, contexts::Contexts, database, workload::Workloads};
+use easycode_listener::Limits;
 use easycode_operator::{
     audit,
     cli::plan::catalogue::Catalogue,
@@ -145,6 +146,11 @@ impl Deref for Platform {
 impl Platform {
     /// Starts one with a Postgres of its own, on which the operator's code has set up all services.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(Limits::default()).await
+    }
+
+    /// As [`Self::start`], with listeners of these limits.
+    pub async fn start_with(limits: Limits) -> anyhow::Result<Self> {
         let postgres = PostgresServer::start_prepared(&preparation()?, async |server| {
             connect(server).await?;
             publish_migrations(server).await
@@ -155,7 +161,7 @@ impl Platform {
         let folder = TempDir::new()?;
         let contexts = Contexts::local();
         let publisher = Publisher::new(contexts.clone());
-        let services = start_services(&postgres, folder.path(), &contexts, &publisher).await?;
+        let services = start_services(&postgres, folder.path(), limits, &contexts, &publisher).await?;
         let inner = Arc::new(Inner {
             services,
             database,
@@ -389,6 +395,7 @@ async fn publish_migrations(postgres: &PostgresServer) -> anyhow::Result<()> {
 async fn start_services(
     postgres: &PostgresServer,
     folder: &Path,
+    limits: Limits,
     contexts: &Contexts,
     publisher: &Publisher,
 ) -> anyhow::Result<Running> {
@@ -408,7 +415,7 @@ async fn start_services(
         let gate = Gate::default();
         let router = gate.guard(easycode_kit::router(service, &app, internal));
         let end = running.stopping.clone().cancelled_owned();
-        tokio::spawn(axum::serve(listener, router.into_make_service()).with_graceful_shutdown(end).into_future());
+        tokio::spawn(easycode_listener::serve(listener, router, limits, end));
         running.apps.insert(service.name.to_owned(), app);
         running.gates.insert(service.name.to_owned(), gate);
     }
@@ -442,6 +449,8 @@ fn configuration(
         database,
         identity_token,
         connections: CONNECTIONS,
+        listener: Limits::default(),
+        bodies_bytes: BODIES_BYTES,
     })
 }
 

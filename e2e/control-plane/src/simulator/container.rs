@@ -12,7 +12,8 @@ use std::{
 use anyhow::Context;
 use axum::Router;
 use easycode_contract::runtime::{self, API_PORT, TENANT_SERVICE};
-use easycode_kit::{App, Config, Service, migrate, router};
+use easycode_kit::{App, Config, Service, config::BODIES_BYTES, migrate, router};
+use easycode_listener::Limits;
 use easycode_tenant_service::{settings, watch};
 use k8s_openapi::api::core::v1::Container as Specified;
 use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
@@ -68,6 +69,8 @@ pub(super) fn configuration(
         database,
         identity_token: identity.join("token"),
         connections: variable(runtime::DATABASE_CONNECTIONS).context("no connections")?.parse()?,
+        listener: Limits::default(),
+        bodies_bytes: BODIES_BYTES,
     })
 }
 
@@ -144,9 +147,7 @@ async fn serve(
             let address = listener.local_addr().map(|address| address.ip().to_string());
             // Whoever started it may have gone.
             let _ = tell.send(address.map_err(Into::into));
-            if let Err(error) = axum::serve(listener, router.into_make_service()).await {
-                tracing::error!(%error, service = service.name, "a service has ended");
-            }
+            easycode_listener::serve(listener, router, Limits::default(), std::future::pending()).await;
         }
         Err(error) => drop(tell.send(Err(error))),
     }

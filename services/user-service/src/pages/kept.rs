@@ -35,6 +35,7 @@ pub async fn with_session(mut request: Request, next: Next) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::{Extension, Router, http::StatusCode, middleware, routing::get};
+    use easycode_listener::Limits;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -51,7 +52,7 @@ mod tests {
             .layer(middleware::from_fn(with_session));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(easycode_listener::serve(listener, router, Limits::default(), std::future::pending()));
         let cookie = async |path: &str| {
             let answer = easycode_kit::http::client().get(format!("http://{address}/{path}")).send().await.unwrap();
             answer.headers().get(header::SET_COOKIE).map(|cookie| cookie.to_str().unwrap().to_owned())

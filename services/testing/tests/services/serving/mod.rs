@@ -3,6 +3,7 @@
 mod context;
 mod input;
 mod limits;
+mod unfinished;
 
 use anyhow::{Context, ensure};
 use easycode_contract::runtime::{TENANT_SERVICE, USER_SERVICE};
