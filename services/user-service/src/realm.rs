@@ -10,6 +10,9 @@ use crate::{
     recognised::Recognised, roles::Catalogues,
 };
 
+/// Most bytes of a request of someone who has not shown who they are: more is read only for people of a company.
+pub const STRANGERS_BODY_BYTES: usize = 16 << 10;
+
 /// What a process has for all tenants: the keys of a folder, the order in which passwords take their turns, and what was seen lately.
 pub struct Shared {
     /// Signs tokens.

@@ -1,7 +1,7 @@
 //! Following an invitation.
 
 use axum::{
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode},
 };
 use easycode_kit::{App, Json, Problem};
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{bounded, client};
-use crate::{invitations, secret::Secret, sessions::Opened};
+use crate::{invitations, realm::STRANGERS_BODY_BYTES, secret::Secret, sessions::Opened};
 
 /// Who was invited.
 #[derive(Deserialize, ToSchema)]
@@ -26,7 +26,7 @@ struct Acceptance {
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(accept))
+    OpenApiRouter::new().routes(routes!(accept)).layer(DefaultBodyLimit::max(STRANGERS_BODY_BYTES))
 }
 
 /// Follows a link: sets the password, and signs in.

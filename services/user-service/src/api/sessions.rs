@@ -3,7 +3,7 @@
 use axum::{
     Json as Document,
     body::Bytes,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode},
 };
 use easycode_kit::{App, Json, Path, Problem};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{bounded, client};
 use crate::{
     members::Member,
-    realm::Shared,
+    realm::{STRANGERS_BODY_BYTES, Shared},
     secret::Secret,
     sessions::{self, Opened, Session},
     sign_in,
@@ -50,6 +50,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(delete_current))
         .routes(routes!(delete))
         .routes(routes!(keys))
+        .layer(DefaultBodyLimit::max(STRANGERS_BODY_BYTES))
 }
 
 /// Signs in. Every refusal is the same, whatever was wrong.

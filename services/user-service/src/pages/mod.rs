@@ -24,6 +24,7 @@ mod visitor;
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     http::{HeaderMap, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
@@ -34,21 +35,22 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use self::forms::Fields;
-use crate::sessions::Client;
+use crate::{realm::STRANGERS_BODY_BYTES, sessions::Client};
 
 /// Longest text in a field that is not one of settings, in bytes.
 const LONGEST: usize = 1024;
 
 /// The routes.
 pub fn router() -> Router<App> {
+    let strangers = DefaultBodyLimit::max(STRANGERS_BODY_BYTES);
     Router::new()
         .route("/user", get(|| async { to("/user/") }))
         .route("/user/", get(home::show))
         .route("/user/password", post(home::change_password))
         .route("/user/sessions/{id}/end", post(home::end_session))
-        .route("/user/sign-in", get(sign_in::show).post(sign_in::submit))
+        .route("/user/sign-in", get(sign_in::show).post(sign_in::submit).layer(strangers))
         .route("/user/sign-out", post(sign_in::leave))
-        .route("/user/invitation", get(invitation::show).post(invitation::submit))
+        .route("/user/invitation", get(invitation::show).post(invitation::submit).layer(strangers))
         .route("/user/people", get(people::show).post(people::invite))
         .route("/user/people/{id}", get(person::show).post(person::change))
         .route("/user/people/{id}/{act}", post(person::act))
