@@ -405,6 +405,8 @@ fn config_map(
     };
     let context = TenantContext {
         tenant: tenant.name_any(),
+        uid: tenant.uid().unwrap_or_default(),
+        created_at: tenant.metadata.creation_timestamp.as_ref().map(|created| created.0.as_second()),
         display_name: spec.display_name.clone(),
         generation: tenant.metadata.generation.unwrap_or_default(),
         state: match spec.state {

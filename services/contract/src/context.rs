@@ -15,6 +15,13 @@ use utoipa::ToSchema;
 pub struct TenantContext {
     /// Name of the tenant, as in the `Tenant` resource and in tokens.
     pub tenant: String,
+    /// Uid of the `Tenant`. One that is made again under the same name has another; what was given to the people of the one before
+    /// does not count for it. Empty by an operator that does not tell it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// When the `Tenant` was created, in seconds since 1970. No token that was issued before counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<i64>,
     /// The company's name for people.
     pub display_name: String,
     /// Generation of the `Tenant` that this was derived from. It begins anew with a `Tenant` that was put back and took its

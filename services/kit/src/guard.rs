@@ -114,6 +114,7 @@ impl Caller {
     /// Begins the tenant's transaction. If the database lets nobody act as the tenant any more, says why as soon as the context
     /// does, which is published at the same time.
     pub async fn begin(&self, app: &App) -> Result<TenantTransaction, Problem> {
+        require_same_tenant(app, &self.context).await?;
         let refusal = match TenantTransaction::begin(&app.connections, &self.context, &app.limits).await {
             Err(problem) if problem.code == NOT_ENTITLED => problem,
             outcome => return outcome,
@@ -125,6 +126,19 @@ impl Caller {
         }
         Err(refusal)
     }
+}
+
+/// Refuses if another tenant has the name by now. A request can take long, for example to send its body, and must not end in the data
+/// of a company that was made meanwhile.
+///
+/// # Errors
+/// 401 if so; 503 if it can't be told.
+pub async fn require_same_tenant(app: &App, context: &TenantContext) -> Result<(), Problem> {
+    let present = app.contexts.get(&context.tenant).await?;
+    if present.is_some_and(|present| present.uid != context.uid) {
+        return Err(Problem::unauthorized("another tenant has this name now; sign in again"));
+    }
+    Ok(())
 }
 
 /// Whether a tenant of this context may use the service.
@@ -196,6 +210,7 @@ impl Caller {
         };
         admit(context.as_deref(), &app.config.service)?;
         let context = context.ok_or_else(Problem::internal)?;
+        claims.check_tenant(&context)?;
         app.limits.request(&context, Instant::now())?;
         if context.read_only && !method.is_safe() {
             return Err(Problem::moving());
@@ -205,7 +220,7 @@ impl Caller {
         if let Some(actor) = &claims.act {
             tracing::Span::current().record("actor", actor.sub.as_str());
         }
-        let Claims { iss: issuer, sub: subject, tenant, roles, sid: session, act: actor, exp: expires } = claims;
+        let Claims { iss: issuer, sub: subject, tenant, roles, sid: session, act: actor, exp: expires, .. } = claims;
         let config = Arc::clone(&app.config);
         Ok(Self { tenant, subject, roles, session, issuer, actor, expires, context, token, config })
     }

@@ -56,13 +56,18 @@ impl Limits {
 
     fn with<T>(&self, context: &TenantContext, now: Instant, act: impl FnOnce(&mut Tenant) -> T) -> T {
         let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let tenant = tenants.entry(context.tenant.clone()).or_insert_with(|| Tenant {
+        let tenant = tenants.entry(key(context)).or_insert_with(|| Tenant {
             tokens: f64::from(context.limits.requests_per_second),
             refilled: now,
             connections: connections(context),
         });
         act(tenant)
     }
+}
+
+/// A tenant that has the name of one before has used up nothing yet.
+fn key(context: &TenantContext) -> String {
+    format!("{}/{}", context.tenant, context.uid)
 }
 
 fn connections(context: &TenantContext) -> (u32, Arc<Semaphore>) {

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use axum::http::{HeaderMap, header};
 use easycode_contract::{
+    context::TenantContext,
     delegation::Actor,
     runtime::{JWKS_PATH, USER_AUDIENCE},
 };
@@ -25,6 +26,9 @@ pub struct Claims {
     pub sub: String,
     /// The tenant the user works for.
     pub tenant: String,
+    /// Uid of that tenant, if the issuer tells.
+    #[serde(default)]
+    pub tenant_uid: Option<String>,
     /// What the user may do there.
     #[serde(default)]
     pub roles: BTreeSet<String>,
@@ -34,8 +38,32 @@ pub struct Claims {
     /// The service that acts for the user, if it is not the user who asks.
     #[serde(default)]
     pub act: Option<Actor>,
+    /// When the token was issued, in seconds since 1970.
+    #[serde(default)]
+    pub iat: Option<f64>,
     /// When the token expires, in seconds since 1970.
     pub exp: f64,
+}
+
+impl Claims {
+    /// Refuses what was issued for a tenant that had the name before this one: by its uid if the token tells one, and in any case by
+    /// the time of issue.
+    pub(crate) fn check_tenant(&self, context: &TenantContext) -> Result<(), Rejected> {
+        let is_other = self.tenant_uid.as_ref().is_some_and(|uid| !context.uid.is_empty() && *uid != context.uid);
+        if is_other {
+            return Err(Rejected::Invalid("it is of a former tenant of this name; sign in again".to_owned()));
+        }
+        let Some(created_at) = context.created_at else { return Ok(()) };
+        let Some(issued_at) = self.iat else {
+            return Err(Rejected::Invalid("it does not tell when it was issued (iat)".to_owned()));
+        };
+        // Whole seconds since 1970 are exact in a float.
+        #[allow(clippy::cast_precision_loss)]
+        if issued_at < created_at as f64 {
+            return Err(Rejected::Invalid("it was issued before the tenant was created; sign in again".to_owned()));
+        }
+        Ok(())
+    }
 }
 
 /// The token that a request bears in `Authorization`.
@@ -227,6 +255,32 @@ mod tests {
             "exp": now.checked_add_signed(lifetime).unwrap(),
         });
         encode(&Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::EdDSA) }, &claims, &private(seed)).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_of_one_tenant_and_of_none_that_has_its_name_later() {
+        let context = |uid: &str, created_at: Option<i64>| -> TenantContext {
+            serde_json::from_value(json!({
+                "tenant": "aurora", "uid": uid, "createdAt": created_at, "displayName": "Aurora", "generation": 1,
+                "state": "Active", "entitlements": {}, "databaseRole": "t", "release": "1",
+                "dataUse": { "analytics": "None", "aiTraining": "None" },
+                "limits": { "users": 1, "connections": 1, "statementTimeoutMs": 1, "storageBytes": 1, "requestsPerSecond": 1 },
+            }))
+            .unwrap()
+        };
+        let counts = |claims: &serde_json::Value, context: &TenantContext| {
+            let mut full = json!({ "iss": ISSUER, "sub": "ada", "tenant": "aurora", "exp": 2000 });
+            full.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+            serde_json::from_value::<Claims>(full).unwrap().check_tenant(context).is_ok()
+        };
+        let present = context("b", Some(1000));
+        assert!(counts(&json!({ "iat": 1000, "tenant_uid": "b" }), &present));
+        assert!(counts(&json!({ "iat": 1000 }), &present), "another issuer need not know of uids");
+        assert!(!counts(&json!({ "iat": 1500, "tenant_uid": "a" }), &present), "the one before");
+        assert!(!counts(&json!({ "iat": 999.9 }), &present), "before it was created");
+        assert!(!counts(&json!({ "iat": 999, "tenant_uid": "b" }), &present));
+        assert!(!counts(&json!({}), &present), "nobody knows when");
+        assert!(counts(&json!({ "tenant_uid": "a" }), &context("", None)), "an operator that tells neither");
     }
 
     #[tokio::test]

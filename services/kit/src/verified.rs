@@ -68,6 +68,8 @@ mod tests {
             iss: "https://login.example.com".to_owned(),
             sub: subject.to_owned(),
             tenant: "aurora".to_owned(),
+            tenant_uid: None,
+            iat: None,
             roles: BTreeSet::new(),
             sid: None,
             act: None,

@@ -56,6 +56,11 @@ impl Publisher {
         if state.config.get(&tenant) == Some(&context) {
             return;
         }
+        if state.config.get(&tenant).is_some_and(|before| before.uid != context.uid) {
+            // Another company has the name now: whoever keeps something of the one before is to drop it.
+            state.settings.remove(&tenant);
+            self.announce(ContextEvent::Removed { tenant: tenant.clone() });
+        }
         let known = state.settings.contains_key(&tenant);
         state.config.insert(tenant.clone(), context);
         self.publish(&state, &tenant);
@@ -101,9 +106,12 @@ impl Publisher {
         *self.complete.borrow()
     }
 
-    /// Takes in a tenant's settings from the database.
-    pub fn set(&self, tenant: &str, settings: Settings) {
+    /// Takes in a tenant's settings from the database, unless another has its name by now: `uid` is that of whose they are.
+    pub fn set(&self, tenant: &str, uid: &str, settings: Settings) {
         let mut state = self.lock();
+        if state.config.get(tenant).is_some_and(|present| present.uid != uid) {
+            return;
+        }
         if state.settings.get(tenant) == Some(&settings) {
             return;
         }
@@ -191,6 +199,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn settings_of_a_former_tenant_of_the_name_are_dropped() {
+        let publisher = Publisher::new(Contexts::local());
+        let of = |uid: &str| TenantContext { uid: uid.to_owned(), ..context("aurora") };
+        let settings = Settings::from([("crm".to_owned(), json!({ "fields": [] }))]);
+        publisher.list(&["aurora".to_owned()]);
+        publisher.configure(of("a"));
+        publisher.set("aurora", "a", settings.clone());
+        publisher.complete();
+        let (_, mut events) = publisher.subscribe().await;
+
+        publisher.configure(of("b"));
+        assert!(matches!(events.try_recv(), Ok(ContextEvent::Removed { .. })));
+        assert_eq!(publisher.get("aurora"), Some(of("b")));
+        assert_eq!(publisher.without_settings(), ["aurora"]);
+        // They were being read when the other came.
+        publisher.set("aurora", "a", settings);
+        assert_eq!(publisher.get("aurora"), Some(of("b")));
+    }
+
+    #[tokio::test]
     async fn nobody_is_told_of_tenants_without_their_settings() {
         let contexts = Contexts::local();
         let publisher = Publisher::new(contexts.clone());
@@ -202,7 +230,7 @@ mod tests {
         assert!(!contexts.is_synced() && !publisher.is_complete());
 
         let settings = Settings::from([("crm".to_owned(), json!({ "fields": [] }))]);
-        publisher.set("aurora", settings.clone());
+        publisher.set("aurora", "", settings.clone());
         publisher.complete();
         let (all, _) = publisher.subscribe().now_or_never().expect("it is complete");
         assert_eq!(all, [TenantContext { settings, ..context("aurora") }]);

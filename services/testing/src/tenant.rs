@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use easycode_crds::Tenant;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -33,8 +34,19 @@ impl TestTenant {
         Self::named(platform, &fresh_name(what), spec).await
     }
 
-    /// Makes a tenant of this name.
+    /// Makes a tenant of this name, as if it had been created a while ago: tokens that are signed at once are younger.
     pub async fn named(platform: &Platform, name: &str, spec: Value) -> anyhow::Result<Self> {
+        Self::made(platform, name, spec, metadata(name)).await
+    }
+
+    /// Makes a tenant of this name that is created now.
+    pub async fn named_now(platform: &Platform, name: &str, spec: Value) -> anyhow::Result<Self> {
+        let mut metadata = metadata(name);
+        metadata["creationTimestamp"] = json!(whole_seconds(Timestamp::now()));
+        Self::made(platform, name, spec, metadata).await
+    }
+
+    async fn made(platform: &Platform, name: &str, spec: Value, metadata: Value) -> anyhow::Result<Self> {
         let tenant = Self { platform: platform.clone(), name: name.to_owned() };
         let mut full = json!({
             "displayName": name, "deployment": { "platform": "eu1" }, "entitlements": [{ "service": "crm" }],
@@ -42,7 +54,7 @@ impl TestTenant {
             "limits": { "requestsPerSecond": 1000 },
         });
         merge(&mut full, spec)?;
-        tenant.platform.apply(parse(&metadata(name), &full)?).await?;
+        tenant.platform.apply(parse(&metadata, &full)?).await?;
         Ok(tenant)
     }
 
@@ -117,7 +129,13 @@ impl TestTenant {
 
 /// Metadata of a tenant as the API server would make it.
 fn metadata(name: &str) -> Value {
-    json!({ "name": name, "uid": Uuid::new_v4(), "generation": 1 })
+    let created = Timestamp::now() - SignedDuration::from_mins(1);
+    json!({ "name": name, "uid": Uuid::new_v4(), "generation": 1, "creationTimestamp": whole_seconds(created) })
+}
+
+/// As the API server tells times.
+fn whole_seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn merge(full: &mut Value, spec: Value) -> anyhow::Result<()> {

@@ -25,6 +25,7 @@ struct Claims<'a> {
     aud: &'a str,
     sub: &'a str,
     tenant: &'a str,
+    tenant_uid: &'a str,
     roles: BTreeSet<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<&'a str>,
@@ -57,6 +58,7 @@ pub async fn give(app: &App, service: &str, token: &str) -> Result<Delegation, P
         aud: USER_AUDIENCE,
         sub: &person.subject,
         tenant: &person.tenant,
+        tenant_uid: &person.context.uid,
         roles: person.roles.iter().cloned().chain(implied).collect(),
         sid: person.own_session(),
         act: Actor { sub: service.to_owned(), act: person.actor.clone().map(Box::new) },
@@ -94,6 +96,7 @@ mod tests {
             aud: "a",
             sub: "ada",
             tenant: "aurora",
+            tenant_uid: "a",
             roles: BTreeSet::new(),
             sid: None,
             act: Actor { sub: "inventory".to_owned(), act: Some(Box::new(pos)) },

@@ -77,6 +77,7 @@ struct Attempt {
     aud: String,
     exp: u64,
     tenant: String,
+    tenant_uid: String,
     issuer: String,
     state: String,
     nonce: String,
@@ -151,6 +152,7 @@ pub async fn start(app: &App, tenant: &str, base: &str) -> Result<Started, Probl
         aud: AUDIENCE.to_owned(),
         exp: get_current_timestamp() + ATTEMPT_SECONDS,
         tenant: tenant.to_owned(),
+        tenant_uid: realm.context.uid.clone(),
         issuer,
         state: state.secret().clone(),
         nonce: nonce.secret().clone(),
@@ -173,6 +175,9 @@ pub async fn finish(
         .filter(|attempt| attempt.state == state)
         .ok_or_else(|| refused("it took too long, or was begun elsewhere"))?;
     let realm = Realm::find(app, &attempt.tenant, Asking::Stranger).await?.ok_or_else(not_offered)?;
+    if attempt.tenant_uid != realm.context.uid {
+        return Err(refused("another company has this name now"));
+    }
     realm.require_writable()?;
     let provider = identity_provider::enabled(&mut *realm.begin().await?).await?;
     if provider.issuer != attempt.issuer {

@@ -117,6 +117,7 @@ impl Realm {
 
     /// Begins the tenant's transaction.
     pub async fn begin(&self) -> Result<TenantTransaction, Problem> {
+        guard::require_same_tenant(&self.app, &self.context).await?;
         TenantTransaction::begin(&self.app.connections, &self.context, &self.app.limits).await
     }
 

@@ -155,7 +155,7 @@ async fn load(app: &App, publisher: &Publisher, tenant: &str) -> bool {
     }
     match read(app, &context).await {
         Ok(settings) => {
-            publisher.set(tenant, settings);
+            publisher.set(tenant, &context.uid, settings);
             true
         }
         Err(problem) => {

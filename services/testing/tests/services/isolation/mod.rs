@@ -3,6 +3,7 @@
 mod database;
 mod input;
 mod intruder;
+mod namesakes;
 mod pool;
 mod tokens;
 
