@@ -1,5 +1,7 @@
 //! Links by which someone who was invited chooses a password. The same is for who has forgotten theirs: an administrator makes a link.
 
+use std::time::Instant;
+
 use easycode_kit::{App, Problem};
 use serde::Serialize;
 use serde_json::json;
@@ -12,7 +14,7 @@ use crate::{
     accounts::{self, Status},
     events::record,
     members::Member,
-    realm::{Asking, Realm},
+    realm::{Asking, Realm, refuse_evenly},
     secret::{InvitationToken, Secret},
     sessions::{self, Client, Holder, Opened},
     strength,
@@ -88,6 +90,10 @@ pub async fn renew(member: &Member, id: Uuid) -> Result<Link, Problem> {
 
 /// Whom a link is for, if it counts.
 pub async fn invitee(app: &App, token: &Secret) -> Result<(Realm, Invitee), Problem> {
+    refuse_evenly(Instant::now(), find_invitee(app, token).await).await
+}
+
+async fn find_invitee(app: &App, token: &Secret) -> Result<(Realm, Invitee), Problem> {
     let token = InvitationToken::decode(token).ok_or_else(over)?;
     let realm = Realm::find(app, &token.tenant, Asking::Stranger).await?.ok_or_else(over)?;
     let invitee = find(&mut *realm.begin().await?, &token).await?;

@@ -24,7 +24,7 @@ use crate::{
     events::record,
     identity_provider::{self, Provider},
     outbound::Outbound,
-    realm::{Asking, Realm, Shared},
+    realm::{Asking, Realm, Shared, refuse_evenly, wait_for_refusal},
     secret::Secret,
     sessions::{self, Client, Holder, Opened},
 };
@@ -125,14 +125,27 @@ impl Providers {
     }
 }
 
-/// Whether people of the company can sign in at an identity provider of its own. No, if there is no such company.
+/// Whether people of the company can sign in at an identity provider of its own. No, if there is no such company, and no sooner.
 pub async fn is_offered(app: &App, tenant: &str) -> Result<bool, Problem> {
+    let started = Instant::now();
+    let offered = refuse_evenly(started, find_offered(app, tenant).await).await?;
+    if !offered {
+        wait_for_refusal(started).await;
+    }
+    Ok(offered)
+}
+
+async fn find_offered(app: &App, tenant: &str) -> Result<bool, Problem> {
     let Some(realm) = Realm::find(app, tenant, Asking::Stranger).await? else { return Ok(false) };
     Ok(identity_provider::find_enabled(&mut *realm.begin().await?).await?.is_some())
 }
 
 /// Begins to sign someone in. `base` is what the services are at, such as `https://erp.example.com`.
 pub async fn start(app: &App, tenant: &str, base: &str) -> Result<Started, Problem> {
+    refuse_evenly(Instant::now(), begin(app, tenant, base).await).await
+}
+
+async fn begin(app: &App, tenant: &str, base: &str) -> Result<Started, Problem> {
     let realm = Realm::find(app, tenant, Asking::Stranger).await?.ok_or_else(not_offered)?;
     realm.require_writable()?;
     let provider = identity_provider::enabled(&mut *realm.begin().await?).await?;

@@ -1,7 +1,7 @@
 //! Sessions: each gives tokens that live for minutes, by one that is another each time. What a user may do is found out anew whenever a
 //! token is given, so what was taken from a user ends within minutes everywhere.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use easycode_contract::runtime::USER_AUDIENCE;
 use easycode_kit::{App, Problem, record::untouched};
@@ -17,7 +17,7 @@ use crate::{
     accounts::{self, Status},
     events::{ANYONE, record},
     members::Member,
-    realm::{Realm, Shared},
+    realm::{Realm, Shared, refuse_evenly},
     roles::{self, Assignment},
     secret::{Secret, SessionToken},
 };
@@ -170,6 +170,10 @@ pub(crate) async fn open(
 
 /// Gives the next tokens of a session. The one that is shown does not count any more, and ends the session if it is shown again.
 pub async fn refresh(app: &App, secret: &Secret) -> Result<Opened, Problem> {
+    refuse_evenly(Instant::now(), renew(app, secret).await).await
+}
+
+async fn renew(app: &App, secret: &Secret) -> Result<Opened, Problem> {
     let token = SessionToken::decode(secret).ok_or_else(over)?;
     let realm = Realm::find(app, &token.tenant, Shared::of(app).recognised.asking(&token)).await?.ok_or_else(over)?;
     realm.require_writable()?;
@@ -239,6 +243,10 @@ pub async fn token_of(member: &Member) -> Result<Secret, Problem> {
 
 /// Ends the session that the token is of.
 pub async fn end(app: &App, secret: &Secret) -> Result<(), Problem> {
+    refuse_evenly(Instant::now(), end_shown(app, secret).await).await
+}
+
+async fn end_shown(app: &App, secret: &Secret) -> Result<(), Problem> {
     let token = SessionToken::decode(secret).ok_or_else(over)?;
     let realm = Realm::find(app, &token.tenant, Shared::of(app).recognised.asking(&token)).await?.ok_or_else(over)?;
     let mut transaction = realm.begin().await?;

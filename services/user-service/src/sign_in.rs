@@ -7,7 +7,6 @@ use std::time::Instant;
 use easycode_kit::{App, Problem};
 use serde_json::json;
 use sqlx::PgConnection;
-use tokio::time::sleep_until;
 use uuid::Uuid;
 
 use crate::{
@@ -16,14 +15,12 @@ use crate::{
     events::{ANYONE, record},
     members::Member,
     passwords::OF_NO_COMPANY,
-    realm::{Asking, Realm, Shared},
+    realm::{Asking, Realm, Shared, wait_for_refusal},
     secret::Secret,
     sessions::{self, Client, Holder, Opened},
     strength,
 };
 
-/// When a refusal is sent, so that its time tells nothing.
-const REFUSED_AFTER: std::time::Duration = std::time::Duration::from_millis(400);
 /// Wrong passwords in a row, from which on the account is locked for a while.
 const PATIENCE: i32 = 5;
 /// Fewest wrong passwords in a row with which an account may not be tried while too many fail in the company: its own people mistype once
@@ -69,7 +66,7 @@ pub async fn with_password(
         attempt.succeeded();
         return Ok(opened);
     }
-    sleep_until((started + REFUSED_AFTER).into()).await;
+    wait_for_refusal(started).await;
     if beyond {
         return Err(too_many());
     }

@@ -9,6 +9,7 @@ mod keys;
 mod passwords;
 mod roles;
 mod sessions;
+mod strangers;
 mod trail;
 
 use anyhow::ensure;
