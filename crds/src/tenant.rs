@@ -180,7 +180,8 @@ pub struct Limits {
     /// Longest database statement, at most `24h`.
     #[schemars(schema_with = "statement_timeout_schema")]
     pub statement_timeout: Duration,
-    /// Most storage of all the tenant's schemas together; published to the services. Nothing enforces it yet.
+    /// Most storage of the tenant's records in each service: at 80 % answers to writes warn, at 100 % writes but deletions are
+    /// refused with 507.
     pub storage: Storage,
     /// Requests a second that one replica of a service accepts from the tenant.
     #[schemars(range(min = 1, max = 100_000))]

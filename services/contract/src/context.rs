@@ -108,7 +108,7 @@ pub struct ContextLimits {
     pub connections: u32,
     /// Longest statement, in milliseconds.
     pub statement_timeout_ms: u64,
-    /// Most bytes of all the tenant's schemas together.
+    /// Most bytes of the tenant's records in each service.
     pub storage_bytes: u64,
     /// Requests a second that one replica of a service accepts from the tenant.
     pub requests_per_second: u32,

@@ -11,6 +11,9 @@ use easycode_kit::{App, Caller, Problem, date::Date};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+/// Most bytes of a record's custom fields, as JSON.
+const MAX_BYTES: usize = 16 << 10;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Settings {
@@ -90,6 +93,9 @@ pub fn checked(caller: &Caller, app: &App, kind: Kind, custom: Option<Value>) ->
     });
     let custom = custom.unwrap_or_else(|| Value::Object(Map::new()));
     let Value::Object(fields) = &custom else { return Err(Problem::invalid("custom: must be a JSON object")) };
+    if custom.to_string().len() > MAX_BYTES {
+        return Err(Problem::invalid(format!("custom: must have at most {MAX_BYTES} bytes as JSON")));
+    }
     match declared {
         Some(declared) => check(&declared, fields).map(|()| custom),
         None => Ok(custom),

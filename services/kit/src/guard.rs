@@ -20,6 +20,7 @@ use easycode_contract::{
 
 use crate::{
     App, Config, Problem, TenantTransaction,
+    storage::Notice,
     token::{Claims, bearer},
 };
 
@@ -52,6 +53,8 @@ pub struct Caller {
     pub context: Arc<TenantContext>,
     token: Token,
     config: Arc<Config>,
+    method: Method,
+    storage: Notice,
 }
 
 /// A token, which is not to be seen in any log.
@@ -115,6 +118,16 @@ impl Caller {
     /// does, which is published at the same time.
     pub async fn begin(&self, app: &App) -> Result<TenantTransaction, Problem> {
         require_same_tenant(app, &self.context).await?;
+        let mut transaction = self.begin_transaction(app).await?;
+        if self.method == Method::DELETE {
+            app.storage.forget(&self.context);
+        } else if !self.method.is_safe() {
+            self.storage.set(app.storage.require_room(&mut transaction, &self.context).await?);
+        }
+        Ok(transaction)
+    }
+
+    async fn begin_transaction(&self, app: &App) -> Result<TenantTransaction, Problem> {
         let refusal = match TenantTransaction::begin(&app.connections, &self.context, &app.limits).await {
             Err(problem) if problem.code == NOT_ENTITLED => problem,
             outcome => return outcome,
@@ -196,7 +209,8 @@ impl Caller {
     async fn of_the_tenant(parts: &Parts, app: &App) -> Result<Self, Problem> {
         let token =
             bearer(&parts.headers).ok_or_else(|| Problem::unauthorized("send a token as Authorization: Bearer …"))?;
-        Self::by_token(token, &parts.method, app).await
+        let caller = Self::by_token(token, &parts.method, app).await?;
+        Ok(Self { storage: parts.extensions.get::<Notice>().cloned().unwrap_or_default(), ..caller })
     }
 
     /// The user whose token it is, whatever the user's roles are, if the tenant may use the service now. For requests that show it
@@ -222,7 +236,8 @@ impl Caller {
         }
         let Claims { iss: issuer, sub: subject, tenant, roles, sid: session, act: actor, exp: expires, .. } = claims;
         let config = Arc::clone(&app.config);
-        Ok(Self { tenant, subject, roles, session, issuer, actor, expires, context, token, config })
+        let (method, storage) = (method.clone(), Notice::default());
+        Ok(Self { tenant, subject, roles, session, issuer, actor, expires, context, token, config, method, storage })
     }
 }
 
@@ -246,6 +261,8 @@ impl Caller {
             context: Arc::new(serde_json::from_value(context).unwrap()),
             token: Token(Arc::from(token)),
             config: Arc::clone(&app.config),
+            method: Method::GET,
+            storage: Notice::default(),
         }
     }
 }

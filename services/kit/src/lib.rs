@@ -31,6 +31,7 @@ mod probe;
 pub mod problem;
 pub mod record;
 mod server;
+mod storage;
 mod stream;
 pub mod token;
 mod turnover;

@@ -109,6 +109,14 @@ impl Problem {
         Self { retry_after: Some(1), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail) }
     }
 
+    /// 507: the tenant's records take all the storage that it may have.
+    #[must_use]
+    pub fn storage_full() -> Self {
+        let detail = "the company's storage is used up, so nothing can be added or changed; delete what is no longer needed, or have EasyCode \
+                      raise the limit";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", detail)
+    }
+
     /// 503: try again soon.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }

@@ -40,6 +40,7 @@ use crate::{
     document,
     limits::Limits,
     metrics::{self, Metrics},
+    storage::{self, Storage},
     token::Issuers,
 };
 
@@ -66,6 +67,8 @@ pub struct App {
     pub issuers: Arc<Issuers>,
     /// Limits of the tenants.
     pub limits: Arc<Limits>,
+    /// What the tenants' records take.
+    pub(crate) storage: Arc<Storage>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// What other services are shown on callers' behalf.
@@ -94,6 +97,7 @@ impl App {
             connections,
             contexts,
             limits: Arc::default(),
+            storage: Arc::default(),
             metrics: Arc::default(),
             delegations: Arc::default(),
             http: crate::http::client(),
@@ -146,6 +150,7 @@ where
     S: Clone + Send + Sync + 'static,
 {
     routes
+        .layer(middleware::from_fn(storage::warn))
         .layer(middleware::from_fn_with_state(Arc::clone(metrics), metrics::observe))
         .method_not_allowed_fallback(|| async {
             Problem::of(StatusCode::METHOD_NOT_ALLOWED, "the path has no such method; see openapi.json")
@@ -268,6 +273,7 @@ impl App {
             connections: Connections::new(&sqlx::postgres::PgConnectOptions::new_without_pgpass(), 1),
             contexts: Contexts::local(),
             limits: Arc::default(),
+            storage: Arc::default(),
             metrics: Arc::default(),
             delegations: Arc::default(),
             http: crate::http::client(),

@@ -1,7 +1,10 @@
 //! Settings and their versions in the tenant's own schema. Versions are numbered on when settings go back to their defaults, so that
 //! a version names one state for ever.
 
-use easycode_kit::{Caller, Problem, TenantTransaction};
+use easycode_kit::{
+    Caller, Problem, TenantTransaction,
+    page::{PAGE_BYTES, within_budget},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -103,16 +106,9 @@ pub async fn versions(
     limit: i64,
 ) -> Result<(Vec<Version>, bool), Problem> {
     let query = format!("SELECT {VERSION} WHERE service = $1 AND version < $2 ORDER BY version DESC LIMIT $3");
-    let mut versions: Vec<Version> = sqlx::query_as(sqlx::AssertSqlSafe(query))
-        .bind(service)
-        .bind(before)
-        .bind(limit + 1)
-        .fetch_all(&mut **transaction)
-        .await?;
-    let limit = usize::try_from(limit).unwrap_or_default();
-    let more = versions.len() > limit;
-    versions.truncate(limit);
-    Ok((versions, more))
+    let rows =
+        sqlx::query(sqlx::AssertSqlSafe(query)).bind(service).bind(before).bind(limit + 1).fetch(&mut **transaction);
+    within_budget(rows, usize::try_from(limit).unwrap_or_default(), PAGE_BYTES).await
 }
 
 /// One version.

@@ -3,6 +3,7 @@
 mod context;
 mod input;
 mod limits;
+mod storage;
 mod unfinished;
 
 use anyhow::{Context, ensure};
