@@ -45,7 +45,7 @@ use crate::{
     tenant::{
         self,
         placement::{Placement, placed_on},
-        relocation::Opened,
+        relocation::{self, Opened},
         unseen::Unseen,
     },
 };
@@ -296,7 +296,12 @@ fn measure(context: &Context) {
 /// Looks at one Postgres.
 async fn look(context: &Context, home: Home, database: Arc<Database>) {
     let looked = match database.refresh().await {
-        Ok(()) => database.try_room().await,
+        Ok(()) => {
+            if let Err(error) = relocation::drop_stale_logins(&home, &database, context).await {
+                warn!(%home, %error, "logins that copies have left can't be dropped yet");
+            }
+            database.try_room().await
+        }
         unanswered => unanswered,
     };
     let trouble = looked.err();

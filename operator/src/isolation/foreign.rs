@@ -1,4 +1,5 @@
-//! A token of another tenant: rightly signed by the user-service of another home, for a tenant there. Nobody here may accept it.
+//! A token that is rightly signed by the user-service of another home. Nobody here may accept it. It names a tenant of this home,
+//! whom the other home does not know: a client chooses what runs here, and what is given to it must open nothing elsewhere.
 
 use std::collections::BTreeSet;
 
@@ -24,11 +25,10 @@ use crate::{
 /// For how many seconds it counts: as long as the Job may take, and a little more.
 const LIFETIME: u64 = 180;
 
-/// The Secret with such a token for the Job of a home, if there is another home with a tenant and a user-service. Whoever takes it from
-/// the pod can do nothing with it elsewhere either, since it has no role.
+/// The Secret with such a token for the Job of a home with a tenant, if there is another home with a user-service.
 pub async fn secret(home: &Home, context: &Context) -> Result<Option<Planned>, Error> {
+    let Some(tenant) = tenants_on(home, context).into_iter().next() else { return Ok(None) };
     for other in context.homes().into_iter().filter(|other| other != home) {
-        let Some(tenant) = tenants_on(&other, context).into_iter().next() else { continue };
         let Some(key) = key_of(&other, context).await? else { continue };
         let issuer = base_url(USER_SERVICE, &other.namespace());
         let lifetime = Duration::from_secs(LIFETIME);

@@ -46,3 +46,7 @@ pub const PREPARED: &str = "easycode.io/next-prepared";
 pub const ROTATE_CREDENTIALS: &str = "easycode.io/rotate-credentials";
 /// Annotation of the Secret of a login: since when it holds what it holds.
 pub const ROTATED: &str = "easycode.io/rotated-at";
+/// Annotation of the Job of a move: the login that it was given for the copy.
+pub const COPY_LOGIN: &str = "easycode.io/copy-login";
+/// Annotation of the Secret of a login: the generation of the rules by which the password is handed out.
+pub const LOGIN_GENERATION: &str = "easycode.io/login-generation";

@@ -60,7 +60,7 @@ const MATERIALIZED: &str = "
 const WATCHFUL: &str = "SET LOCAL tcp_keepalives_idle = 10; SET LOCAL tcp_keepalives_interval = 5;
     SET LOCAL tcp_keepalives_count = 3; SET LOCAL idle_in_transaction_session_timeout = '10min'";
 
-#[derive(sqlx::FromRow)]
+#[derive(PartialEq, Eq, sqlx::FromRow)]
 struct Table {
     name: String,
     root: String,
@@ -111,7 +111,12 @@ pub async fn catch_up(
     for side in [&mut original, &mut copy] {
         execute(side, &format!("SET LOCAL search_path = ''; {WATCHFUL}; {NOTATION}")).await?;
     }
-    let tables: Vec<Table> = sqlx::query_as(TABLES).bind(role.as_str()).fetch_all(&mut *original).await?;
+    let tables = tables(&mut copy, role).await?;
+    // What a server says of its tables becomes part of statements on the other, where it must not be anything else. One of the two
+    // is the operator's own, and its answer is quoted.
+    if self::tables(&mut original, role).await? != tables {
+        return Err(Error::Refused(format!("the tables of {service} are not the same in the two homes")));
+    }
     let mut staged = Vec::new();
     for (number, table) in tables.iter().enumerate() {
         staged.extend(stage(&mut original, &mut copy, role, table, number, since).await?);
@@ -142,6 +147,10 @@ pub async fn catch_up(
     target.count_write();
     copy.commit().await?;
     Ok(rows)
+}
+
+async fn tables(connection: &mut PgConnection, role: &Identifier) -> Result<Vec<Table>, Error> {
+    Ok(sqlx::query_as(TABLES).bind(role.as_str()).fetch_all(connection).await?)
 }
 
 /// Brings to the copy what the table needs, if it needs anything.

@@ -35,6 +35,13 @@ pub enum InvalidSecret {
     Malformed(&'static str, &'static str),
 }
 
+/// A new password: 32 letters and digits.
+#[must_use]
+pub fn generate_password() -> String {
+    use rand::{Rng, distr::Alphanumeric};
+    rand::rng().sample_iter(&Alphanumeric).take(32).map(char::from).collect()
+}
+
 impl Credentials {
     /// Reads the keys `host`, `port`, `user`, `password`, `dbname`, and optionally `sslmode` and `ca.crt`.
     pub fn from_secret(data: &BTreeMap<String, ByteString>) -> Result<Self, InvalidSecret> {

@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod catch_up;
+mod copy_login;
 pub mod credentials;
 pub mod database;
 pub mod plan;
@@ -11,6 +12,7 @@ pub mod relocation;
 mod rotation;
 pub mod setup;
 pub mod statements;
+mod structure;
 pub mod survey;
 
 use easycode_crds::conditions::reason;

@@ -126,6 +126,16 @@ impl Database {
         self.write(&mut *self.service(service)?.acquire().await?, &forget).await
     }
 
+    /// Makes an empty schema for a copy, whatever an earlier one has left. The copy's own login may not make schemas.
+    pub async fn empty_schema(&self, service: &str, role: &Identifier) -> Result<(), Error> {
+        let make = format!(
+            "SET LOCAL ROLE {role}; DROP SCHEMA IF EXISTS {role} CASCADE; SET LOCAL ROLE NONE; \
+             CREATE SCHEMA {role} AUTHORIZATION {role}"
+        );
+        // Sent together, so that they are one transaction.
+        self.write(&mut *self.service(service)?.acquire().await?, &make).await
+    }
+
     /// Counts and sums up a tenant's data of a service.
     pub async fn fingerprint(&self, service: &str, role: &Identifier) -> Result<Fingerprint, Error> {
         let mut transaction = acting(self.service(service)?, role).await?;

@@ -9,6 +9,7 @@ use super::{
     credentials::Credentials,
     database::Database,
     setup::{self, ServiceLogins},
+    statements::END_OTHER_SESSIONS,
 };
 
 impl Database {
@@ -49,6 +50,12 @@ impl Database {
             pool.set_connect_options(next.migrating(&self.server())?.options());
         }
         self.use_logins(next);
+        Ok(())
+    }
+
+    /// Ends the sessions of the service's migrations, which may be somebody else's. The operator's own are opened anew.
+    pub async fn end_migration_sessions(&self, service: &str) -> Result<(), Error> {
+        sqlx::raw_sql(END_OTHER_SESSIONS).execute(self.service(service)?).await?;
         Ok(())
     }
 

@@ -188,7 +188,7 @@ async fn claim(admin: &PgPool, login: &Identifier, owner: &str) -> Result<(), Er
 }
 
 /// Makes a login that does not exist, closed. Returns whether it did.
-async fn create_missing(admin: &PgPool, login: &Identifier) -> Result<bool, Error> {
+pub(super) async fn create_missing(admin: &PgPool, login: &Identifier) -> Result<bool, Error> {
     let found = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)");
     let exists: bool = found.bind(login.as_str()).fetch_one(admin).await?;
     if !exists {
@@ -199,7 +199,7 @@ async fn create_missing(admin: &PgPool, login: &Identifier) -> Result<bool, Erro
 }
 
 /// What Postgres keeps of a password, so that the password itself never reaches a log of statements.
-fn verifier(password: &str) -> String {
+pub(super) fn verifier(password: &str) -> String {
     postgres_protocol::password::scram_sha_256(password.as_bytes())
 }
 

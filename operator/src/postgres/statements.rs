@@ -51,6 +51,31 @@ pub fn set_own_password(verifier: &str) -> String {
     format!("ALTER ROLE CURRENT_USER PASSWORD {}", literal(verifier))
 }
 
+/// Opens the login of a copy until `until`, which may connect to these databases. [`grant`] says as whom it may act.
+#[must_use]
+pub fn open_copy_login(login: &Identifier, databases: &[Identifier], verifier: &str, until: &str) -> String {
+    let databases = databases.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!(
+        "GRANT CONNECT ON DATABASE {databases} TO {login}; ALTER ROLE {login} LOGIN PASSWORD {} VALID UNTIL {}",
+        literal(verifier),
+        literal(until)
+    )
+}
+
+/// Drops the login of a copy with its rights in these databases.
+#[must_use]
+pub fn drop_copy_login(login: &Identifier, databases: &[Identifier]) -> String {
+    let databases = databases.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!("REVOKE ALL ON DATABASE {databases} FROM {login}; DROP ROLE {login}")
+}
+
+/// Ends all sessions of whoever says it but the one that says it. Every login may do that for itself, whatever the server's version.
+pub const END_OTHER_SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE usename = session_user AND pid <> pg_backend_pid()";
+
+/// Drops all that whoever says it owns in this database.
+pub const DROP_OWN_OBJECTS: &str = "DROP OWNED BY SESSION_USER CASCADE";
+
 /// Closes a login.
 #[must_use]
 pub fn close_login(login: &Identifier) -> String {

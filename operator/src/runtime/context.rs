@@ -112,12 +112,22 @@ impl Context {
         self.object_of(home).is_some()
     }
 
-    /// An image with Postgres' client programs that can be had where the home is: that of its embedded Postgres, or what the operator
-    /// was given for the others.
+    /// An image with Postgres' client programs for what logs in at the home alone: that of its embedded Postgres, or what the
+    /// operator was given for the others.
     #[must_use]
     pub fn client_image(&self, home: &Home) -> String {
         let embedded = self.object_of(home).and_then(|object| object.embedded().cloned());
         embedded.map_or_else(|| self.options.postgres_client_image.clone(), |embedded| embedded.image)
+    }
+
+    /// An image with Postgres' client programs for what logs in at another home, too. It is none that an instance names: whoever
+    /// chooses that must not choose what copies other homes' data.
+    #[must_use]
+    pub fn copy_image(&self, home: &Home) -> String {
+        match home {
+            Home::Platform(_) => self.client_image(home),
+            Home::Instance(_) => self.options.postgres_client_image.clone(),
+        }
     }
 
     /// The value of an annotation of the platform or the instance.

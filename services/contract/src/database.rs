@@ -6,6 +6,7 @@
 //! | `svc_<service>` | yes, NOINHERIT | `SET ROLE` to the tenants entitled to the service; nothing by itself |
 //! | `svc2_<service>` | in turn with `svc_<service>`, NOINHERIT | what `svc_<service>` may, as its member |
 //! | `mig_<service>` | yes, NOINHERIT | create and migrate the schemas of the service's database |
+//! | `copy_<tenant>` | while a move copies the tenant, NOINHERIT | `SET ROLE` to that tenant alone |
 //!
 //! Identifiers reach SQL only through [`Identifier`], which allows nothing that needs escaping.
 
@@ -50,6 +51,11 @@ impl Identifier {
     /// The role a service's migrations log in as.
     pub fn migration_login(service: &str) -> Result<Self, InvalidName> {
         Ok(Self(format!("mig_{}", checked(service)?)))
+    }
+
+    /// The login of the Job that copies a tenant from or to a server, which may act as that tenant alone.
+    pub fn copy_login(tenant: &str) -> Result<Self, InvalidName> {
+        Ok(Self(format!("copy_{}", checked(tenant)?)))
     }
 
     /// The database of a service.

@@ -59,7 +59,7 @@ async fn attempt(plan: &ProbePlan) -> ProbeReport {
     for service in &plan.services {
         match guarded_path(&client, service).await {
             Some(path) => {
-                let foreign = foreign().await.map(|token| ("of another tenant, signed elsewhere", token));
+                let foreign = foreign().await.map(|token| ("signed elsewhere", token));
                 for (kind, token) in forged(plan).into_iter().chain(foreign) {
                     report.attempts += 1;
                     match client

@@ -19,9 +19,12 @@ use super::{
 use crate::{
     audit,
     kubernetes::{labels, object::Kind},
-    postgres::{self as database, Database, credentials::Credentials, setup::ServiceLogins},
+    postgres::{
+        self as database, Database,
+        credentials::{Credentials, generate_password},
+        setup::ServiceLogins,
+    },
     runtime::{context::Context, error::Error},
-    tenant::relocation::copied_from,
 };
 
 /// How often a renewal that is under way is looked at.
@@ -52,7 +55,7 @@ pub(super) async fn rotate(
             }
             Step::Open => {
                 // Before the Secret: pods must not be told of what does not work yet.
-                let next = database.open_other(service, secrets::generate()).await?;
+                let next = database.open_other(service, generate_password()).await?;
                 record(&format!("open {} with a new password", next.login.as_str())).await?;
                 let credentials = next.serving(&database.server()).map_err(database::Error::from)?;
                 write(&[secrets::renewed(blueprint, &name, &credentials, now)], context, applied).await?;
@@ -113,24 +116,30 @@ async fn renew_others(
     // A job that has begun has the password of before.
     let jobs = context.caches.list(Kind::Job, &blueprint.namespace());
     let runs = jobs.iter().any(|job| job.data["status"]["active"].as_i64().unwrap_or_default() > 0);
-    // So has the one that copies a tenant elsewhere, and it runs there.
-    let copied = || context.tenants.state().iter().any(|one| copied_from(one).as_ref() == Some(&blueprint.home));
-    let busy = runs || copied();
     let record = async |words: &str| audit::record_act(&blueprint.home, "Rotate", words, database, context).await;
     let mut waits = false;
     let services: Vec<_> = database.services().into_iter().map(str::to_owned).collect();
     for service in &services {
         let name = secrets::migration_secret(service);
-        let Some(logins) = database.logins_of(service).filter(|_| is_due(&name)) else { continue };
-        if busy {
+        let lent = present.get(&name).is_some_and(secrets::was_lent);
+        let Some(logins) = database.logins_of(service).filter(|_| lent || is_due(&name)) else { continue };
+        if runs {
             waits = true;
             continue;
         }
-        let next = ServiceLogins { migration_password: secrets::generate(), ..logins };
+        let next = ServiceLogins { migration_password: generate_password(), ..logins };
         record(&format!("set a new password for the migrations of {service}")).await?;
         let credentials = next.migrating(&database.server()).map_err(database::Error::from)?;
-        write(&[secrets::renewed(blueprint, &name, &credentials, now)], context, applied).await?;
-        database.renew_migrations(service, &next.migration_password).await?;
+        let secret = secrets::renewed(blueprint, &name, &credentials, now);
+        if lent {
+            // The Secret says that it is done, so here it comes last; after a crash before it, all is done again.
+            database.renew_migrations(service, &next.migration_password).await?;
+            database.end_migration_sessions(service).await?;
+            write(&[secret], context, applied).await?;
+        } else {
+            write(&[secret], context, applied).await?;
+            database.renew_migrations(service, &next.migration_password).await?;
+        }
     }
     // That at an external Postgres is renewed by whoever runs it.
     let own = match &blueprint.server {
@@ -139,7 +148,7 @@ async fn renew_others(
         Server::External(_) => return Ok(waits),
     };
     if is_due(own) {
-        let next = Credentials { password: secrets::generate(), ..database.server() };
+        let next = Credentials { password: generate_password(), ..database.server() };
         record("set a new password for the operator's own login").await?;
         write(&[secrets::renewed(blueprint, own, &next, now)], context, applied).await?;
         database.renew_own(&next).await?;

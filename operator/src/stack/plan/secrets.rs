@@ -13,7 +13,10 @@ use crate::{
         labels,
         object::{Kind, Planned},
     },
-    postgres::{credentials::Credentials, setup::ServiceLogins},
+    postgres::{
+        credentials::{Credentials, generate_password},
+        setup::ServiceLogins,
+    },
 };
 
 /// Secrets by name, as read.
@@ -76,7 +79,10 @@ const BASIC: &str = "kubernetes.io/basic-auth";
 const COMPONENT: &str = "credentials";
 const MIGRATION_PREFIX: &str = "database-mig-";
 /// Annotations of a login's Secret that stay while it is written anew.
-const REMEMBERED: [&str; 2] = [labels::ROTATED, labels::ROTATE_CREDENTIALS];
+const REMEMBERED: [&str; 3] = [labels::ROTATED, labels::ROTATE_CREDENTIALS, labels::LOGIN_GENERATION];
+/// Generation of the migrations' passwords. Those without one may have been handed to the Job of a move, in a namespace where a
+/// client chooses what runs; since then they leave their home no more.
+const GENERATION: &str = "2";
 
 /// Secret that a service's pods mount.
 #[must_use]
@@ -93,14 +99,18 @@ pub fn migration_secret(service: &str) -> String {
 /// The password in a Secret, or a new one.
 #[must_use]
 pub fn password(secrets: &Secrets, name: &str) -> String {
-    secrets.get(name).and_then(|kept| kept.text("password")).map_or_else(generate, str::to_owned)
+    secrets.get(name).and_then(|kept| kept.text("password")).map_or_else(generate_password, str::to_owned)
 }
 
-/// A new password: 32 letters and digits.
+/// Whether the password of migrations in a Secret may have been handed out of its home.
 #[must_use]
-pub fn generate() -> String {
-    use rand::{Rng, distr::Alphanumeric};
-    rand::rng().sample_iter(&Alphanumeric).take(32).map(char::from).collect()
+pub fn was_lent(kept: &Kept) -> bool {
+    kept.annotations.get(labels::LOGIN_GENERATION).is_none_or(|generation| generation != GENERATION)
+}
+
+/// The annotation by which the Secret of a new password tells its generation.
+fn generation(name: &str) -> Option<(&'static str, String)> {
+    name.starts_with(MIGRATION_PREFIX).then(|| (labels::LOGIN_GENERATION, GENERATION.to_owned()))
 }
 
 /// The annotation by which a Secret tells which request for new credentials it has served.
@@ -120,14 +130,14 @@ fn remembered(blueprint: &Blueprint, name: &str, present: &Secrets) -> Vec<(&'st
     match present.get(name) {
         Some(kept) => REMEMBERED.iter().filter_map(|key| Some((*key, kept.annotations.get(*key)?.clone()))).collect(),
         // What was made just now serves the request, too.
-        None => served(blueprint).into_iter().collect(),
+        None => served(blueprint).into_iter().chain(generation(name)).collect(),
     }
 }
 
 /// The Secret of a login with credentials that are new as of now.
 #[must_use]
 pub fn renewed(blueprint: &Blueprint, name: &str, credentials: &Credentials, now: Timestamp) -> Planned {
-    let annotations = [(labels::ROTATED, now.to_string())].into_iter().chain(served(blueprint));
+    let annotations = [(labels::ROTATED, now.to_string())].into_iter().chain(served(blueprint)).chain(generation(name));
     if name == CLOUD_NATIVE_LOGIN {
         return body(blueprint, name, BASIC, &Kept::new(basic(&credentials.user, &credentials.password), annotations));
     }

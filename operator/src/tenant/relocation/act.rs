@@ -15,6 +15,7 @@ use futures::future::{try_join, try_join_all};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::ObjectRef};
+use tracing::warn;
 
 use super::{
     check,
@@ -28,6 +29,8 @@ use crate::{
         self, Database,
         audit::{Account, Record},
         catch_up::catch_up,
+        credentials::Credentials,
+        database::in_time,
         plan::{self as database_plan, Step},
         relocation::Fingerprint,
         survey::TenantData,
@@ -44,6 +47,9 @@ use crate::{
 /// For how long a home that was left can still be read, so that nobody comes to a home that does not know the tenant yet or
 /// any more.
 const GRACE_MS: i64 = 2_000;
+
+/// Longest time that dropping a login may take: a server that is gone without a word never says so.
+const LOGIN_DROP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time between two looks at whether the servers still answer, and for an answer.
 const PING: Duration = Duration::from_secs(5);
@@ -151,6 +157,10 @@ impl Work<'_> {
             let Some(seen) = context.seen(&self.to) else {
                 return Ok(Outcome::Waits(format!("the services of {} do not run", self.to)));
             };
+            // The cache may be behind, and the schemas of a job that runs must not be made anew.
+            if context.applier.api(Kind::Job, &namespace).get_opt(&way.job_name()).await?.is_some() {
+                return Ok(Outcome::Waits("the job starts".to_owned()));
+            }
             self.make_room(relocation, &source.tenant(&self.role), &target).await?;
             for policy in way.policies(&self.server()) {
                 context.applier.apply(&policy, &context.caches).await?;
@@ -159,8 +169,17 @@ impl Work<'_> {
             self.hand_over(&way, &source, &target).await?;
             return Ok(Outcome::Waits("the job starts".to_owned()));
         };
+        if !Way::has_own_login(&live) {
+            return Ok(Outcome::Failed(
+                "the copy was begun by an earlier version of the operator, with logins that reach other tenants"
+                    .to_owned(),
+            ));
+        }
         match job::succeeded(&live) {
-            Some(true) => return self.before_the_pause(relocation, &source, &target).await,
+            Some(true) => {
+                self.drop_logins().await?;
+                return self.before_the_pause(relocation, &source, &target).await;
+            }
             Some(false) => {
                 return Ok(Outcome::Failed(format!(
                     "the copy failed; its last words: {}",
@@ -197,6 +216,12 @@ impl Work<'_> {
             return Ok(Outcome::Failed(why));
         }
         for service in &relocation.services {
+            if let Some(object) = target.foreign_structure(service, &self.role).await? {
+                return Ok(Outcome::Failed(format!(
+                    "the copy of {service} is not as its migrations make it: {object} differs; mend that on {}",
+                    self.from
+                )));
+            }
             let objects = source.large_objects(service, &self.role).await?;
             if objects > 0 {
                 return Ok(Outcome::Failed(format!(
@@ -282,24 +307,30 @@ impl Work<'_> {
         if !steps.is_empty() {
             target.bring(&self.role, steps, self.account()).await?;
         }
-        try_join_all(relocation.services.iter().map(|service| target.forget_copy(service, &self.role))).await?;
+        let services = relocation.services.iter();
+        try_join_all(services.map(async |service| {
+            target.forget_copy(service, &self.role).await?;
+            target.empty_schema(service, &self.role).await
+        }))
+        .await?;
         Ok(())
     }
 
-    /// Gives the job its logins, as soon as it can own them.
+    /// Gives the job logins of its own, as soon as it can own the Secret with them.
     async fn hand_over(&self, way: &Way<'_>, source: &Database, target: &Database) -> Result<(), Error> {
         let (context, namespace, name) = (self.context, self.to.namespace(), way.job_name());
         if context.applier.api(Kind::Secret, &namespace).get_opt(&name).await?.is_some() {
             return Ok(());
         }
         let Some(job) = context.applier.api(Kind::Job, &namespace).get_opt(&name).await? else { return Ok(()) };
-        let logins = way.relocation.services.iter().flat_map(|service| {
-            let named = |side: &str, database: &Database| {
-                database.migrations_of(service).map(|login| (format!("{side}-{service}"), login))
-            };
-            [named("from", source), named("to", target)].into_iter().flatten()
-        });
-        let secret = way.secret(&logins.collect::<Vec<_>>(), &job.uid().unwrap_or_default());
+        let (tenant, services) = (self.tenant.name_any(), &way.relocation.services);
+        let (from, to) =
+            try_join(source.open_copy_login(&tenant, services), target.open_copy_login(&tenant, services)).await?;
+        let named = |side: &str, logins: Vec<(String, Credentials)>| {
+            logins.into_iter().map(|(service, login)| (format!("{side}-{service}"), login)).collect::<Vec<_>>()
+        };
+        let logins = [named("from", from), named("to", to)].concat();
+        let secret = way.secret(&logins, &job.uid().unwrap_or_default());
         context.applier.apply(&secret, &context.caches).await?;
         Ok(())
     }
@@ -455,6 +486,16 @@ impl Work<'_> {
         Ok(Outcome::Done)
     }
 
+    /// Drops the copy's logins on both servers, as far as they are connected.
+    async fn drop_logins(&self) -> Result<(), postgres::Error> {
+        let tenant = self.tenant.name_any();
+        let databases = [&self.from, &self.to].into_iter().filter_map(|home| self.context.databases.get(home));
+        for database in databases {
+            in_time(LOGIN_DROP_TIMEOUT, database.drop_copy_login(&tenant)).await?;
+        }
+        Ok(())
+    }
+
     /// Ends the job, and shuts its way.
     async fn remove_objects(&self, relocation: &Relocation) -> Result<Outcome, Error> {
         let (context, way) = (self.context, self.way(relocation));
@@ -464,6 +505,10 @@ impl Work<'_> {
         // that goes on would write to what is erased.
         for home in [&self.from, &self.to].into_iter().filter(|home| is_there(home)) {
             context.applier.delete(Kind::NetworkPolicy, &home.namespace(), &way.policy_name()).await?;
+        }
+        // A server that does not answer now is looked through when it does, see `drop_stale_logins`.
+        if let Err(error) = self.drop_logins().await {
+            warn!(tenant = self.tenant.name_any(), %error, "a login of the copy can't be dropped yet");
         }
         if !is_there(&self.to) {
             return Ok(Outcome::Done);
@@ -518,6 +563,28 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// Drops the logins of copies on the home's server of whose tenant no copy is under way there: a crash, or a server that was away
+/// when the copy ended, has left them.
+pub async fn drop_stale_logins(home: &Home, database: &Database, context: &Context) -> Result<(), postgres::Error> {
+    for role in database.copied_roles().await? {
+        let Some(name) = role.strip_prefix("t_").map(|name| name.replace('_', "-")) else { continue };
+        let tenant = context.tenants.get(&ObjectRef::new(&name));
+        if !tenant.is_some_and(|tenant| is_copied(&tenant, home, context)) {
+            database.drop_copy_login(&name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a copy of the tenant is under way from or to the home.
+fn is_copied(tenant: &Tenant, home: &Home, context: &Context) -> bool {
+    let relocation = context.unseen.status_of(tenant).and_then(|status| status.relocation);
+    relocation.is_some_and(|relocation| {
+        relocation.phase == MovePhase::Copying
+            && [&relocation.from, &relocation.to].into_iter().any(|one| plan::home(one) == *home)
+    })
 }
 
 /// Lets a tenant's data be written to again in all services of a home.

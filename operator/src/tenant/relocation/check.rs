@@ -40,7 +40,7 @@ pub fn services(
             target.version()
         ));
     }
-    let image = context.client_image(to);
+    let image = context.copy_image(to);
     if major_of_image(&image).is_some_and(|client| Some(client) < major(source.version())) {
         return Err(format!(
             "{from} runs Postgres {}, which the client programs in image {image} are too old for; give the operator a later one by postgresClientImage",

@@ -1,11 +1,14 @@
 //! The objects of a move: the job that copies, the Secret it logs in with, and the two policies that let it through. The job
 //! runs in the new home and pulls; it is deleted at the end, and the Secret, which it owns, with it.
+//!
+//! A client may choose what runs in an instance's namespace, and where. So the Secret has logins that may act as the moving tenant
+//! alone, and the image is the platform's or the operator's own.
 
 use std::fmt::Write;
 
 use easycode_contract::database::Identifier;
 use easycode_crds::{Tenant, tenant::Relocation};
-use kube::ResourceExt;
+use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};
 
 use crate::{
@@ -27,8 +30,8 @@ const COMPONENT: &str = "move";
 /// Where the Secret is mounted.
 const FOLDER: &str = "/move";
 
-/// Copies the services side by side. A copy is one transaction, over whatever an earlier trial has left; whether it is complete
-/// is seen by comparing, so what the pipe's first program ends with only hastens the next trial. Statistics are not in a dump, and
+/// Copies the services side by side. A copy is one transaction into a schema that the operator has emptied, so what an earlier
+/// trial has left is a whole copy; whether it is complete is seen by comparing, so what the pipe's first program ends with only hastens the next trial. Statistics are not in a dump, and
 /// whoever works on the copy needs them at once. What a server adds to an error can have rows in it, so it is not in the log:
 /// `psql` can be told to leave it out, of the others only the lines of their own are taken.
 const SCRIPT: &str = r#"
@@ -39,8 +42,10 @@ copy() {
     for trial in $(seq 30); do answers "$side-$1" 2>/dev/null && break; sleep 1; done
     answers "$side-$1"
   done
-  psql -d "service=to-$1" \
-    -c "SET ROLE \"$ROLE\"; DROP SCHEMA IF EXISTS \"$ROLE\" CASCADE; RESET ROLE; CREATE SCHEMA \"$ROLE\" AUTHORIZATION \"$ROLE\""
+  if [ "$(psql -At -d "service=to-$1" -c "SELECT count(*) FROM pg_tables WHERE schemaname = '$ROLE'")" != 0 ]; then
+    echo "copied $1 before"
+    return
+  fi
   { pg_dump --format=custom --compress=0 --no-owner --no-acl --schema="$ROLE" --role="$ROLE" -d "service=from-$1" 2>"/tmp/dump-$1" || touch "/tmp/broken-$1"; } |
     pg_restore --no-owner --no-acl --single-transaction --exit-on-error --schema="$ROLE" --role="$ROLE" -d "service=to-$1" 2>"/tmp/restore-$1" || touch "/tmp/broken-$1"
   sed -n '/^pg_/p' "/tmp/dump-$1" "/tmp/restore-$1" >&2
@@ -83,6 +88,12 @@ impl Way<'_> {
         // Down to the second, from the time of day on: 40 characters for the name of the tenant, and 63 for all.
         let trial: String = digits.chars().skip(4).take(10).collect();
         format!("move-{}-{trial}", self.tenant.name_any())
+    }
+
+    /// Whether a live job was given logins of its own. Those of an operator before had the migrations' logins.
+    #[must_use]
+    pub fn has_own_login(live: &DynamicObject) -> bool {
+        live.annotations().contains_key(labels::COPY_LOGIN)
     }
 
     /// Name of the policies.
@@ -174,10 +185,12 @@ impl Way<'_> {
     #[must_use]
     pub fn job(&self, role: &Identifier, nodes: &Nodes, context: &Context) -> Planned {
         let name = self.job_name();
+        let login = Identifier::copy_login(&self.tenant.name_any()).map(|login| login.as_str().to_owned());
+        let annotations = json!({ labels::COPY_LOGIN: login.unwrap_or_default() });
         let mut pod_labels = self.labels(self.to);
         pod_labels[DATABASE_CLIENT] = "true".into();
         let body = json!({
-            "metadata": { "labels": self.labels(self.to) },
+            "metadata": { "labels": self.labels(self.to), "annotations": annotations },
             "spec": {
                 // Rather given up after some trials, and tried again another time with the reason told.
                 "backoffLimit": 4,
@@ -194,7 +207,7 @@ impl Way<'_> {
                         "securityContext": pod_security(postgres::USER),
                         "containers": [{
                             "name": COMPONENT,
-                            "image": context.client_image(self.to),
+                            "image": context.copy_image(self.to),
                             "imagePullPolicy": "IfNotPresent",
                             // Its last lines are kept with its end, for the status.
                             "terminationMessagePolicy": "FallbackToLogsOnError",

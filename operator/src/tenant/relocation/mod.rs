@@ -26,7 +26,10 @@ use kube::{Api, ResourceExt};
 use tokio::time::timeout;
 use tracing::warn;
 
-pub use self::former::{Opened, tend};
+pub use self::{
+    act::drop_stale_logins,
+    former::{Opened, tend},
+};
 use self::{
     act::{Outcome, Work},
     plan::Course,
@@ -103,13 +106,6 @@ pub fn holds(home: &Home, context: &Context) -> Option<String> {
 #[must_use]
 pub fn former_homes(tenant: &Tenant) -> Vec<Home> {
     tenant.status.iter().flat_map(|status| status.former_homes.iter().map(plan::former)).collect()
-}
-
-/// Where a tenant is being copied from.
-#[must_use]
-pub fn copied_from(tenant: &Tenant) -> Option<Home> {
-    let relocation = relocation(tenant)?;
-    (relocation.phase == MovePhase::Copying).then(|| plan::home(&relocation.from))
 }
 
 fn relocation(tenant: &Tenant) -> Option<&Relocation> {
