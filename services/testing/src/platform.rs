@@ -231,6 +231,12 @@ impl Platform {
         Ok(logins(service)?.migrating(&server(&self.inner.postgres))?.options())
     }
 
+    /// The operator's connection to the Postgres.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.inner.database
+    }
+
     /// A session as a service, as an intruder with its password would have it.
     pub async fn session_of(&self, service: &str) -> anyhow::Result<PgConnection> {
         Ok(PgConnection::connect_with(&self.login_of(service)?).await?)

@@ -1,10 +1,11 @@
 //! Plays the scheduler, the nodes and their kubelets: it watches pods, runs what they are for in its own process, and reports to
 //! the API server as a kubelet does. Jobs, Deployments and their pods are made and counted by Kubernetes' own controllers.
 //!
-//! A migration runs as in its pod. A service serves its API on an address of loopback that is its pod's own. What no image of the
+//! A migration runs as in its pod, and so does the copy of a tenant that moves. A service serves its API on an address of loopback that is its pod's own. What no image of the
 //! release has is not pulled, and what no node of the region takes is not scheduled, which is how tests hold a roll-out.
 
 mod container;
+mod copy;
 mod homes;
 mod mounts;
 mod node;

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use super::{
     Machine,
     container::{self, Container},
+    copy,
     mounts::Mounts,
     node,
     process::{OPERATOR, ProcessContainer},
@@ -112,6 +113,10 @@ impl Player<'_> {
         let image = specified.image.as_deref().unwrap_or_default();
         if node::program(image) == Some(OPERATOR) {
             return self.run_process(specified).await;
+        }
+        if copy::is_copy(specified) {
+            let (succeeded, message) = copy::run(specified, &self.mount().await?).await?;
+            return self.report(State::Ended { succeeded, message }).await;
         }
         let Some(service) = node::program(image).and_then(container::service) else {
             let message = format!("Back-off pulling image \"{image}\"");

@@ -1,5 +1,6 @@
 //! Attacks on the isolation of tenants: with tokens, through the API's fields, in the database.
 
+mod copy;
 mod database;
 mod input;
 mod intruder;
