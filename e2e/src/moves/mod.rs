@@ -124,6 +124,15 @@ impl Mover {
         use k8s_openapi::api::{batch::v1::Job, core::v1::Secret, networking::v1::NetworkPolicy};
         use kube::{Api, ResourceExt, api::ListParams};
         let client = &self.own.platform.cluster.client;
+        let login = format!("copy_{}", self.shared.name.replace('-', "_"));
+        for platform in [&self.own.platform, &self.shared.platform] {
+            until(&format!("{login} is not left on {}", platform.home), MOVE_TIMEOUT, || async {
+                let logins = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{login}'");
+                ensure!(platform.sql("postgres", &logins).await? == "0", "it is");
+                Ok(())
+            })
+            .await;
+        }
         for namespace in [self.own.namespace(), self.shared.platform.namespace()] {
             until(&format!("no job, Secret or policy of the move is left in {namespace}"), MOVE_TIMEOUT, || async {
                 let ours = |name: String| name.starts_with(&format!("move-{}", self.shared.name));

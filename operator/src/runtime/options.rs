@@ -31,8 +31,8 @@ pub struct Options {
     /// Namespace of CloudNativePG's operator, which is let in where an instance's Postgres is its.
     #[arg(long, env = "EASYCODE_CLOUDNATIVE_PG_NAMESPACE", default_value = "cnpg-system")]
     pub cloudnative_pg_namespace: String,
-    /// Image with Postgres' client programs, for moves and archives where the Postgres is not embedded: of no older version than any
-    /// server. An embedded one has its own.
+    /// Image with Postgres' client programs, for copies of tenants that move to an instance, and for archives where the Postgres is not
+    /// embedded: of no older version than any server.
     #[arg(long, env = "EASYCODE_POSTGRES_CLIENT_IMAGE", default_value = "postgres:18")]
     pub postgres_client_image: String,
     /// Peers, as JSON as in a `NetworkPolicy`, by which stacks' pods have names resolved. Without these and addresses the cluster is looked

@@ -4,6 +4,7 @@ mod deletion;
 mod entitlements;
 mod homes;
 mod instances;
+mod moves;
 mod platforms;
 mod rights;
 mod suspension;
