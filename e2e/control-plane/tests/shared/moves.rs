@@ -36,11 +36,16 @@ async fn logins_in(platform: &Platform) -> anyhow::Result<Vec<Login>> {
             fields.map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned())).collect();
         logins.extend(fields.get("user").cloned().zip(fields.get("password").cloned()));
         for text in fields.values() {
-            let values = |key: &str| text.lines().filter_map(move |line| line.strip_prefix(key)?.strip_prefix('='));
-            logins.extend(values("user").map(str::to_owned).zip(values("password").map(str::to_owned)));
+            let users = values_of("user=", text).zip(values_of("password=", text));
+            logins.extend(users.map(|(user, password)| (user.to_owned(), password.to_owned())));
         }
     }
     Ok(logins)
+}
+
+/// The rest of each line that begins so, as in a file of Postgres' services.
+fn values_of<'a>(key: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| line.strip_prefix(key))
 }
 
 /// A session that keeps whoever dumps the tenant's contacts on the platform waiting, until it is closed.
