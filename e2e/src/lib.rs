@@ -27,6 +27,7 @@ pub mod probes;
 pub mod reach;
 pub mod releases;
 pub mod signals;
+pub mod soak;
 pub mod tenant;
 pub mod tokens;
 pub use easycode_testing::traffic;
