@@ -11,13 +11,14 @@ RUN_TESTS = $$($(TOOLS) --path cargo-nextest) nextest run --workspace --locked
 NEXTEST = $(BUILD) $(RUN_TESTS)
 INSTANCES ?= 10
 EXAMPLES ?= 200
+MINUTES ?= 30
 # Programs that the targets need are built once into a cache outside the checkout.
 TOOLS := e2e/tools.sh
 SERVICES_PART = $(if $(SERVICE)$(FILTER),--test services -E '$(if $(FILTER),$(FILTER),test(/(^|::)$(SERVICE)::/))')
 STAGE := e2e/stage.sh
 FUZZING = EASYCODE_FUZZ_EXAMPLES=$(EXAMPLES) $(if $(SEED),EASYCODE_FUZZ_SEED=$(SEED))
 
-.PHONY: help demo test build test-unit test-services test-control-plane test-cluster e2e-cloudnative-pg fuzz fuzz-console browser bench bench-shared bench-services bench-dedicated lint deny cluster images deploy down crds snapshots
+.PHONY: help demo test build test-unit test-services test-control-plane test-cluster e2e-cloudnative-pg fuzz fuzz-console browser soak bench bench-shared bench-services bench-dedicated lint deny cluster images deploy down crds snapshots
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 22
 
@@ -61,6 +62,13 @@ fuzz: build ## The services fuzzed by their documents, EXAMPLES=200 an operation
 fuzz-console: deploy ## The console fuzzed on the cluster in the same way
 	$(TOOLS) nextest fuzz
 	$(FUZZING) $(NEXTEST) --profile fuzz -E 'package(easycode-e2e)'
+
+# The cluster first, then the services and the console at length, all by one seed; a new one unless it is given.
+soak: SEED := $(or $(SEED),$(shell echo $$RANDOM))
+soak: deploy ## MINUTES=30 of random faults under load by SEED=…, then everything is checked and fuzzed; writes target/soak
+	e2e/example.sh
+	target/$$(rustc -vV | sed -n 's/^host: //p')/debug/soak --minutes $(MINUTES) --seed $(SEED)
+	$(MAKE) fuzz fuzz-console SEED=$(SEED) EXAMPLES=$(EXAMPLES)
 
 browser: deploy ## The pages in a real browser, with axe; writes pictures to target/browser
 	$(TOOLS) nextest browser
