@@ -253,8 +253,10 @@ mod tests {
                     match act {
                         Act::Onboard => (present, suspended) = (true, false),
                         Act::Offboard(_) => (present, suspended) = (false, false),
-                        Act::Suspend => suspended = !std::mem::replace(&mut suspended, true) || panic!("twice"),
-                        Act::Resume => suspended = !(std::mem::replace(&mut suspended, false) || panic!("twice")),
+                        Act::Suspend | Act::Resume => {
+                            assert_eq!(suspended, act == Act::Resume);
+                            suspended = !suspended;
+                        }
                         Act::MoveToInstance | Act::MoveToPlatform => {
                             assert!(moves && !suspended);
                             assert_eq!(at_instance, act == Act::MoveToPlatform);
