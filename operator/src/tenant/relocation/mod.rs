@@ -146,16 +146,17 @@ pub async fn advance(tenant: &Tenant, home: &Home, settled: bool, context: &Cont
             let work = Work { tenant, role, from, to, settled, context };
             let left = patience(&relocation, longest_pause(tenant), now);
             // Every phase can be taken up again, so it can be broken off, too.
-            let outcome = match timeout(left.map_or(ENDLESS, |left| left.max(LOOK)), work.act(&mut relocation)).await {
-                Err(_) => Outcome::Failed(format!("{phase:?} took longer than nothing may be written for")),
-                Ok(Err(error)) if left.is_none_or(|left| !left.is_zero()) => {
-                    warn!(tenant = tenant.name_any(), ?phase, %error, "a move met a fault, retrying");
-                    Outcome::Waits(error.to_string())
-                }
-                Ok(Err(error)) => Outcome::Failed(error.to_string()),
-                Ok(Ok(Outcome::Waits(why))) if left.is_some_and(|left| left.is_zero()) => Outcome::Failed(why),
-                Ok(Ok(outcome)) => outcome,
-            };
+            let outcome =
+                match timeout(left.map_or(ENDLESS, |left| left.max(LOOK)), Box::pin(work.act(&mut relocation))).await {
+                    Err(_) => Outcome::Failed(format!("{phase:?} took longer than nothing may be written for")),
+                    Ok(Err(error)) if left.is_none_or(|left| !left.is_zero()) => {
+                        warn!(tenant = tenant.name_any(), ?phase, %error, "a move met a fault, retrying");
+                        Outcome::Waits(error.to_string())
+                    }
+                    Ok(Err(error)) => Outcome::Failed(error.to_string()),
+                    Ok(Ok(Outcome::Waits(why))) if left.is_some_and(|left| left.is_zero()) => Outcome::Failed(why),
+                    Ok(Ok(outcome)) => outcome,
+                };
             let mut after = TenantStatus { relocation: Some(relocation), ..status.clone() };
             match outcome {
                 Outcome::Done => {
@@ -305,7 +306,7 @@ pub async fn settle(tenant: &Tenant, home: &Home, context: &Context) -> Result<O
                 (Outcome::Done, plan::undoing(phase))
             }
             MovePhase::CuttingOver => (work.leave(&relocation).await?, MovePhase::Done),
-            _ => (work.act(&mut worked).await?, plan::following(&relocation)),
+            _ => (Box::pin(work.act(&mut worked)).await?, plan::following(&relocation)),
         };
         if let Outcome::Waits(why) | Outcome::Failed(why) = outcome {
             return Ok(Some(told(&relocation, &why)));
