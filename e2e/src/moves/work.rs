@@ -68,7 +68,7 @@ impl Work {
             writer.await??;
         }
         let reads = self.reader.await??;
-        ensure!(reads > 50, "only {reads} reads");
+        ensure!(reads > 20, "only {reads} reads");
         let seen = std::mem::take(&mut *self.seen.lock().unwrap());
         println!("{reads} reads, {} writes made, {} put off", seen.made.len(), seen.put_off);
         Ok(seen)

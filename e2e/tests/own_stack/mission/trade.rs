@@ -140,10 +140,14 @@ impl Shop {
         Ok(())
     }
 
-    /// So much cloth comes to be in stock: Inventory, just started, may be told a moment later.
+    /// So much cloth comes to be in stock. Inventory, just started, may not have been there when it was told first; what is pending is
+    /// told again when someone asks for it.
     pub async fn comes_to_have(&self, rita: &Person, quantity: &str) {
         until(&format!("{quantity} m of cloth are in stock"), Duration::from_mins(1), || async {
             let found = self.in_stock(rita).await?;
+            if found != quantity {
+                does(rita, Method::POST, "procurement/deliveries", Value::Null).await?;
+            }
             ensure!(found == quantity, "{found} are");
             Ok(())
         })
