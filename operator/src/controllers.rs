@@ -1,6 +1,6 @@
 //! Wires the controllers together: which changes reconcile what, how many at once, and when all of it stops.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use easycode_crds::{DedicatedInstance, Release, ReleaseChannel, SharedPlatform, Tenant, conditions};
 use futures::{FutureExt, Stream, StreamExt};
@@ -30,7 +30,7 @@ use crate::{
         watch::watch,
     },
     platform,
-    postgres::Database,
+    postgres::{Database, database::in_time},
     release,
     runtime::{
         backoff::Backoff,
@@ -52,6 +52,8 @@ use crate::{
 
 /// Instances reconciled at once. They mostly wait, and one whose database does not answer must not hold up the others.
 const INSTANCES_AT_ONCE: u16 = 32;
+/// Longest time for dropping what copies have left on one server.
+const STALE_LOGINS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs all controllers until `stop` is cancelled and what was under way is finished.
 pub async fn run(
@@ -297,7 +299,9 @@ fn measure(context: &Context) {
 async fn look(context: &Context, home: Home, database: Arc<Database>) {
     let looked = match database.refresh().await {
         Ok(()) => {
-            if let Err(error) = relocation::drop_stale_logins(&home, &database, context).await {
+            // No server holds up the looks at the others.
+            let dropped = relocation::drop_stale_logins(&home, &database, context);
+            if let Err(error) = in_time(STALE_LOGINS_TIMEOUT, dropped).await {
                 warn!(%home, %error, "logins that copies have left can't be dropped yet");
             }
             database.try_room().await

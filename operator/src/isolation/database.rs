@@ -9,15 +9,15 @@ use crate::postgres::{Database, Error};
 /// Most tenants of a home whose schemas are attacked one by one at a turn; what grants say is looked at for all.
 const SAMPLE: usize = 20;
 
-/// Schemas and tables that another role than their owner may use. A tenant's schema is its own alone.
+/// Schemas and tables that another role than their owner may use. A tenant's schema is its own alone, but for the login that copies it.
 const FOREIGN_GRANTS: &str = r"
     SELECT 'schema ' || n.nspname || ' is open to ' || coalesce(r.rolname, 'everyone') AS breach
     FROM pg_namespace n, aclexplode(n.nspacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
-    WHERE n.nspname LIKE 't\_%' AND a.grantee <> n.nspowner
+    WHERE n.nspname LIKE 't\_%' AND a.grantee <> n.nspowner AND coalesce(r.rolname, '') <> 'copy_' || substr(n.nspname, 3)
     UNION ALL
     SELECT 'table ' || n.nspname || '.' || c.relname || ' is open to ' || coalesce(r.rolname, 'everyone')
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
-    WHERE n.nspname LIKE 't\_%' AND a.grantee <> c.relowner
+    WHERE n.nspname LIKE 't\_%' AND a.grantee <> c.relowner AND coalesce(r.rolname, '') <> 'copy_' || substr(n.nspname, 3)
     LIMIT 10";
 
 /// One table of each tenant's schema.

@@ -1,4 +1,4 @@
-//! The login of the Job that copies a tenant: one for each copy and server, which may act as that tenant alone. It exists while
+//! The login of the Job that copies a tenant: one for each copy and server, which reads or writes that tenant's data alone. It exists while
 //! the tenant is being copied; its name tells whose it is, so that one that a crash has left is found and dropped.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -19,6 +19,16 @@ use super::{
 /// How long such a login can be used, should nobody drop it: longer than its Job may take.
 const LIFETIME: Duration = Duration::from_hours(7);
 
+/// Which end of a copy a login is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopySide {
+    /// It reads the tenant's tables, and owns nothing there: tenants are served from them while the copy runs, so what it planted
+    /// would be run by the services' logins.
+    Source,
+    /// It acts as the tenant, whose schema it fills. Nothing is served from that before its structure was compared.
+    Target,
+}
+
 impl Database {
     /// Opens the copy login of a tenant with a new password for the services' databases. Returns the credentials by service. Of an
     /// earlier one nothing is left.
@@ -26,11 +36,17 @@ impl Database {
         &self,
         tenant: &str,
         services: &[String],
+        side: CopySide,
     ) -> Result<Vec<(String, Credentials)>, Error> {
         self.drop_copy_login(tenant).await?;
         let (login, role) = (Identifier::copy_login(tenant)?, Identifier::tenant(tenant)?);
         setup::create_missing(&self.admin, &login).await?;
-        self.execute_as_operator(&statements::grant(&role, &login)).await?;
+        match side {
+            CopySide::Source => {
+                try_join_all(services.iter().map(|service| self.allow_reading(service, &role, &login))).await?;
+            }
+            CopySide::Target => self.execute_as_operator(&statements::grant(&role, &login)).await?,
+        }
         let (databases, password) = (databases(services)?, credentials::generate_password());
         self.set_copy_password(&login, &databases, &password).await?;
         let server = self.server();
@@ -46,6 +62,8 @@ impl Database {
         let exists: bool = found.bind(login.as_str()).fetch_one(&self.admin).await?;
         let databases = databases(&self.services())?;
         let Some(first) = databases.first().filter(|_| exists) else { return Ok(()) };
+        let role = Identifier::tenant(tenant)?;
+        try_join_all(self.services().into_iter().map(|service| self.stop_reading(service, &role, &login))).await?;
         // No login but a superuser's may end another's sessions or drop its objects, so this is done as the login itself. The new
         // password keeps the Job out.
         let password = credentials::generate_password();
@@ -72,6 +90,28 @@ impl Database {
         let found = r"SELECT 't_' || substr(rolname, 6) FROM pg_roles WHERE rolname LIKE 'copy\_%'";
         let roles: Vec<String> = sqlx::query_scalar(found).fetch_all(&self.admin).await?;
         Ok(roles.into_iter().collect())
+    }
+
+    async fn allow_reading(&self, service: &str, role: &Identifier, login: &Identifier) -> Result<(), Error> {
+        self.count_write();
+        let mut transaction = self.service(service)?.begin().await?;
+        raw_sql(AssertSqlSafe(statements::allow_reading(role, login))).execute(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Only the owner, who has granted them, can revoke these rights.
+    async fn stop_reading(&self, service: &str, role: &Identifier, login: &Identifier) -> Result<(), Error> {
+        let mut transaction = self.service(service)?.begin().await?;
+        let found =
+            "SELECT EXISTS (SELECT FROM pg_namespace n, aclexplode(n.nspacl) a JOIN pg_roles r ON r.oid = a.grantee
+            WHERE n.nspname = $1 AND r.rolname = $2)";
+        let reads: bool =
+            sqlx::query_scalar(found).bind(role.as_str()).bind(login.as_str()).fetch_one(&mut *transaction).await?;
+        if reads {
+            self.count_write();
+            raw_sql(AssertSqlSafe(statements::stop_reading(role, login))).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 
     async fn set_copy_password(

@@ -17,6 +17,7 @@ pub mod survey;
 
 use easycode_crds::conditions::reason;
 
+pub use copy_login::CopySide;
 pub use database::Database;
 
 /// Why the database could not be brought to plan.

@@ -62,6 +62,24 @@ pub fn open_copy_login(login: &Identifier, databases: &[Identifier], verifier: &
     )
 }
 
+/// Lets the login of a copy read a tenant's tables in this database, within a transaction.
+#[must_use]
+pub fn allow_reading(role: &Identifier, login: &Identifier) -> String {
+    format!(
+        "SET LOCAL ROLE {role}; GRANT USAGE ON SCHEMA {role} TO {login}; \
+         GRANT SELECT ON ALL TABLES IN SCHEMA {role} TO {login}; GRANT SELECT ON ALL SEQUENCES IN SCHEMA {role} TO {login}"
+    )
+}
+
+/// Undoes what [`allow_reading`] did, within a transaction.
+#[must_use]
+pub fn stop_reading(role: &Identifier, login: &Identifier) -> String {
+    format!(
+        "SET LOCAL ROLE {role}; REVOKE ALL ON ALL SEQUENCES IN SCHEMA {role} FROM {login}; \
+         REVOKE ALL ON ALL TABLES IN SCHEMA {role} FROM {login}; REVOKE ALL ON SCHEMA {role} FROM {login}"
+    )
+}
+
 /// Drops the login of a copy with its rights in these databases.
 #[must_use]
 pub fn drop_copy_login(login: &Identifier, databases: &[Identifier]) -> String {

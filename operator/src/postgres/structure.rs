@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
 
 use super::{Database, Error, statements::literal};
 
-/// Every object of a schema, with its definition. Constraints that say `NOT NULL` are told with their columns.
+/// Every object of a schema, with its definition, its owner and who may use it: what another tenant may change, it could change later. Constraints that say `NOT NULL` are told with their columns.
 const STRUCTURE: &str = "
     WITH home AS (SELECT oid FROM pg_namespace WHERE nspname = $1),
     relation AS (SELECT c.* FROM pg_class c JOIN home ON home.oid = c.relnamespace)
@@ -18,13 +18,22 @@ const STRUCTURE: &str = "
     WHERE d.objsubid = 0 AND NOT (d.classid = 'pg_constraint'::regclass
         AND EXISTS (SELECT FROM pg_constraint n WHERE n.oid = d.objid AND n.contype = 'n'))
     UNION ALL
+    SELECT 'schema', format('%s %s', nspowner::regrole, (SELECT string_agg(a::text, ' ' ORDER BY a::text)
+        FROM unnest(coalesce(nspacl, acldefault('n', nspowner))) a))
+    FROM pg_namespace WHERE nspname = $1
+    UNION ALL
+    SELECT 'default rights', d.defaclacl::text
+    FROM pg_default_acl d JOIN pg_roles r ON r.oid = d.defaclrole WHERE r.rolname = $1
+    UNION ALL
     SELECT format('relation %s', relname),
-        format('%s %s %s %s %s', relkind, relpersistence, relrowsecurity, relforcerowsecurity, coalesce(reloptions::text, ''))
+        format('%s %s %s %s %s %s %s', relkind, relpersistence, relrowsecurity, relforcerowsecurity, coalesce(reloptions::text, ''),
+            relowner::regrole, (SELECT string_agg(a::text, ' ' ORDER BY a::text)
+                FROM unnest(coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\", relowner))) a))
     FROM relation WHERE relkind NOT IN ('i', 'I')
     UNION ALL
     SELECT format('column %s.%s', r.relname, a.attname),
-        format('%s %s %s %s %s %s', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
-            a.attcollation, coalesce(pg_get_expr(e.adbin, e.adrelid), ''))
+        format('%s %s %s %s %s %s %s', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
+            a.attcollation, coalesce(pg_get_expr(e.adbin, e.adrelid), ''), coalesce(a.attacl::text, ''))
     FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef e ON e.adrelid = r.oid AND e.adnum = a.attnum WHERE r.relkind NOT IN ('i', 'I')
     UNION ALL
@@ -45,10 +54,12 @@ const STRUCTURE: &str = "
     FROM relation r JOIN pg_policy p ON p.polrelid = r.oid
     UNION ALL
     SELECT format('function %s', p.oid::regprocedure),
-        CASE WHEN p.prokind = 'a' THEN 'aggregate' ELSE pg_get_functiondef(p.oid) END
+        format('%s %s %s', CASE WHEN p.prokind = 'a' THEN 'aggregate' ELSE pg_get_functiondef(p.oid) END, p.proowner::regrole,
+            (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(coalesce(p.proacl, acldefault('f', p.proowner))) a))
     FROM pg_proc p JOIN home ON home.oid = p.pronamespace
     UNION ALL
-    SELECT format('type %s', t.oid::regtype), format('%s %s %s', t.typtype, t.typnotnull, coalesce(t.typdefault, ''))
+    SELECT format('type %s', t.oid::regtype), format('%s %s %s %s %s', t.typtype, t.typnotnull, coalesce(t.typdefault, ''),
+        t.typowner::regrole, (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(coalesce(t.typacl, acldefault('T', t.typowner))) a))
     FROM pg_type t JOIN home ON home.oid = t.typnamespace
     UNION ALL
     SELECT format('cast from %s to %s', c.castsource::regtype, c.casttarget::regtype), c.castfunc::regprocedure::text

@@ -46,7 +46,7 @@ copy() {
     echo "copied $1 before"
     return
   fi
-  { pg_dump --format=custom --compress=0 --no-owner --no-acl --schema="$ROLE" --role="$ROLE" -d "service=from-$1" 2>"/tmp/dump-$1" || touch "/tmp/broken-$1"; } |
+  { pg_dump --format=custom --compress=0 --no-owner --no-acl --schema="$ROLE" -d "service=from-$1" 2>"/tmp/dump-$1" || touch "/tmp/broken-$1"; } |
     pg_restore --no-owner --no-acl --single-transaction --exit-on-error --schema="$ROLE" --role="$ROLE" -d "service=to-$1" 2>"/tmp/restore-$1" || touch "/tmp/broken-$1"
   sed -n '/^pg_/p' "/tmp/dump-$1" "/tmp/restore-$1" >&2
   [ ! -e "/tmp/broken-$1" ]
