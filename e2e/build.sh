@@ -13,12 +13,17 @@ checkout="$repo $(stat --format %i "$repo")"
 # More checkouts than this don't build at once.
 most=8
 
-# The folder that this checkout has built in, if another has not taken it over since: waited for, as whoever uses it is of this checkout.
-number=$(grep -lxsF "$checkout" "$folders"/*/checkout | head -n 1 | sed -E 's#.*/([0-9]+)/checkout$#\1#' || true)
-if [ -n "$number" ]; then
-  exec 9>"$folders/$number/lock"
-  flock 9
-else
+# Its folder is this checkout's as long as file descriptor 9 is open: shared by all that it runs, and by no other checkout.
+folder=""
+until [ -n "$folder" ]; do
+  # The folder that this checkout has built in, if no other has taken it over since.
+  own=$(grep -lxsF "$checkout" "$folders"/*/checkout | head -n 1 || true)
+  if [ -n "$own" ]; then
+    exec 9>"${own%/checkout}/lock"
+    flock --shared 9
+    [ "$(cat "$own")" != "$checkout" ] || folder=${own%/checkout}
+    continue
+  fi
   # Else the first that nobody uses, which is the one that most have built in.
   for ((number = 1; ; number++)); do
     [ "$number" -le "$most" ] || die "$most checkouts build at once; wait for one of them"
@@ -26,11 +31,8 @@ else
     exec 9>"$folders/$number/lock"
     ! flock --nonblock 9 || break
   done
-fi
-folder=$folders/$number
-if [ "$(cat "$folder/checkout" 2>/dev/null)" != "$checkout" ]; then
-  find "$folder" -maxdepth 4 -type d -path '*/.fingerprint/easycode-*' -prune -exec rm -rf {} +
-  printf '%s\n' "$checkout" >"$folder/checkout"
-fi
+  find "$folders/$number" -maxdepth 4 -type d -path '*/.fingerprint/easycode-*' -prune -exec rm -rf {} +
+  printf '%s\n' "$checkout" >"$folders/$number/checkout"
+done
 # What the command leaves running must not keep the folder.
 CARGO_BUILD_BUILD_DIR=$folder "$@" 9>&-
